@@ -1,0 +1,29 @@
+using Microsoft.AspNetCore.Http;
+using GptFunctions.Hosting;
+
+namespace GptFunctions.Audit;
+
+/// <summary>The types of audit events; each is the routing key of its message as well.</summary>
+internal static class AuditEvents
+{
+    public const string Authorize = "gpt.oauth.authorize";
+    public const string AuthorizeDenied = "gpt.oauth.authorize_denied";
+    public const string TokenExchanged = "gpt.oauth.token_exchanged";
+    public const string TokenRefreshed = "gpt.oauth.token_refreshed";
+    public const string ReplayDetected = "gpt.oauth.replay_detected";
+    public const string CodeReplayDetected = "gpt.oauth.code_replay_detected";
+    public const string SessionRevoked = "gpt.oauth.session_revoked";
+    public const string AllSessionsRevoked = "gpt.oauth.all_sessions_revoked";
+    public const string ClientAuthFailed = "gpt.oauth.client_auth_failed";
+    public const string SignedIn = "gpt.oauth.signed_in";
+}
+
+/// <summary>What every audit event tells of the request it came from.</summary>
+/// <param name="CorrelationId">Ties the event to the request's log lines.</param>
+/// <param name="Address">The caller's address.</param>
+internal readonly record struct RequestOrigin(string CorrelationId, string Address);
+
+internal static class RequestOriginExtensions
+{
+    public static RequestOrigin Origin(this ClientAddress addresses, HttpContext context) => new(context.CorrelationId(), addresses.Of(context));
+}

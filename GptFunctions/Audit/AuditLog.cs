@@ -1,0 +1,44 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using GptFunctions.Data;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace GptFunctions.Audit;
+
+/// <summary>Appends audit events that belong to no other change. A change writes its own event in its own statement, so that both commit together.</summary>
+internal sealed class AuditLog(NpgsqlDataSource dataSource, TimeProvider clock)
+{
+    private const string Append = """
+        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+        VALUES ($1, $2, $3, event_envelope($1, $2, $3, $4, $5 || jsonb_build_object('ip_address', $6)))
+        """;
+
+    /// <param name="writePayload">Writes the members of the payload; the address is added.</param>
+    public async Task AppendAsync(string eventType, RequestOrigin origin, Action<Utf8JsonWriter> writePayload, CancellationToken cancellationToken)
+    {
+        var now = clock.GetUtcNow();
+        await using var command = dataSource.CreateCommand(Append);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(eventType);
+        command.Bind(now);
+        command.Bind(origin.CorrelationId);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = ToJson(writePayload), NpgsqlDbType = NpgsqlDbType.Jsonb });
+        command.Bind(origin.Address);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private static string ToJson(Action<Utf8JsonWriter> write)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            write(json);
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(buffer.WrittenSpan);
+    }
+}

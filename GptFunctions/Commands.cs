@@ -1,0 +1,68 @@
+using System.CommandLine;
+using GptFunctions.Data;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace GptFunctions;
+
+/// <summary>The command line: <c>GptFunctions COMMAND</c>. Commands use the same settings and services as the functions.</summary>
+internal static class Commands
+{
+    private const int Refused = 1;
+    private const int Unavailable = 69; // EX_UNAVAILABLE of sysexits.h
+
+    private static readonly RootCommand Root = new("OAuth 2.1 authorization server, webhook inbox and gateway for Custom GPTs. Without a command it runs the functions.")
+    {
+        SetupCommand.Create(),
+        ClientCommands.Create(),
+    };
+
+    /// <summary>Whether these are the words of a command; the Functions host starts the program with arguments of its own.</summary>
+    public static bool Recognises(string[] args) => args is [var first, ..] && (first is "--help" or "-h" or "-?" or "--version" || Root.Subcommands.Any(command => command.Name == first));
+
+    public static Task<int> RunAsync(string[] args) => Root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+
+    /// <summary>Runs a command with the program's services; settings and outages that stand in the way become sentences.</summary>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> WithServicesAsync(Func<IServiceProvider, Task<int>> run)
+    {
+        try
+        {
+            var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+            builder.Configuration.AddEnvironmentVariables();
+            builder.Logging.SetMinimumLevel(LogLevel.None);
+            Features.Add(builder);
+            using var host = builder.Build();
+            return await run(host.Services);
+        }
+        catch (Exception error) when (Startup.Problems(error) is { Count: > 0 } problems)
+        {
+            return await Startup.ReportAsync(problems);
+        }
+        catch (MigrationException error)
+        {
+            return await FailAsync(error.Message);
+        }
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UndefinedTable)
+        {
+            return await FailAsync("The database has no tables yet: run 'GptFunctions setup' first.");
+        }
+        catch (NpgsqlException error)
+        {
+            await Console.Error.WriteLineAsync($"The database at DATABASE_URL cannot be used: {error.Message}");
+            return Unavailable;
+        }
+    }
+
+    /// <summary>Says why a command did nothing.</summary>
+    public static async Task<int> FailAsync(string problem)
+    {
+        await Console.Error.WriteLineAsync(problem);
+        return Refused;
+    }
+}

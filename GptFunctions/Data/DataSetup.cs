@@ -1,0 +1,25 @@
+using GptFunctions.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace GptFunctions.Data;
+
+internal static class DataSetup
+{
+    /// <summary>One <see cref="NpgsqlDataSource"/> for the process, and the migrator that <c>setup</c> and <c>/ready</c> use.</summary>
+    public static void AddData(this IHostApplicationBuilder builder)
+    {
+        builder.AddSettings<DatabaseSettings>();
+        builder.Services.AddSingleton(services =>
+        {
+            var settings = services.GetRequiredService<IOptions<DatabaseSettings>>().Value;
+            return new NpgsqlDataSourceBuilder(settings.ToConnectionString().ConnectionString).Build();
+        });
+        builder.Services.AddSingleton<Migrator>();
+        // Npgsql would log statements that fail; what fails reaches the log once, through ErrorMapper.
+        builder.Logging.AddFilter("Npgsql", LogLevel.None);
+    }
+}

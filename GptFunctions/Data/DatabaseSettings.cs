@@ -1,0 +1,120 @@
+using System.ComponentModel.DataAnnotations;
+using GptFunctions.Hosting;
+using Npgsql;
+
+namespace GptFunctions.Data;
+
+/// <summary>Where PostgreSQL is and how many connections this process may hold.</summary>
+internal sealed class DatabaseSettings : ISettings
+{
+    /// <summary>A <c>postgresql://</c> URL or Npgsql's keyword form.</summary>
+    [Setting("DATABASE_URL")]
+    public string? Url { get; set; }
+
+    /// <summary>Connections per process; replicas x pool must stay below the server's <c>max_connections</c>.</summary>
+    [Setting("DATABASE_POOL_SIZE")]
+    [Range(1, 500, ErrorMessage = "DATABASE_POOL_SIZE must be between 1 and 500.")]
+    public int PoolSize { get; set; } = 15;
+
+    public IEnumerable<string> Problems(bool isProduction)
+    {
+        if (Url is null)
+        {
+            return ["DATABASE_URL is missing: set it to a postgresql:// URL, for example postgresql://user:password@host:5432/gptfunctions."];
+        }
+
+        try
+        {
+            ToConnectionString();
+            return [];
+        }
+        catch (FormatException problem)
+        {
+            return [problem.Message];
+        }
+    }
+
+    /// <summary>The connection string that <see cref="Url"/> stands for. Throws <see cref="FormatException"/> without repeating the value (it holds a password).</summary>
+    public NpgsqlConnectionStringBuilder ToConnectionString()
+    {
+        var text = Url ?? throw new FormatException("DATABASE_URL is missing.");
+        var builder = IsUrl(text) ? FromUrl(text) : FromKeywords(text);
+        if (string.IsNullOrEmpty(builder.Host) || string.IsNullOrEmpty(builder.Database))
+        {
+            throw new FormatException("DATABASE_URL must name a host and a database.");
+        }
+
+        builder.MaxPoolSize = PoolSize;
+        builder.MinPoolSize = Math.Min(builder.MinPoolSize, PoolSize);
+        builder.Timeout = 5; // overload fails fast instead of queueing for a connection
+        builder.CommandTimeout = 10;
+        builder.MaxAutoPrepare = 50;
+        builder.AutoPrepareMinUsages = 2;
+        builder.ApplicationName ??= "gpt-functions";
+        return builder;
+    }
+
+    private static bool IsUrl(string text) =>
+        text.StartsWith("postgres://", StringComparison.Ordinal) || text.StartsWith("postgresql://", StringComparison.Ordinal);
+
+    private static NpgsqlConnectionStringBuilder FromKeywords(string text)
+    {
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(text);
+        }
+        catch (ArgumentException error)
+        {
+            throw new FormatException("DATABASE_URL is neither a postgresql:// URL nor a list of Keyword=Value pairs.", error);
+        }
+    }
+
+    private static NpgsqlConnectionStringBuilder FromUrl(string text)
+    {
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var url))
+        {
+            throw new FormatException("DATABASE_URL is not a valid URL; percent-encode special characters in the password.");
+        }
+
+        var user = url.UserInfo.Split(':', 2);
+        var builder = new NpgsqlConnectionStringBuilder
+        {
+            Host = url.Host.Trim('[', ']'),
+            Port = url.IsDefaultPort || url.Port < 0 ? 5432 : url.Port,
+            Database = Uri.UnescapeDataString(url.AbsolutePath.TrimStart('/')),
+            Username = Uri.UnescapeDataString(user[0]),
+            Password = user.Length > 1 ? Uri.UnescapeDataString(user[1]) : null,
+        };
+        foreach (var pair in url.Query.TrimStart('?').Split('&', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var parts = pair.Split('=', 2);
+            Apply(builder, Uri.UnescapeDataString(parts[0]), parts.Length > 1 ? Uri.UnescapeDataString(parts[1]) : "");
+        }
+
+        return builder;
+    }
+
+    /// <summary>libpq's names (<c>sslmode=verify-full</c>) and Npgsql's own keywords are both understood.</summary>
+    private static void Apply(NpgsqlConnectionStringBuilder builder, string name, string value)
+    {
+        try
+        {
+            builder[LibpqNames.GetValueOrDefault(name, name)] = name is "sslmode" ? value.Replace("-", "", StringComparison.Ordinal) : value;
+        }
+        catch (ArgumentException error)
+        {
+            throw new FormatException($"DATABASE_URL has the parameter '{name}', which Npgsql does not know.", error);
+        }
+    }
+
+    private static readonly Dictionary<string, string> LibpqNames = new(StringComparer.Ordinal)
+    {
+        ["sslmode"] = "SSL Mode",
+        ["sslrootcert"] = "Root Certificate",
+        ["sslcert"] = "SSL Certificate",
+        ["sslkey"] = "SSL Key",
+        ["connect_timeout"] = "Timeout",
+        ["application_name"] = "Application Name",
+        ["options"] = "Options",
+    };
+}

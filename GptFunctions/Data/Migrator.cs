@@ -1,0 +1,149 @@
+using System.Reflection;
+using System.Security.Cryptography;
+using System.Text;
+using Npgsql;
+
+namespace GptFunctions.Data;
+
+/// <summary>One embedded script <c>V###_Name.sql</c>. The checksum is SHA-256 over its text with line ends normalised.</summary>
+internal sealed record Migration(int Version, string Name, string Sql, string Checksum);
+
+/// <summary>A migration that was applied has another text now, or the database is newer than this program.</summary>
+internal sealed class MigrationException(string message) : Exception(message);
+
+/// <summary>
+/// Applies the embedded migrations in order, each in its own transaction, under an advisory lock, so that any number of
+/// processes may call <see cref="ApplyAsync"/> at once. Called by the <c>setup</c> command only, never by a request.
+/// </summary>
+internal sealed class Migrator(NpgsqlDataSource dataSource)
+{
+    private const long LockKey = 0x6770_7466_0001; // "gptf" and a number: this project's lock for migrations
+
+    private const string CreateTable = """
+        CREATE TABLE IF NOT EXISTS schema_migrations (
+            version    integer PRIMARY KEY,
+            name       text NOT NULL,
+            checksum   text NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now()
+        )
+        """;
+
+    private const string Insert = "INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)";
+
+    public static IReadOnlyList<Migration> Embedded { get; } = Load(typeof(Migrator).Assembly);
+
+    /// <summary>The schema version this program was built for.</summary>
+    public static int LatestVersion => Embedded[^1].Version;
+
+    /// <summary>Applies what is missing; returns what was applied now (empty when the schema was up to date).</summary>
+    public async Task<IReadOnlyList<Migration>> ApplyAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        await ExecuteAsync(connection, $"SELECT pg_advisory_lock({LockKey})", cancellationToken);
+        try
+        {
+            await ExecuteAsync(connection, CreateTable, cancellationToken);
+            var applied = await ReadAppliedAsync(connection, cancellationToken);
+            Check(applied);
+            var missing = Embedded.Where(migration => !applied.ContainsKey(migration.Version)).ToList();
+            foreach (var migration in missing)
+            {
+                await ApplyAsync(connection, migration, cancellationToken);
+            }
+
+            return missing;
+        }
+        finally
+        {
+            await ExecuteAsync(connection, $"SELECT pg_advisory_unlock({LockKey})", CancellationToken.None);
+        }
+    }
+
+    /// <summary>The newest version in the database, 0 when nothing was applied yet. One statement.</summary>
+    public async Task<int> ReadVersionAsync(CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand("SELECT coalesce(max(version), 0) FROM schema_migrations");
+        try
+        {
+            return (int)(await command.ExecuteScalarAsync(cancellationToken))!;
+        }
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UndefinedTable)
+        {
+            return 0;
+        }
+    }
+
+    private static async Task ApplyAsync(NpgsqlConnection connection, Migration migration, CancellationToken cancellationToken)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        try
+        {
+            await using var script = new NpgsqlCommand(migration.Sql, connection, transaction) { CommandTimeout = 0 };
+            await script.ExecuteNonQueryAsync(cancellationToken);
+        }
+        catch (PostgresException error)
+        {
+            throw new MigrationException($"Migration V{migration.Version:000}_{migration.Name} failed and was rolled back: {error.MessageText} ({error.SqlState}).");
+        }
+
+        await using var record = new NpgsqlCommand(Insert, connection, transaction)
+        {
+            Parameters = { new() { Value = migration.Version }, new() { Value = migration.Name }, new() { Value = migration.Checksum } },
+        };
+        await record.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    private static async Task<Dictionary<int, string>> ReadAppliedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT version, checksum FROM schema_migrations", connection);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var applied = new Dictionary<int, string>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            applied.Add(reader.GetInt32(0), reader.GetString(1));
+        }
+
+        return applied;
+    }
+
+    private static void Check(Dictionary<int, string> applied)
+    {
+        foreach (var migration in Embedded)
+        {
+            if (applied.TryGetValue(migration.Version, out var checksum) && checksum != migration.Checksum)
+            {
+                throw new MigrationException($"Migration V{migration.Version:000}_{migration.Name} was applied with another text. Restore the file and put the change into a new migration.");
+            }
+        }
+
+        var newest = applied.Keys.DefaultIfEmpty().Max();
+        if (newest > LatestVersion)
+        {
+            throw new MigrationException($"The database has schema version {newest}, this program knows {LatestVersion}: deploy a newer image.");
+        }
+    }
+
+    private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    private static List<Migration> Load(Assembly assembly)
+    {
+        const string prefix = "GptFunctions.Data.Migrations.V";
+        return [.. assembly.GetManifestResourceNames()
+            .Where(resource => resource.StartsWith(prefix, StringComparison.Ordinal))
+            .Select(resource => Read(assembly, resource, resource[prefix.Length..^".sql".Length]))
+            .OrderBy(migration => migration.Version)];
+    }
+
+    private static Migration Read(Assembly assembly, string resource, string file)
+    {
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(resource)!, Encoding.UTF8);
+        var sql = reader.ReadToEnd().ReplaceLineEndings("\n");
+        var checksum = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(sql)));
+        return new Migration(int.Parse(file[..3], System.Globalization.CultureInfo.InvariantCulture), file[4..], sql, checksum);
+    }
+}

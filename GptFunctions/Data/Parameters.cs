@@ -1,0 +1,15 @@
+using Npgsql;
+
+namespace GptFunctions.Data;
+
+internal static class Parameters
+{
+    /// <summary>Adds a typed positional parameter ($1, $2, ... in the order of the calls): no boxing, no guessing of types.</summary>
+    public static void Bind<T>(this NpgsqlCommand command, T value) => command.Parameters.Add(new NpgsqlParameter<T> { TypedValue = value });
+}
+
+internal static class Columns
+{
+    /// <summary>A column that may be NULL.</summary>
+    public static T? Get<T>(this NpgsqlDataReader reader, int ordinal) => reader.IsDBNull(ordinal) ? default : reader.GetFieldValue<T>(ordinal);
+}

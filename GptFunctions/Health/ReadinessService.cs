@@ -1,0 +1,56 @@
+using GptFunctions.Data;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+
+namespace GptFunctions.Health;
+
+/// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
+internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, TimeProvider clock) : IDisposable
+{
+    public const string Ok = "ok";
+    private static readonly TimeSpan Freshness = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private (IReadOnlyDictionary<string, string> Checks, DateTimeOffset At)? last;
+
+    /// <summary>Name of each dependency -> <see cref="Ok"/> or a sentence.</summary>
+    public async Task<IReadOnlyDictionary<string, string>> CheckAsync(CancellationToken cancellationToken)
+    {
+        await turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (last is not { } known || clock.GetUtcNow() - known.At >= Freshness)
+            {
+                last = known = (await LookAsync(cancellationToken), clock.GetUtcNow());
+            }
+
+            return known.Checks;
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    public void Dispose() => turn.Dispose();
+
+    private async Task<IReadOnlyDictionary<string, string>> LookAsync(CancellationToken cancellationToken)
+    {
+        var checks = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["signing_key"] = keys.All.Count > 0 ? Ok : "no signing key is loaded" };
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(Patience);
+        try
+        {
+            var version = await migrator.ReadVersionAsync(limit.Token);
+            checks["database"] = Ok;
+            checks["schema"] = version == Migrator.LatestVersion ? Ok : $"the database has version {version}, this program needs {Migrator.LatestVersion}: run 'GptFunctions setup'";
+        }
+        catch (Exception error) when (ErrorMapper.IsOutage(error) || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            checks["database"] = "the database does not answer";
+            checks["schema"] = "unknown";
+        }
+
+        return checks;
+    }
+}

@@ -1,0 +1,77 @@
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace GptFunctions.Hosting;
+
+/// <summary>How a feature writes failures on its paths, for example as OAuth JSON or as a page. The longest matching prefix wins.</summary>
+internal sealed record ErrorFormat(string PathPrefix, Func<HttpContext, Failure, IResult> Write);
+
+/// <summary>What an exception becomes on the wire: 500 for a bug, 503 with Retry-After for an outage, 4xx for a request that Kestrel refused.</summary>
+internal sealed record Failure(int Status, string Title, string Detail)
+{
+    public static Failure Outage { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "The service cannot reach its database right now. Nothing was changed; try again shortly.");
+
+    public static Failure Bug { get; } = new(StatusCodes.Status500InternalServerError, "Internal error", "Something went wrong on our side. Quote the correlation id when you report it.");
+}
+
+/// <summary>Turns an exception that left a function into an answer. Shared by both hosts; the Functions host alone would send an empty 500.</summary>
+internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILogger<ErrorMapper> logger)
+{
+    private const int RetryAfterSeconds = 2;
+    private readonly ErrorFormat[] formats = [.. formats.OrderByDescending(format => format.PathPrefix.Length)];
+
+    public static ErrorMapper From(HttpContext context) => context.RequestServices.GetRequiredService<ErrorMapper>();
+
+    /// <summary>The answer for an exception; logs it once.</summary>
+    public IResult ToResult(HttpContext context, Exception error)
+    {
+        var failure = Classify(error);
+        if (failure == Failure.Bug)
+        {
+            LogBug(context.Request.Method, context.Request.Path, context.CorrelationId(), error);
+        }
+        else if (failure == Failure.Outage)
+        {
+            LogOutage(context.Request.Method, context.Request.Path, context.CorrelationId(), error.GetType().Name, error.Message);
+            context.Response.Headers.RetryAfter = RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        }
+
+        return Write(context, failure);
+    }
+
+    /// <summary>Writes a failure in the format of the path that was asked for.</summary>
+    public IResult Write(HttpContext context, Failure failure)
+    {
+        context.Response.Headers.CacheControl = "no-store";
+        var format = Array.Find(formats, format => context.Request.Path.StartsWithSegments(format.PathPrefix, StringComparison.OrdinalIgnoreCase));
+        return format?.Write(context, failure) ?? Problem.Result(context, failure.Status, failure.Title, failure.Detail);
+    }
+
+    private static Failure Classify(Exception error) => error switch
+    {
+        BadHttpRequestException bad => new Failure(bad.StatusCode, "Bad request", bad.StatusCode == StatusCodes.Status413PayloadTooLarge ? "The request body is too large." : "The request could not be read: " + bad.Message),
+        _ when IsOutage(error) => Failure.Outage,
+        _ => Failure.Bug,
+    };
+
+    /// <summary>Trouble with a server we depend on, as opposed to a bug: the same request can succeed later.</summary>
+    public static bool IsOutage(Exception error) => error switch
+    {
+        PostgresException postgres => postgres.IsTransient || postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.QueryCanceled or PostgresErrorCodes.ReadOnlySqlTransaction,
+        NpgsqlException npgsql => npgsql.IsTransient || npgsql.InnerException is TimeoutException or IOException or SocketException or EndOfStreamException || npgsql.InnerException is null,
+        ServiceOutageException or TimeoutException => true,
+        _ => false,
+    };
+
+    [LoggerMessage(1001, LogLevel.Error, "{Method} {Path} failed (correlation id {CorrelationId})")]
+    private partial void LogBug(string method, string path, string correlationId, Exception error);
+
+    [LoggerMessage(1002, LogLevel.Warning, "{Method} {Path} answered 503 (correlation id {CorrelationId}): {ErrorType}: {ErrorMessage}")]
+    private partial void LogOutage(string method, string path, string correlationId, string errorType, string errorMessage);
+}
+
+/// <summary>A server that we depend on, other than the database, does not answer or answers nonsense: 503, nothing was changed.</summary>
+internal sealed class ServiceOutageException(string message, Exception? inner = null) : Exception(message, inner);

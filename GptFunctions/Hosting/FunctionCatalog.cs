@@ -1,0 +1,40 @@
+using System.Reflection;
+using Microsoft.Azure.Functions.Worker;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace GptFunctions.Hosting;
+
+/// <summary>One function as its attributes describe it.</summary>
+/// <param name="Create">Makes an instance for one invocation.</param>
+internal sealed record FunctionDescriptor(string Name, MethodInfo Method, ParameterInfo TriggerParameter, Attribute Trigger, ObjectFactory Create);
+
+/// <summary>Finds the functions of assemblies, in the order in which the Functions host tries them: by name.</summary>
+internal static class FunctionCatalog
+{
+    public static IReadOnlyList<FunctionDescriptor> Find(IEnumerable<Assembly> assemblies, IConfiguration configuration)
+    {
+        // The Functions host's own setting: AzureFunctionsJobHost__functions__0=Name, __1=Name, ... Empty means all.
+        var allowed = configuration.GetSection("AzureFunctionsJobHost:functions").GetChildren().Select(child => child.Value!).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        return [.. assemblies.SelectMany(assembly => assembly.GetTypes())
+            .SelectMany(type => type.GetMethods())
+            .Where(method => method.IsDefined(typeof(FunctionAttribute)))
+            .Select(Describe)
+            .Where(function => allowed.Count == 0 || allowed.Contains(function.Name))
+            .OrderBy(function => function.Name, StringComparer.OrdinalIgnoreCase)];
+    }
+
+    private static FunctionDescriptor Describe(MethodInfo method)
+    {
+        var name = method.GetCustomAttribute<FunctionAttribute>()!.Name;
+        foreach (var parameter in method.GetParameters())
+        {
+            if (parameter.GetCustomAttributes().FirstOrDefault(attribute => attribute is HttpTriggerAttribute or TimerTriggerAttribute or RabbitMQTriggerAttribute) is { } trigger)
+            {
+                return new FunctionDescriptor(name, method, parameter, trigger, ActivatorUtilities.CreateFactory(method.DeclaringType!, []));
+            }
+        }
+
+        throw new InvalidOperationException($"The function {name} has no trigger that the standalone host knows.");
+    }
+}

@@ -1,0 +1,74 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using Microsoft.Azure.Functions.Worker.Builder;
+using Microsoft.Azure.Functions.Worker.Middleware;
+using Microsoft.Extensions.Hosting;
+
+namespace GptFunctions.Hosting;
+
+/// <summary>The app as a worker of the Azure Functions host. Compiled with the real packages only (FunctionsWorker.targets).</summary>
+internal static class FunctionsHost
+{
+    public static IHost Build(string[] args, Action<IHostApplicationBuilder> addFeatures)
+    {
+        var builder = FunctionsApplication.CreateBuilder(args);
+
+        // In this order: the ASP.NET Core integration must wrap the middleware, or it sees no HttpContext.
+        builder.ConfigureFunctionsWebApplication();
+        builder.UseMiddleware<FunctionErrors>();
+
+        addFeatures(builder);
+        return builder.Build();
+    }
+
+    /// <summary>
+    /// Functions run outside the ASP.NET Core pipeline, so an exception would reach the caller as an empty 500.
+    /// Here it becomes the answer that the standalone host gives for it too.
+    /// </summary>
+    private sealed class FunctionErrors : IFunctionsWorkerMiddleware
+    {
+        public async Task Invoke(FunctionContext context, FunctionExecutionDelegate next)
+        {
+            // Timers and messages have no HttpContext: the host must see them fail, or it would ack the message.
+            if (context.GetHttpContext() is not { } http)
+            {
+                await next(context);
+                return;
+            }
+
+            try
+            {
+                await next(context);
+                if (context.GetInvocationResult().Value is IResult result)
+                {
+                    await AnswerAsync(context, http, result);
+                }
+            }
+            catch (Exception error) when (!http.Response.HasStarted)
+            {
+                http.Response.Clear();
+                await AnswerAsync(context, http, ErrorMapper.From(http).ToResult(http, Unwrap(error)));
+            }
+            catch
+            {
+                // Half an answer is out; the integration would end it properly, and the caller would take it for the whole.
+                http.Abort();
+                throw;
+            }
+        }
+
+        /// <summary>
+        /// Writes the answer here, where a failure to write is still caught, and leaves an empty result: the integration would
+        /// execute this one again, and the worker would send it, tokens included, to the host as JSON.
+        /// </summary>
+        private static async Task AnswerAsync(FunctionContext context, HttpContext http, IResult result)
+        {
+            await result.ExecuteAsync(http);
+            context.GetInvocationResult().Value = Results.Empty;
+        }
+
+        /// <summary>The worker's executor wraps what an asynchronous function throws.</summary>
+        private static Exception Unwrap(Exception error) =>
+            error is AggregateException { InnerExceptions: [var only] } ? only : error;
+    }
+}

@@ -1,0 +1,30 @@
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace GptFunctions.Hosting;
+
+internal static class HostingSetup
+{
+    private const string DefaultSecretsPath = "/mnt/secrets";
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(25);
+
+    /// <summary>What both hosts share: where settings come from, the clock, correlation, security headers, error mapping.</summary>
+    public static void AddHosting(this IHostApplicationBuilder builder)
+    {
+        // Development must be said in so many words; a missing or misspelt value is Production.
+        builder.Environment.EnvironmentName = builder.Configuration["AZURE_FUNCTIONS_ENVIRONMENT"] == Environments.Development ? Environments.Development : Environments.Production;
+        builder.Configuration.Add<SecretsSource>(source => source.Path = builder.Configuration["SECRETS_PATH"] ?? DefaultSecretsPath);
+
+        builder.AddSettings<ProxySettings>();
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<ClientAddress>();
+        builder.Services.AddSingleton<ErrorMapper>();
+        builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = StopTimeout);
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+    }
+}

@@ -1,0 +1,80 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Routing.Matching;
+using Microsoft.AspNetCore.Routing.Patterns;
+using Microsoft.Azure.Functions.Worker;
+
+namespace GptFunctions.Hosting;
+
+/// <summary>
+/// HTTP triggers as endpoints, routed as the Functions host does it: by function name, first match wins, whatever is more
+/// specific; a method that the trigger does not list is 404, not 405.
+/// </summary>
+internal static class HttpFunctions
+{
+    public static void Map(IEndpointRouteBuilder app, IEnumerable<FunctionDescriptor> functions)
+    {
+        var order = 0;
+        var endpoints = functions.Where(function => function.Trigger is HttpTriggerAttribute).Select(function => Build(function, app.ServiceProvider, order++)).ToList();
+        app.DataSources.Add(new DefaultEndpointDataSource(endpoints));
+    }
+
+    private static Endpoint Build(FunctionDescriptor function, IServiceProvider services, int order)
+    {
+        var trigger = (HttpTriggerAttribute)function.Trigger;
+        var pattern = RoutePatternFactory.Parse("/" + (trigger.Route ?? function.Name));
+        var invoke = RequestDelegateFactory.Create(function.Method, context => function.Create(context.RequestServices, null), new RequestDelegateFactoryOptions
+        {
+            ServiceProvider = services,
+            RouteParameterNames = [.. pattern.Parameters.Select(parameter => parameter.Name)],
+        });
+        var builder = new RouteEndpointBuilder(context => GuardAsync(context, invoke.RequestDelegate), pattern, order) { DisplayName = function.Name };
+        builder.Metadata.Add(new ListedMethods(trigger.Methods is { Length: > 0 } methods ? [.. methods] : null));
+        return builder.Build();
+    }
+
+    /// <summary>In the Functions host a function's exception never reaches the ASP.NET Core pipeline; so the mapping sits here, around the function.</summary>
+    private static async Task GuardAsync(HttpContext context, RequestDelegate invoke)
+    {
+        try
+        {
+            await invoke(context);
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // The caller hung up: nobody reads an answer.
+        }
+        catch (Exception error) when (!context.Response.HasStarted)
+        {
+            await ErrorMapper.From(context).ToResult(context, error).ExecuteAsync(context);
+        }
+    }
+}
+
+/// <summary>The methods that an HTTP trigger lists; null for all.</summary>
+internal sealed record ListedMethods(HashSet<string>? Names)
+{
+    public bool Contains(string method) => Names is null || Names.Contains(method, StringComparer.OrdinalIgnoreCase);
+}
+
+/// <summary>Drops endpoints whose trigger does not list the request's method, so that the next route is tried, or none: 404.</summary>
+internal sealed class ListedMethodsPolicy : MatcherPolicy, IEndpointSelectorPolicy
+{
+    public override int Order => 0;
+
+    public bool AppliesToEndpoints(IReadOnlyList<Endpoint> endpoints) => endpoints.Any(endpoint => endpoint.Metadata.GetMetadata<ListedMethods>() is not null);
+
+    public Task ApplyAsync(HttpContext httpContext, CandidateSet candidates)
+    {
+        for (var index = 0; index < candidates.Count; index++)
+        {
+            if (candidates.IsValidCandidate(index) && candidates[index].Endpoint.Metadata.GetMetadata<ListedMethods>()?.Contains(httpContext.Request.Method) == false)
+            {
+                candidates.SetValidity(index, false);
+            }
+        }
+
+        return Task.CompletedTask;
+    }
+}

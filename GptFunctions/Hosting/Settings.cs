@@ -1,0 +1,92 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Reflection;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Primitives;
+
+namespace GptFunctions.Hosting;
+
+/// <summary>Options of one feature, read from environment variables or the files of <see cref="SecretsDirectory"/>.</summary>
+internal interface ISettings
+{
+    /// <summary>What keeps the program from starting, beyond the data annotations: one sentence each, naming the setting and what to do.</summary>
+    IEnumerable<string> Problems(bool isProduction);
+}
+
+/// <summary>The name of the environment variable that a property of an <see cref="ISettings"/> class is read from.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+internal sealed class SettingAttribute(string name) : Attribute
+{
+    public string Name { get; } = name;
+}
+
+internal static class SettingsRegistration
+{
+    /// <summary>Reads <typeparamref name="T"/> from configuration, again when a secret file changes, and checks it before anything starts.</summary>
+    public static void AddSettings<T>(this IHostApplicationBuilder builder)
+        where T : class, ISettings
+    {
+        var binder = new SettingsBinder<T>(builder.Configuration, builder.Environment.IsProduction());
+        builder.Services.AddSingleton<IConfigureOptions<T>>(binder);
+        builder.Services.AddSingleton<IValidateOptions<T>>(binder);
+        builder.Services.AddSingleton<IOptionsChangeTokenSource<T>>(binder);
+        builder.Services.AddOptions<T>().ValidateOnStart();
+    }
+}
+
+/// <summary>
+/// Reads every property that has a <see cref="SettingAttribute"/>. A value that cannot be read is a problem among the others,
+/// not an exception, so that a start shows all that is wrong at once. Empty means absent. Lists are separated by spaces.
+/// </summary>
+internal sealed class SettingsBinder<T>(IConfiguration configuration, bool isProduction)
+    : IConfigureOptions<T>, IValidateOptions<T>, IOptionsChangeTokenSource<T>
+    where T : class, ISettings
+{
+    private static readonly (PropertyInfo Property, string Name)[] Settings =
+        [.. typeof(T).GetProperties().Select(property => (property, property.GetCustomAttribute<SettingAttribute>()?.Name!)).Where(pair => pair.Item2 is not null)];
+
+    public string Name => Options.DefaultName;
+
+    public IChangeToken GetChangeToken() => configuration.GetReloadToken();
+
+    public void Configure(T options)
+    {
+        foreach (var (property, name) in Settings)
+        {
+            if (configuration[name] is { Length: > 0 } text && TryConvert(text, property.PropertyType, out var value))
+            {
+                property.SetValue(options, value);
+            }
+        }
+    }
+
+    public ValidateOptionsResult Validate(string? name, T options)
+    {
+        var unreadable = Settings
+            .Where(setting => configuration[setting.Name] is { Length: > 0 } text && !TryConvert(text, setting.Property.PropertyType, out _))
+            .Select(setting => $"{setting.Name} must be {Kind(setting.Property.PropertyType)}.");
+        var annotated = new List<ValidationResult>();
+        Validator.TryValidateObject(options, new ValidationContext(options), annotated, validateAllProperties: true);
+        var problems = unreadable.Concat(annotated.Select(result => result.ErrorMessage!)).Concat(options.Problems(isProduction)).ToList();
+        return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
+    }
+
+    private static bool TryConvert(string text, Type type, out object? value)
+    {
+        if (type == typeof(string[]))
+        {
+            value = text.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            return true;
+        }
+
+        var converter = TypeDescriptor.GetConverter(type);
+        value = converter.IsValid(text) ? converter.ConvertFromString(null, CultureInfo.InvariantCulture, text) : null;
+        return value is not null;
+    }
+
+    private static string Kind(Type type) => type == typeof(int) ? "a whole number" : type == typeof(bool) ? "true or false" : "a " + type.Name;
+}

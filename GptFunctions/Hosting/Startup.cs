@@ -1,0 +1,64 @@
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Hosting;
+
+/// <summary>Picks the host, runs it, and turns settings that are missing or unsafe into one readable list.</summary>
+internal static class Startup
+{
+    private const int ConfigurationError = 78; // EX_CONFIG of sysexits.h
+
+    public static async Task<int> RunAsync(string[] args)
+    {
+        try
+        {
+            using var host = Build(args);
+            await host.RunAsync();
+            return 0;
+        }
+        catch (Exception error) when (Problems(error) is { Count: > 0 } problems)
+        {
+            await ReportAsync(problems);
+            return ConfigurationError;
+        }
+    }
+
+    /// <summary>Writes what keeps the program from starting to standard error.</summary>
+    public static async Task<int> ReportAsync(IReadOnlyList<string> problems)
+    {
+        await Console.Error.WriteLineAsync($"GptFunctions cannot start: {(problems.Count == 1 ? "one setting needs" : $"{problems.Count} settings need")} attention.");
+        foreach (var problem in problems)
+        {
+            await Console.Error.WriteLineAsync(" - " + problem);
+        }
+
+        return ConfigurationError;
+    }
+
+    /// <summary>The sentences of failed validations; empty for any other exception.</summary>
+    public static IReadOnlyList<string> Problems(Exception error) => error switch
+    {
+        OptionsValidationException one => [.. one.Failures],
+        AggregateException many when many.InnerExceptions.All(inner => inner is OptionsValidationException) => [.. many.InnerExceptions.SelectMany(Problems)],
+        _ => [],
+    };
+
+    private static IHost Build(string[] args)
+    {
+#if FUNCTIONS_WORKER
+        if (IsStartedByFunctionsHost(args))
+        {
+            return FunctionsHost.Build(args, Features.Add);
+        }
+#endif
+        return StandaloneHost.Build(Features.Add);
+    }
+
+#if FUNCTIONS_WORKER
+    // The Functions host starts the worker with its own address; nobody else sets any of these.
+    private static bool IsStartedByFunctionsHost(string[] args) =>
+        args.Any(argument => argument.StartsWith("--functions-", StringComparison.Ordinal) || argument is "--host" or "--workerId")
+        || Environment.GetEnvironmentVariable("FUNCTIONS_WORKER_RUNTIME") is not null
+        || Environment.GetEnvironmentVariable("Functions:Worker:HostEndpoint") is not null;
+#endif
+}

@@ -1,0 +1,111 @@
+using System.Text.Json;
+using GptFunctions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Identity;
+
+/// <summary>What OpenID Connect Discovery tells of the provider.</summary>
+internal sealed record ProviderMetadata(Uri AuthorizationEndpoint, Uri TokenEndpoint, JsonWebKeys Keys, bool PrefersPost);
+
+/// <summary>The identity provider: its discovery document and its keys, read once and kept.</summary>
+internal sealed class OpenIdProvider : IDisposable
+{
+    private static readonly TimeSpan Freshness = TimeSpan.FromHours(24);
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly TimeProvider clock;
+    private readonly string issuer;
+    private (ProviderMetadata? Metadata, DateTimeOffset ReadAt) known;
+
+    public OpenIdProvider(HttpClient http, IOptions<ClerkSettings> settings, TimeProvider clock)
+    {
+        Http = http;
+        this.clock = clock;
+        issuer = settings.Value.Issuer!;
+        SessionKeys = new JsonWebKeys(http, new Uri(issuer.TrimEnd('/') + "/.well-known/jwks.json"), clock);
+    }
+
+    public HttpClient Http { get; }
+
+    /// <summary>The keys of Clerk's session JWTs, at the fixed address that Clerk documents.</summary>
+    public JsonWebKeys SessionKeys { get; }
+
+    /// <exception cref="ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
+    public async Task<ProviderMetadata> ReadMetadataAsync(CancellationToken cancellationToken)
+    {
+        await turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (known.Metadata is null || clock.GetUtcNow() - known.ReadAt > Freshness)
+            {
+                var metadata = await FetchAsync(cancellationToken);
+                known.Metadata?.Keys.Dispose();
+                known = (metadata, clock.GetUtcNow());
+            }
+
+            return known.Metadata!;
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    public void Dispose()
+    {
+        SessionKeys.Dispose();
+        known.Metadata?.Keys.Dispose();
+        turn.Dispose();
+    }
+
+    private async Task<ProviderMetadata> FetchAsync(CancellationToken cancellationToken)
+    {
+        using var document = await Http.ReadJsonAsync(new Uri(issuer.TrimEnd('/') + "/.well-known/openid-configuration"), cancellationToken);
+        var root = document.RootElement;
+        try
+        {
+            // OpenID Connect Discovery 4.3: the issuer must be the one that was asked.
+            if (root.GetProperty("issuer").GetString() != issuer)
+            {
+                throw new ServiceOutageException("The identity provider's discovery document names another issuer than CLERK_ISSUER.");
+            }
+
+            var methods = root.TryGetProperty("token_endpoint_auth_methods_supported", out var listed) ? [.. listed.EnumerateArray().Select(method => method.GetString())] : new List<string?>();
+            return new ProviderMetadata(
+                new Uri(root.GetProperty("authorization_endpoint").GetString()!),
+                new Uri(root.GetProperty("token_endpoint").GetString()!),
+                new JsonWebKeys(Http, new Uri(root.GetProperty("jwks_uri").GetString()!), clock),
+                PrefersPost: methods.Count > 0 && !methods.Contains("client_secret_basic"));
+        }
+        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or UriFormatException or ArgumentNullException)
+        {
+            throw new ServiceOutageException("The identity provider's discovery document lacks an endpoint.", error);
+        }
+    }
+}
+
+internal static class ProviderHttp
+{
+    private const int MaximumBytes = 256 * 1024;
+
+    /// <summary>For every call to the provider: short time-out, no redirects followed, small answers only.</summary>
+    public static HttpClient CreateClient() => new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+    {
+        Timeout = TimeSpan.FromSeconds(5),
+        MaxResponseContentBufferSize = MaximumBytes,
+    };
+
+    /// <exception cref="ServiceOutageException">No answer in time, a status other than 200, or no JSON.</exception>
+    public static async Task<JsonDocument> ReadJsonAsync(this HttpClient http, Uri url, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await http.GetAsync(url, cancellationToken);
+            response.EnsureSuccessStatusCode();
+            return JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+        }
+        catch (Exception error) when (error is HttpRequestException or JsonException || (error is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            throw new ServiceOutageException($"The identity provider does not answer at {url.GetLeftPart(UriPartial.Path)}.", error);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Identity;
+
+/// <summary>Sign-in by OpenID Connect: authorization code flow with PKCE, state and nonce (OpenID Connect Core 3.1, RFC 7636).</summary>
+internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<ClerkSettings> clerk, IOptions<OAuthSettings> oauth, TimeProvider clock, ILogger<OpenIdSignIn> logger) : ISignIn
+{
+    private const int LeewaySeconds = 30;
+    private static readonly string[] Algorithms = ["RS256", "ES256"];
+
+    private string CallbackUrl => oauth.Value.PublicBaseUrl + "/oauth/callback";
+
+    public async Task<string> StartAsync(Guid requestId, BrowserBinding browser, CancellationToken cancellationToken)
+    {
+        var metadata = await provider.ReadMetadataAsync(cancellationToken);
+        return RedirectUri.WithParameters(
+            metadata.AuthorizationEndpoint.AbsoluteUri,
+            ("response_type", "code"),
+            ("client_id", clerk.Value.ClientId),
+            ("redirect_uri", CallbackUrl),
+            ("scope", "openid profile email"),
+            ("state", SignInState.Write(requestId, browser)),
+            ("nonce", browser.Derive("nonce", requestId)),
+            ("code_challenge", TokenService.Challenge(browser.Derive("verifier", requestId))),
+            ("code_challenge_method", "S256"));
+    }
+
+    public async Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error, CancellationToken cancellationToken)
+    {
+        if (error is not null || code is null)
+        {
+            return (null, new SignInFailure("The identity provider did not sign you in.", error is "access_denied"));
+        }
+
+        var metadata = await provider.ReadMetadataAsync(cancellationToken);
+        var idToken = await ExchangeAsync(metadata, code, browser.Derive("verifier", requestId), cancellationToken);
+        if (idToken is null || Jwt.Parse(idToken) is not { } jwt)
+        {
+            return (null, new SignInFailure("The identity provider refused its own code.", false));
+        }
+
+        var problem = await metadata.Keys.VerifyAsync(jwt, Algorithms, cancellationToken) ? ProblemWith(jwt, browser.Derive("nonce", requestId)) : "signature";
+        if (problem is not null || jwt["sub"] is not { Length: > 0 } subject)
+        {
+            LogIdTokenRefused(problem ?? "sub");
+            return (null, new SignInFailure("The identity provider's answer could not be verified.", false));
+        }
+
+        return (new Person(subject, jwt["email"], jwt["name"]), null);
+    }
+
+    // OpenID Connect Core 3.1.3.7
+    private string? ProblemWith(Jwt jwt, string nonce) => jwt switch
+    {
+        _ when jwt["iss"] != clerk.Value.Issuer => "iss",
+        _ when !jwt.HasAudience(clerk.Value.ClientId!) => "aud",
+        _ when jwt["azp"] is { } party && party != clerk.Value.ClientId => "azp",
+        _ when !(jwt.Seconds("exp") > clock.GetUtcNow().ToUnixTimeSeconds() - LeewaySeconds) => "exp",
+        _ when !(jwt.Seconds("iat") <= clock.GetUtcNow().ToUnixTimeSeconds() + LeewaySeconds) => "iat",
+        _ when jwt["nonce"] != nonce => "nonce",
+        _ => null,
+    };
+
+    private async Task<string?> ExchangeAsync(ProviderMetadata metadata, string code, string verifier, CancellationToken cancellationToken)
+    {
+        var form = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["grant_type"] = "authorization_code",
+            ["code"] = code,
+            ["redirect_uri"] = CallbackUrl,
+            ["code_verifier"] = verifier,
+        };
+        using var request = new HttpRequestMessage(HttpMethod.Post, metadata.TokenEndpoint);
+        if (metadata.PrefersPost)
+        {
+            form["client_id"] = clerk.Value.ClientId!;
+            form["client_secret"] = clerk.Value.ClientSecret!;
+        }
+        else
+        {
+            var credentials = $"{Uri.EscapeDataString(clerk.Value.ClientId!)}:{Uri.EscapeDataString(clerk.Value.ClientSecret!)}";
+            request.Headers.Authorization = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes(credentials)));
+        }
+
+        request.Content = new FormUrlEncodedContent(form);
+        try
+        {
+            using var response = await provider.Http.SendAsync(request, cancellationToken);
+            if ((int)response.StatusCode >= 500)
+            {
+                throw new ServiceOutageException("The identity provider's token endpoint failed.");
+            }
+
+            using var document = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+            return response.IsSuccessStatusCode && document.RootElement.TryGetProperty("id_token", out var idToken) ? idToken.GetString() : null;
+        }
+        catch (Exception error) when (error is HttpRequestException or JsonException or InvalidOperationException || (error is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            throw new ServiceOutageException("The identity provider's token endpoint does not answer.", error);
+        }
+    }
+
+    [LoggerMessage(2001, LogLevel.Warning, "An ID token was refused because of its {Claim}")]
+    private partial void LogIdTokenRefused(string claim);
+}

@@ -1,0 +1,20 @@
+namespace GptFunctions.Identity;
+
+/// <summary>Who signed in, as the identity provider says.</summary>
+/// <param name="Subject">The Clerk user id.</param>
+internal sealed record Person(string Subject, string? Email, string? Name);
+
+/// <summary>Why nobody is signed in.</summary>
+/// <param name="IsDenial">The person chose not to; anything else is a fault of the answer we got.</param>
+internal sealed record SignInFailure(string Reason, bool IsDenial);
+
+/// <summary>Where people prove who they are: Clerk, or in Development a page of ours.</summary>
+internal interface ISignIn
+{
+    /// <summary>The URL to send the browser to. It returns to <c>/oauth/callback</c> or, in Development, posts to <c>/dev/sign-in</c>.</summary>
+    /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached.</exception>
+    Task<string> StartAsync(Guid requestId, BrowserBinding browser, CancellationToken cancellationToken);
+
+    /// <summary>Turns the provider's answer (the code it sent to the callback) into a person.</summary>
+    Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error, CancellationToken cancellationToken);
+}

@@ -1,0 +1,102 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Text;
+using System.Text.Json;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>What an access token says (RFC 9068).</summary>
+internal sealed record AccessToken(string Subject, string ClientId, Guid SessionId, string Scope, string Resource, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
+
+/// <summary>Issues and verifies access tokens: JWTs of type at+jwt, signed with ES256.</summary>
+internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+{
+    private const int SignatureBytes = 64;
+
+    // The first part of every token: it changes only with the key.
+    private Tuple<SigningKey, byte[]>? header;
+
+    /// <summary>Whole seconds that a new token lives.</summary>
+    public int Lifetime => settings.CurrentValue.AccessTokenExpiry;
+
+    public string Issue(string subject, string clientId, Guid sessionId, string scope, string resource)
+    {
+        var now = clock.GetUtcNow();
+        var claims = new ArrayBufferWriter<byte>(512);
+        using (var json = new Utf8JsonWriter(claims))
+        {
+            json.WriteStartObject();
+            json.WriteString("iss"u8, settings.CurrentValue.PublicBaseUrl);
+            json.WriteString("sub"u8, subject);
+            json.WriteString("aud"u8, resource);
+            json.WriteString("client_id"u8, clientId);
+            json.WriteString("scope"u8, scope);
+            json.WriteString("sid"u8, sessionId);
+            json.WriteNumber("iat"u8, now.ToUnixTimeSeconds());
+            json.WriteNumber("exp"u8, now.ToUnixTimeSeconds() + Lifetime);
+            json.WriteString("jti"u8, Guid.CreateVersion7(now));
+            json.WriteEndObject();
+        }
+
+        var key = keys.Current;
+        var start = HeaderFor(key);
+        var signedLength = start.Length + Base64Url.GetEncodedLength(claims.WrittenCount);
+        var token = new byte[signedLength + 1 + Base64Url.GetEncodedLength(SignatureBytes)];
+        start.CopyTo(token, 0);
+        Base64Url.EncodeToUtf8(claims.WrittenSpan, token.AsSpan(start.Length));
+        Span<byte> signature = stackalloc byte[SignatureBytes];
+        key.Sign(token.AsSpan(0, signedLength), signature);
+        token[signedLength] = (byte)'.';
+        Base64Url.EncodeToUtf8(signature, token.AsSpan(signedLength + 1));
+        return Encoding.ASCII.GetString(token);
+    }
+
+    /// <summary>
+    /// Verifies everything that can be known without the database: signature, type, issuer, audience, lifetime.
+    /// Whether the session still lives is the caller's next question.
+    /// </summary>
+    public Outcome<AccessToken> Verify(string token)
+    {
+        // RFC 9068 4; the algorithm is fixed, so the token's own word for it opens no door.
+        if (Jwt.Parse(token) is not { Algorithm: "ES256", Type: "at+jwt" } jwt
+            || keys.Find(jwt.KeyId) is not { } key
+            || jwt.Signature.Length != SignatureBytes
+            || !key.Verify(jwt.SignedPart, jwt.Signature))
+        {
+            return Invalid("The access token is not one of ours.");
+        }
+
+        if (jwt["iss"] != settings.CurrentValue.PublicBaseUrl || !jwt.HasAudience(settings.CurrentValue.GatewayResource))
+        {
+            return Invalid("The access token is for another service.");
+        }
+
+        if (jwt["sub"] is not { } subject || jwt["client_id"] is not { } clientId || !Guid.TryParse(jwt["sid"], out var sessionId)
+            || jwt.Seconds("iat") is not { } issuedAt || jwt.Seconds("exp") is not { } expiresAt)
+        {
+            return Invalid("The access token lacks a claim.");
+        }
+
+        if (expiresAt <= clock.GetUtcNow().ToUnixTimeSeconds())
+        {
+            return Invalid("expired");
+        }
+
+        return new AccessToken(subject, clientId, sessionId, jwt["scope"] ?? "", settings.CurrentValue.GatewayResource, DateTimeOffset.FromUnixTimeSeconds(issuedAt), DateTimeOffset.FromUnixTimeSeconds(expiresAt), jwt["jti"] ?? "");
+    }
+
+    private static OAuthError Invalid(string description) => new("invalid_token", description, Microsoft.AspNetCore.Http.StatusCodes.Status401Unauthorized);
+
+    private byte[] HeaderFor(SigningKey key)
+    {
+        var known = header;
+        if (known?.Item1 != key)
+        {
+            var json = $$"""{"typ":"at+jwt","alg":"ES256","kid":"{{key.KeyId}}"}""";
+            header = known = Tuple.Create(key, Encoding.ASCII.GetBytes(Base64Url.EncodeToString(Encoding.ASCII.GetBytes(json)) + "."));
+        }
+
+        return known.Item2;
+    }
+}

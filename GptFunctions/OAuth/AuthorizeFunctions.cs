@@ -1,0 +1,99 @@
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using GptFunctions.Identity;
+using GptFunctions.OAuth.Pages;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>What a person's browser sees of the authorization server.</summary>
+internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, ClientAddress addresses, IOptions<OAuthSettings> settings)
+{
+    private const int MaximumBody = 16 * 1024;
+    private const string CsrfPurpose = "csrf";
+
+    [Function("OAuthAuthorize")]
+    public async Task<IResult> AuthorizeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/authorize")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var parsed = FormParameters.OfQuery(request);
+        if (parsed.Value is not { } parameters)
+        {
+            return OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "This link is broken", parsed.Error!.Description);
+        }
+
+        if (parameters["continue"] is { } handle)
+        {
+            return Guid.TryParseExact(handle, "N", out var id) && FindBrowser(request) is { } known
+                ? Show(request, known, await service.ContinueAsync(id, known, addresses.Origin(request.HttpContext), cancellationToken))
+                : Show(request, null, AuthorizeService.NotInProgress);
+        }
+
+        var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
+        return Show(request, browser, await service.StartAsync(parameters, browser, cancellationToken));
+    }
+
+    [Function("OAuthAuthorizeDecision")]
+    public async Task<IResult> DecideAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "oauth/authorize/decision")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var parsed = await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        if (parsed.Value is not { } form)
+        {
+            return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
+        }
+
+        if (!Guid.TryParseExact(form["request"], "N", out var id) || FindBrowser(request) is not { } browser || !browser.Is(form["csrf"], CsrfPurpose, id))
+        {
+            return Show(request, null, AuthorizeService.NotInProgress);
+        }
+
+        var origin = addresses.Origin(request.HttpContext);
+        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, origin, cancellationToken))
+            : form["decision"] is "approve" or "deny" ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", origin, cancellationToken))
+            : OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
+    }
+
+    [Function("OAuthCallback")]
+    public async Task<IResult> CallbackAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/callback")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var parameters = FormParameters.OfQuery(request).Value;
+        var browser = FindBrowser(request);
+        return parameters is not null && SignInState.Read(parameters["state"], browser) is { } id
+            ? Show(request, browser, await service.FinishSignInAsync(id, browser!, parameters["code"], parameters["error"], addresses.Origin(request.HttpContext), cancellationToken))
+            : Show(request, null, AuthorizeService.NotInProgress);
+    }
+
+    private BrowserBinding? FindBrowser(HttpRequest request) => BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps);
+
+    private IResult Show(HttpRequest request, BrowserBinding? browser, NextStep step) => step switch
+    {
+        NextStep.Redirect redirect => new SeeOther(redirect.Url),
+        NextStep.AskConsent { Question: var question } => OAuthPages.Render<ConsentPage>(
+            request.HttpContext, new() { [nameof(ConsentPage.View)] = View(question, browser!) }, OAuthPages.FormTargets(question.Request)),
+        NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse.Status, refuse.Title, refuse.Detail),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    private ConsentView View(ConsentQuestion question, BrowserBinding browser)
+    {
+        var pending = question.Request;
+        return new ConsentView(
+            pending.Id.ToString("N"), browser.Derive(CsrfPurpose, pending.Id), pending.ClientName, RedirectUri.Host(pending.RedirectUri), pending.Email ?? pending.Subject!,
+            [.. pending.Scopes.Select(scope => new ScopeLine(scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
+            [.. question.Sessions.Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
+            question.Sessions.MinBy(session => session.LastActive)?.ClientName);
+    }
+}
+
+/// <summary>303 after a POST (so that the browser does not repeat it, RFC 9700 4.12), 302 otherwise; never cached.</summary>
+internal sealed class SeeOther(string url) : IResult
+{
+    public Task ExecuteAsync(HttpContext httpContext)
+    {
+        httpContext.Response.StatusCode = HttpMethods.IsPost(httpContext.Request.Method) ? StatusCodes.Status303SeeOther : StatusCodes.Status302Found;
+        httpContext.Response.Headers.Location = url;
+        httpContext.Response.Headers.CacheControl = "no-store";
+        return Task.CompletedTask;
+    }
+}

@@ -1,0 +1,230 @@
+using GptFunctions.Audit;
+using GptFunctions.Data;
+using GptFunctions.Identity;
+using Npgsql;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>A sign-in in progress as its own browser may see it.</summary>
+/// <param name="ConsentedScopes">What the person granted this client at this redirect host before; empty when nothing, or before anyone signed in.</param>
+internal sealed record PendingRequest(
+    Guid Id, string ClientId, string ClientName, string[] ClientRedirectUris, string RedirectUri, string[] Scopes, string? State, bool IsDecided, Guid? UserId, string? Subject, string? Email, string[] ConsentedScopes);
+
+/// <summary>Where the browser goes with the code.</summary>
+internal sealed record Approval(string RedirectUri, string? State);
+
+internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
+{
+    private const string Insert = """
+        INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, state, code_challenge, resource, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10 + $11)
+        """;
+
+    private const string Find = """
+        SELECT request.id, request.client_id, client.name, client.redirect_uris, request.redirect_uri, request.scopes, request.state, request.decided_at IS NOT NULL,
+               users.id, users.clerk_user_id, users.email
+        FROM gpt_authorization_requests request
+        JOIN gpt_clients client ON client.client_id = request.client_id AND client.disabled_at IS NULL
+        LEFT JOIN users ON users.id = request.user_id
+        WHERE request.id = $1 AND request.browser_hash = $2 AND request.expires_at > $3
+        """;
+
+    private const string FindConsent = "SELECT scopes FROM gpt_consents WHERE user_id = $1 AND client_id = $2 AND ($3::text IS NULL OR redirect_host = $3) AND revoked_at IS NULL";
+
+    // What Clerk's webhooks wrote about a person is newer than a sign-in: only gaps are filled. A deleted account stays deleted and empty.
+    private const string SignIn = $"""
+        WITH request AS (
+            SELECT id, client_id FROM gpt_authorization_requests
+            WHERE id = $1 AND browser_hash = $2 AND signed_in_at IS NULL AND expires_at > $3 FOR UPDATE
+        ), person AS (
+            INSERT INTO users (id, clerk_user_id, email, name, created_at) SELECT $4, $5, $6, $7, $3 FROM request
+            ON CONFLICT (clerk_user_id) DO UPDATE SET
+                email = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.email, excluded.email) END,
+                name = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.name, excluded.name) END
+            RETURNING id, clerk_user_id, deleted_at
+        ), signed_in AS (
+            UPDATE gpt_authorization_requests SET user_id = person.id, signed_in_at = $3
+            FROM person, request WHERE gpt_authorization_requests.id = request.id AND person.deleted_at IS NULL
+            RETURNING clerk_user_id, request.client_id
+        ), event AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT $8, '{AuditEvents.SignedIn}', $3, event_envelope($8, '{AuditEvents.SignedIn}', $3, $9, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'client_id', client_id, 'ip_address', $10)) FROM signed_in
+        )
+        SELECT count(*) FROM signed_in
+        """;
+
+    // $1 now, $2 redirect host, $3 whether the person was asked, $4 code hash, $5 code lifetime, $6 event id, $7 correlation id, $8 address;
+    // "request" is what the caller's first part yields.
+    private const string Approve = $"""
+        consent AS (
+            INSERT INTO gpt_consents (user_id, client_id, redirect_host, scopes, granted_at)
+            SELECT user_id, client_id, $2, scopes, $1 FROM request WHERE $3
+            ON CONFLICT (user_id, client_id, redirect_host) DO UPDATE SET
+                scopes = CASE WHEN gpt_consents.revoked_at IS NULL THEN ARRAY(SELECT DISTINCT unnest(gpt_consents.scopes || excluded.scopes)) ELSE excluded.scopes END,
+                granted_at = excluded.granted_at, revoked_at = NULL
+        ), code AS (
+            INSERT INTO gpt_authorization_codes (code_hash, client_id, user_id, redirect_uri, scopes, resource, code_challenge, created_at, expires_at)
+            SELECT $4, client_id, user_id, CASE WHEN redirect_uri_given THEN redirect_uri END, scopes, resource, code_challenge, $1, $1 + $5 FROM request
+        ), event AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT $6, '{AuditEvents.Authorize}', $1, event_envelope($6, '{AuditEvents.Authorize}', $1, $7, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'client_id', client_id, 'scopes', scopes, 'consent', CASE WHEN $3 THEN 'given' ELSE 'remembered' END, 'ip_address', $8)) FROM request
+        )
+        SELECT redirect_uri, state FROM request
+        """;
+
+    private const string ApprovePending = $"""
+        WITH request AS (
+            UPDATE gpt_authorization_requests pending SET decided_at = $1
+            FROM users
+            WHERE pending.id = $9 AND pending.browser_hash = $10 AND pending.decided_at IS NULL AND pending.expires_at > $1
+              AND users.id = pending.user_id AND users.deleted_at IS NULL
+            RETURNING pending.*, users.clerk_user_id
+        ), {Approve}
+        """;
+
+    private const string ApproveHeadless = $"""
+        WITH request AS (
+            SELECT $9::uuid AS user_id, clerk_user_id, $10::text AS client_id, $11::text AS redirect_uri, $12::boolean AS redirect_uri_given,
+                   $13::text[] AS scopes, $14::text AS state, $15::text AS code_challenge, $16::text AS resource
+            FROM users WHERE id = $9 AND deleted_at IS NULL
+        ), {Approve}
+        """;
+
+    // Also ends a request before anybody signed in (the person gave up at the identity provider): then there is nobody to name.
+    private const string Deny = $"""
+        WITH request AS (
+            DELETE FROM gpt_authorization_requests WHERE id = $1 AND browser_hash = $2 AND decided_at IS NULL RETURNING client_id, user_id, scopes
+        ), event AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT $4, '{AuditEvents.AuthorizeDenied}', $3, event_envelope($4, '{AuditEvents.AuthorizeDenied}', $3, $5, jsonb_build_object(
+                'clerk_user_id', users.clerk_user_id, 'client_id', client_id, 'scopes', scopes, 'ip_address', $6))
+            FROM request LEFT JOIN users ON users.id = request.user_id
+        )
+        SELECT count(*) FROM request
+        """;
+
+    public async Task InsertAsync(Guid id, byte[] browserHash, AuthorizationRequest request, DateTimeOffset now, TimeSpan lifetime, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Insert);
+        command.Bind(id);
+        command.Bind(browserHash);
+        command.Bind(request.Client.Id);
+        command.Bind(request.RedirectUri);
+        command.Bind(request.RedirectUriGiven);
+        command.Bind(request.Scopes);
+        command.Bind(request.State);
+        command.Bind(request.CodeChallenge);
+        command.Bind(request.Resource);
+        command.Bind(now);
+        command.Bind(lifetime);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>The request, if this browser started it and its ten minutes are not over. Consents are not read here.</summary>
+    public async Task<PendingRequest?> FindAsync(Guid id, byte[] browserHash, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Find);
+        command.Bind(id);
+        command.Bind(browserHash);
+        command.Bind(now);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken)
+            ? new PendingRequest(
+                reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4), reader.GetFieldValue<string[]>(5), reader.Get<string?>(6),
+                reader.GetBoolean(7), reader.Get<Guid?>(8), reader.Get<string?>(9), reader.Get<string?>(10), [])
+            : null;
+    }
+
+    /// <summary>The scopes a person granted to a client, at one redirect host or (null) at any.</summary>
+    public async Task<string[]> FindConsentAsync(Guid userId, string clientId, string? redirectHost, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(FindConsent);
+        command.Bind(userId);
+        command.Bind(clientId);
+        command.Bind(redirectHost);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var scopes = new HashSet<string>(StringComparer.Ordinal);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            scopes.UnionWith(reader.GetFieldValue<string[]>(0));
+        }
+
+        return [.. scopes];
+    }
+
+    /// <summary>Notes who signed in, creating the user when new; false when the request is gone or taken, or the account was deleted.</summary>
+    public async Task<bool> SignInAsync(Guid id, byte[] browserHash, Person person, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(SignIn);
+        command.Bind(id);
+        command.Bind(browserHash);
+        command.Bind(now);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(person.Subject);
+        command.Bind(person.Email);
+        command.Bind(person.Name);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+    }
+
+    /// <summary>Decides a request with yes: consent, code and event in one statement; null when it was decided before, or is gone.</summary>
+    public async Task<Approval?> ApproveAsync(PendingRequest request, byte[] browserHash, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = ApproveCommand(ApprovePending, redirectHost, wasAsked, codeHash, codeLifetime, origin, now);
+        command.Bind(request.Id);
+        command.Bind(browserHash);
+        return await ReadApprovalAsync(command, cancellationToken);
+    }
+
+    /// <summary>The same for the company's own web app, which asked the person itself; null when the account was deleted.</summary>
+    public async Task<Approval?> ApproveAsync(AuthorizationRequest request, Guid userId, string redirectHost, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = ApproveCommand(ApproveHeadless, redirectHost, wasAsked: true, codeHash, codeLifetime, origin, now);
+        command.Bind(userId);
+        command.Bind(request.Client.Id);
+        command.Bind(request.RedirectUri);
+        command.Bind(request.RedirectUriGiven);
+        command.Bind(request.Scopes);
+        command.Bind(request.State);
+        command.Bind(request.CodeChallenge);
+        command.Bind(request.Resource);
+        return await ReadApprovalAsync(command, cancellationToken);
+    }
+
+    /// <summary>Ends a request with no; false when it was decided before, or is gone.</summary>
+    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Deny);
+        command.Bind(id);
+        command.Bind(browserHash);
+        command.Bind(now);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+    }
+
+    private NpgsqlCommand ApproveCommand(string sql, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
+    {
+        var command = dataSource.CreateCommand(sql);
+        command.Bind(now);
+        command.Bind(redirectHost);
+        command.Bind(wasAsked);
+        command.Bind(codeHash);
+        command.Bind(codeLifetime);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        return command;
+    }
+
+    private static async Task<Approval?> ReadApprovalAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? new Approval(reader.GetString(0), reader.Get<string?>(1)) : null;
+    }
+}

@@ -1,0 +1,73 @@
+using System.Text;
+using GptFunctions.Audit;
+using GptFunctions.Gateway;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>Reads client credentials from a request, and answers failed attempts.</summary>
+internal sealed class ClientAuthentication(RateLimits limits, AuditLog audit, IOptionsMonitor<OAuthSettings> settings)
+{
+    private const string BasicScheme = "Basic ";
+    private const int MaximumClientIdLength = 512;
+    private static readonly TimeSpan FailureWindow = TimeSpan.FromMinutes(15);
+
+    /// <summary>RFC 6749 2.3: exactly one method. The secret leaves this method as a hash only.</summary>
+    public static Outcome<ClientCredentials> Read(string? authorization, FormParameters form)
+    {
+        var bodyId = form["client_id"];
+        var bodySecret = form["client_secret"];
+        if (!string.IsNullOrEmpty(authorization))
+        {
+            return bodySecret is not null ? OAuthError.InvalidRequest("Send the client secret once: in the Authorization header or in the body, not in both.")
+                : ReadBasic(authorization) is not { } basic ? OAuthError.InvalidClient("The Authorization header must be Basic with the base64 of the form-encoded client_id, a colon and the form-encoded client_secret.")
+                : bodyId is not null && bodyId != basic.ClientId ? OAuthError.InvalidRequest("client_id in the body differs from the one in the Authorization header.")
+                : basic;
+        }
+
+        return bodyId is null or { Length: > MaximumClientIdLength } ? OAuthError.InvalidClient("Client authentication is missing: send client_id and client_secret in the body, or an Authorization: Basic header.")
+            : bodySecret is null ? new ClientCredentials(bodyId, AuthMethods.None, null)
+            : new ClientCredentials(bodyId, AuthMethods.Post, Secret.Hash(bodySecret));
+    }
+
+    /// <summary>
+    /// Counts a failed attempt per client id and address. Up to the limit it is audited and answered with its error, beyond
+    /// it the answer is 429. The right secret is never counted, so nobody can lock a client out.
+    /// </summary>
+    public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        var taken = await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{origin.Address}", settings.CurrentValue.AuthFailureLimit, FailureWindow, cancellationToken);
+        if (taken.RetryAfterSeconds is { } seconds)
+        {
+            return OAuthError.TooManyFailures(seconds);
+        }
+
+        await audit.AppendAsync(AuditEvents.ClientAuthFailed, origin, json =>
+        {
+            json.WriteString("client_id", credentials.ClientId);
+            json.WriteString("auth_method", credentials.Method);
+        }, cancellationToken);
+        return error;
+    }
+
+    private static ClientCredentials? ReadBasic(string authorization)
+    {
+        if (!authorization.StartsWith(BasicScheme, StringComparison.OrdinalIgnoreCase))
+        {
+            return null;
+        }
+
+        var encoded = authorization.AsSpan(BasicScheme.Length).Trim();
+        var decoded = new byte[encoded.Length];
+        if (!Convert.TryFromBase64Chars(encoded, decoded, out var length) || decoded.AsSpan(0, length).IndexOf((byte)':') is not (> 0 and var colon))
+        {
+            return null;
+        }
+
+        // RFC 6749 2.3.1: both parts are form-encoded before they are joined.
+        var id = FormParameters.Decode(decoded.AsSpan(0, colon));
+        var secret = FormParameters.Decode(decoded.AsSpan(colon + 1, length - colon - 1));
+        return id is null or { Length: > MaximumClientIdLength } || secret is null || Encoding.UTF8.GetByteCount(id) == 0 ? null : new ClientCredentials(id, AuthMethods.Basic, Secret.Hash(secret));
+    }
+}

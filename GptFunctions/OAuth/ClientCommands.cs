@@ -1,0 +1,146 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>What <c>clients add --json</c> and <c>clients list --json</c> print.</summary>
+internal sealed record ClientOutput(string ClientId, string? ClientSecret, string Name, string Kind, string[] AuthMethods, string[] RedirectUris, string[] Scopes, bool RequirePkce, int ActiveSecrets, DateTimeOffset? LastUsedAt, DateTimeOffset? DisabledAt);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ClientOutput))]
+[JsonSerializable(typeof(ClientOutput[]))]
+internal sealed partial class ClientJson : JsonSerializerContext;
+
+/// <summary><c>GptFunctions clients ...</c></summary>
+internal static class ClientCommands
+{
+    private static readonly Option<bool> Json = new("--json") { Description = "Print JSON." };
+
+    public static Command Create() => new("clients", "Register and change OAuth clients.") { Add(), List(), Update(), RotateSecret(), Disable() };
+
+    private static Command Add()
+    {
+        var name = new Option<string>("--name") { Description = "What people read on the consent page.", Required = true };
+        var id = new Option<string?>("--id") { Description = "The client id; one is made when left out." };
+        var isPublic = new Option<bool>("--public") { Description = "A client without a secret; it must use PKCE." };
+        var gpt = Many("--gpt", "The id of a Custom GPT (g-...): both of its callback URLs are registered.");
+        var redirect = Many("--redirect-uri", "A redirect URI, compared byte for byte.");
+        var scope = Many("--scope", "A scope the client may ask for; all when left out.");
+        var method = Many("--auth-method", "client_secret_basic or client_secret_post; those of GPT_CLIENT_AUTH_METHODS when left out.");
+        var noPkce = new Option<bool>("--no-pkce") { Description = "Allow authorization requests without PKCE (the GPT builder's clients send none)." };
+        var command = new Command("add", "Add a client; prints its id and, this once, its secret.") { name, id, isPublic, gpt, redirect, scope, method, noPkce, Json };
+        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        {
+            var request = new NewClient(
+                parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [], parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce));
+            var (issued, problem) = await clients.AddAsync(request, cancellationToken);
+            if (issued is null)
+            {
+                return await Commands.FailAsync(problem!);
+            }
+
+            Console.WriteLine(parsed.GetValue(Json)
+                ? JsonSerializer.Serialize(Describe(issued.Client, issued.Secret), ClientJson.Default.ClientOutput)
+                : $"client_id      {issued.Client.Id}\nclient_secret  {issued.Secret ?? "(none: a public client)"}\nredirect_uris  {string.Join("\n               ", issued.Client.RedirectUris)}{(issued.Secret is null ? "" : "\nThe secret is not shown again.")}");
+            return 0;
+        }));
+        return command;
+    }
+
+    private static Command List()
+    {
+        var command = new Command("list", "List all clients.") { Json };
+        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        {
+            var all = await clients.ListAsync(cancellationToken);
+            if (parsed.GetValue(Json))
+            {
+                Console.WriteLine(JsonSerializer.Serialize([.. all.Select(client => Describe(client, null))], ClientJson.Default.ClientOutputArray));
+                return 0;
+            }
+
+            foreach (var client in all)
+            {
+                var state = client.DisabledAt is null ? client.Kind : client.Kind + ", disabled";
+                var used = client.LastUsedAt?.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) ?? "never";
+                Console.WriteLine($"{client.Id}  {client.Name} ({state})\n    auth {string.Join(' ', client.AuthMethods)}, {client.SecretCount} secret(s), {(client.RequirePkce ? "PKCE required" : "PKCE optional")}, last used {used}\n    scopes {string.Join(' ', client.Scopes)}\n    {string.Join("\n    ", client.RedirectUris)}");
+            }
+
+            return 0;
+        }));
+        return command;
+    }
+
+    private static Command Update()
+    {
+        var id = ClientId();
+        var name = new Option<string?>("--name") { Description = "A new name." };
+        var gpt = Many("--gpt", "Custom GPT ids: together with --redirect-uri they replace all redirect URIs.");
+        var redirect = Many("--redirect-uri", "Redirect URIs: replace all that are registered.");
+        var scope = Many("--scope", "Scopes: replace all.");
+        var method = Many("--auth-method", "Auth methods: replace all.");
+        var pkce = new Option<bool?>("--require-pkce") { Description = "true or false." };
+        var enable = new Option<bool>("--enable") { Description = "Enable a disabled client again." };
+        var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable };
+        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        {
+            string[] uris = [.. (parsed.GetValue(gpt) ?? []).SelectMany(ClientService.CallbacksOf), .. parsed.GetValue(redirect) ?? []];
+            var change = new ClientChange(parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce), parsed.GetValue(enable) ? false : null);
+            return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change, cancellationToken), "updated");
+        }));
+        return command;
+    }
+
+    private static Command RotateSecret()
+    {
+        var id = ClientId();
+        var retire = new Option<bool>("--retire-old") { Description = "End the older of two secrets, once every caller has the new one." };
+        var command = new Command("rotate-secret", "Issue a second secret, valid beside the old one; later end the old one with --retire-old.") { id, retire };
+        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        {
+            var clientId = parsed.GetRequiredValue(id);
+            if (parsed.GetValue(retire))
+            {
+                return await ReportAsync(await clients.RetireOldSecretAsync(clientId, cancellationToken), "the old secret is no longer valid");
+            }
+
+            var (secret, problem) = await clients.RotateSecretAsync(clientId, cancellationToken);
+            return await ReportAsync(problem, $"client_secret  {secret}\nThe old secret stays valid until 'clients rotate-secret {clientId} --retire-old'.");
+        }));
+        return command;
+    }
+
+    private static Command Disable()
+    {
+        var id = ClientId();
+        var command = new Command("disable", "Refuse a client everywhere from now on; 'clients update ID --enable' takes it back.") { id };
+        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+            await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), new ClientChange(IsDisabled: true), cancellationToken), "disabled")));
+        return command;
+    }
+
+    private static Argument<string> ClientId() => new("client-id") { Description = "The client's id." };
+
+    private static Option<string[]> Many(string name, string description) => new(name) { Description = description, AllowMultipleArgumentsPerToken = true };
+
+    private static string[]? NullIfEmpty(string[]? values) => values is { Length: > 0 } ? values : null;
+
+    private static Task<int> WithClientsAsync(Func<ClientService, Task<int>> run) => Commands.WithServicesAsync(services => run(services.GetRequiredService<ClientService>()));
+
+    private static async Task<int> ReportAsync(string? problem, string success)
+    {
+        if (problem is not null)
+        {
+            return await Commands.FailAsync(problem);
+        }
+
+        Console.WriteLine(success);
+        return 0;
+    }
+
+    private static ClientOutput Describe(Client client, string? secret) => new(
+        client.Id, secret, client.Name, client.Kind, client.AuthMethods, client.RedirectUris, client.Scopes, client.RequirePkce, client.SecretCount, client.LastUsedAt, client.DisabledAt);
+}

@@ -1,0 +1,100 @@
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>What an operator asks for when adding a client.</summary>
+/// <param name="GptIds">Ids of Custom GPTs (g-...): both of their callbacks become redirect URIs.</param>
+internal sealed record NewClient(string Name, string? Id, bool IsPublic, string[] GptIds, string[] RedirectUris, string[] Scopes, string[] AuthMethods, bool NoPkce);
+
+/// <summary>A client with the one look at its secret; null for a public client.</summary>
+internal sealed record IssuedClient(Client Client, string? Secret);
+
+/// <summary>Clients as operators see them. Refusals are sentences.</summary>
+internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOptions<OAuthSettings> settings, TimeProvider clock)
+{
+    private static readonly string[] Public = [AuthMethods.None];
+
+    /// <summary>Both callbacks of a Custom GPT: its id is known only after it was saved, and older GPTs still use the second host.</summary>
+    public static string[] CallbacksOf(string gptId) => [$"https://chatgpt.com/aip/{gptId}/oauth/callback", $"https://chat.openai.com/aip/{gptId}/oauth/callback"];
+
+    public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request, CancellationToken cancellationToken)
+    {
+        var secret = request.IsPublic ? null : Secret.New();
+        var methods = request.IsPublic ? Public : request.AuthMethods.Length > 0 ? request.AuthMethods : settings.Value.ClientAuthMethods;
+        var client = new Client(
+            request.Id ?? "gpt_" + Guid.CreateVersion7(clock.GetUtcNow()).ToString("N"), request.Name, request.IsPublic ? "public" : "confidential", methods, secret is null ? 0 : 1,
+            [.. request.GptIds.SelectMany(CallbacksOf), .. request.RedirectUris], request.Scopes.Length > 0 ? request.Scopes : [.. scopes.Names], !request.NoPkce, clock.GetUtcNow(), null, null);
+        if (ProblemWith(client, request) is { } problem)
+        {
+            return (null, problem);
+        }
+
+        return await store.InsertAsync(client, secret is null ? [] : [Secret.Hash(secret)], cancellationToken)
+            ? (new IssuedClient(client, secret), null)
+            : (null, $"There is a client with the id {client.Id} already: choose another --id, or change it with 'clients update'.");
+    }
+
+    public Task<IReadOnlyList<Client>> ListAsync(CancellationToken cancellationToken) => store.ListAsync(cancellationToken);
+
+    /// <summary>Null when done.</summary>
+    public async Task<string?> UpdateAsync(string clientId, ClientChange change, CancellationToken cancellationToken)
+    {
+        if (await store.FindAsync(clientId, cancellationToken) is not { } client)
+        {
+            return Unknown(clientId);
+        }
+
+        var changed = client with
+        {
+            AuthMethods = change.AuthMethods ?? client.AuthMethods,
+            RedirectUris = change.RedirectUris ?? client.RedirectUris,
+            Scopes = change.Scopes ?? client.Scopes,
+            RequirePkce = change.RequirePkce ?? client.RequirePkce,
+        };
+        if (changed.IsPublic != client.IsPublic)
+        {
+            return "A client cannot change between public and confidential: add a new one.";
+        }
+
+        return ProblemWith(changed, null) ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow(), cancellationToken) ? null : Unknown(clientId));
+    }
+
+    /// <summary>A second secret, valid beside the old one until that is retired.</summary>
+    public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId, CancellationToken cancellationToken)
+    {
+        var secret = Secret.New();
+        return await store.AddSecretAsync(clientId, Secret.Hash(secret), cancellationToken) ? (secret, null)
+            : (null, await store.FindAsync(clientId, cancellationToken) switch
+            {
+                null => Unknown(clientId),
+                { IsPublic: true } => "A public client has no secret.",
+                _ => "Two secrets are active already: run 'clients rotate-secret --retire-old' first.",
+            });
+    }
+
+    /// <summary>Ends the older of two secrets. Null when done.</summary>
+    public async Task<string?> RetireOldSecretAsync(string clientId, CancellationToken cancellationToken) =>
+        await store.RetireOldSecretAsync(clientId, cancellationToken) ? null
+            : await store.FindAsync(clientId, cancellationToken) is null ? Unknown(clientId) : "Only one secret is active: there is no old one to retire.";
+
+    /// <summary>Writes the client that the settings describe; true when it is new. Idempotent.</summary>
+    public Task<bool> EnsureFirstAsync(CancellationToken cancellationToken)
+    {
+        var first = settings.Value;
+        return store.UpsertFirstAsync(first.ClientId!, first.ClientAuthMethods, Secret.Hash(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow(), cancellationToken);
+    }
+
+    private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";
+
+    private string? ProblemWith(Client client, NewClient? request) => client switch
+    {
+        _ when string.IsNullOrWhiteSpace(client.Name) => "--name is empty.",
+        _ when client.RedirectUris.Length == 0 => "A client needs a redirect URI: give --gpt g-ID or --redirect-uri URI.",
+        _ when client.RedirectUris.Select(RedirectUri.ProblemWith).FirstOrDefault(problem => problem is not null) is { } problem => "Redirect URI: " + problem,
+        _ when request?.GptIds.FirstOrDefault(id => !id.StartsWith("g-", StringComparison.Ordinal) || !id.All(character => char.IsAsciiLetterOrDigit(character) || character == '-')) is { } gpt => $"'{gpt}' is not a GPT id: it starts with g- and stands in the GPT's URL.",
+        _ when client.Scopes.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } scope => $"The scope {scope} does not exist; there are: {string.Join(' ', scopes.Names)}.",
+        _ when !client.IsPublic && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method => $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
+        { IsPublic: true, RequirePkce: false } => "A public client has no secret, so it must use PKCE: leave --no-pkce out.",
+        _ => null,
+    };
+}

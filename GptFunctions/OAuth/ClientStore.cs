@@ -1,0 +1,130 @@
+using GptFunctions.Data;
+using Npgsql;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>What changes about a client; null leaves a value as it is.</summary>
+internal sealed record ClientChange(string? Name = null, string[]? AuthMethods = null, string[]? RedirectUris = null, string[]? Scopes = null, bool? RequirePkce = null, bool? IsDisabled = null);
+
+internal sealed class ClientStore(NpgsqlDataSource dataSource)
+{
+    private const string Columns = "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at";
+
+    private const string Find = $"SELECT {Columns} FROM gpt_clients WHERE client_id = $1";
+
+    private const string List = $"SELECT {Columns} FROM gpt_clients ORDER BY created_at, client_id";
+
+    private const string Insert = """
+        INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (client_id) DO NOTHING
+        """;
+
+    private const string Update = """
+        UPDATE gpt_clients SET
+            name = coalesce($2, name), auth_methods = coalesce($3, auth_methods), redirect_uris = coalesce($4, redirect_uris), scopes = coalesce($5, scopes),
+            require_pkce = coalesce($6, require_pkce), disabled_at = CASE WHEN $7 THEN coalesce(disabled_at, $8) WHEN NOT $7 THEN NULL ELSE disabled_at END
+        WHERE client_id = $1
+        """;
+
+    // The newest secret stands first. A third one would not fit the table's check, so the caller retires the old one before.
+    private const string AddSecret = "UPDATE gpt_clients SET secret_hashes = array_prepend($2, secret_hashes) WHERE client_id = $1 AND cardinality(secret_hashes) = 1";
+
+    private const string RetireOldSecret = "UPDATE gpt_clients SET secret_hashes = secret_hashes[1:1] WHERE client_id = $1 AND cardinality(secret_hashes) = 2";
+
+    // The first client is described by settings. A changed secret joins the one before it, so that both work while the settings roll out.
+    private const string UpsertFirst = """
+        INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
+        VALUES ($1, $1, 'confidential', $2, ARRAY[$3], $4, $5, false, $6)
+        ON CONFLICT (client_id) DO UPDATE SET
+            auth_methods = excluded.auth_methods, redirect_uris = excluded.redirect_uris, scopes = excluded.scopes,
+            secret_hashes = CASE WHEN $3 = ANY (gpt_clients.secret_hashes) THEN gpt_clients.secret_hashes ELSE ARRAY[$3] || gpt_clients.secret_hashes[1:1] END
+        RETURNING xmax = 0
+        """;
+
+    public async Task<Client?> FindAsync(string clientId, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Find);
+        command.Bind(clientId);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? Read(reader) : null;
+    }
+
+    public async Task<IReadOnlyList<Client>> ListAsync(CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(List);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var clients = new List<Client>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            clients.Add(Read(reader));
+        }
+
+        return clients;
+    }
+
+    /// <summary>False when the id is taken.</summary>
+    public async Task<bool> InsertAsync(Client client, byte[][] secretHashes, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Insert);
+        command.Bind(client.Id);
+        command.Bind(client.Name);
+        command.Bind(client.Kind);
+        command.Bind(client.AuthMethods);
+        command.Bind(secretHashes);
+        command.Bind(client.RedirectUris);
+        command.Bind(client.Scopes);
+        command.Bind(client.RequirePkce);
+        command.Bind(client.CreatedAt);
+        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
+    /// <summary>False when there is no such client.</summary>
+    public async Task<bool> UpdateAsync(string clientId, ClientChange change, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Update);
+        command.Bind(clientId);
+        command.Bind(change.Name);
+        command.Bind(change.AuthMethods);
+        command.Bind(change.RedirectUris);
+        command.Bind(change.Scopes);
+        command.Bind(change.RequirePkce);
+        command.Bind(change.IsDisabled);
+        command.Bind(now);
+        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
+    /// <summary>False unless the client has exactly one secret.</summary>
+    public async Task<bool> AddSecretAsync(string clientId, byte[] secretHash, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(AddSecret);
+        command.Bind(clientId);
+        command.Bind(secretHash);
+        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
+    /// <summary>False unless the client has two secrets.</summary>
+    public async Task<bool> RetireOldSecretAsync(string clientId, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(RetireOldSecret);
+        command.Bind(clientId);
+        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
+    /// <summary>Writes the client of the settings; true when it is new.</summary>
+    public async Task<bool> UpsertFirstAsync(string clientId, string[] authMethods, byte[] secretHash, string[] redirectUris, string[] scopes, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(UpsertFirst);
+        command.Bind(clientId);
+        command.Bind(authMethods);
+        command.Bind(secretHash);
+        command.Bind(redirectUris);
+        command.Bind(scopes);
+        command.Bind(now);
+        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    private static Client Read(NpgsqlDataReader reader) => new(
+        reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetInt32(4), reader.GetFieldValue<string[]>(5), reader.GetFieldValue<string[]>(6),
+        reader.GetBoolean(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<DateTimeOffset?>(9), reader.Get<DateTimeOffset?>(10));
+}

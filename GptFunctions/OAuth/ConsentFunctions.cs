@@ -1,0 +1,76 @@
+using System.Text.Json;
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using GptFunctions.Identity;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>Consent for the company's own web app: it has a Clerk session and asks the person on a page of its own.</summary>
+internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSessions clerk, ClientAddress addresses)
+{
+    private const int MaximumBody = 64 * 1024;
+
+    [Function("OAuthConsent")]
+    public async Task<IResult> ConsentAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "oauth/consent")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        if (Bearer.Read(request) is not { } token)
+        {
+            return Bearer.Challenge(request, null);
+        }
+
+        var subject = await clerk.VerifyAsync(token, cancellationToken);
+        if (subject.Error is { } refused)
+        {
+            return Bearer.Challenge(request, refused);
+        }
+
+        return HttpMethods.IsPost(request.Method) ? await ApproveAsync(request, subject.Value!, cancellationToken) : await ReadAsync(request, subject.Value!, cancellationToken);
+    }
+
+    private async Task<IResult> ReadAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
+    {
+        var parameters = FormParameters.OfQuery(request);
+        if (parameters.Error is { } unreadable)
+        {
+            return OAuthResults.Error(request, unreadable);
+        }
+
+        var state = await service.ReadAsync(subject, parameters.Value!, cancellationToken);
+        return state.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(state.Value!), OAuthJson.Default.DataResponseConsentState);
+    }
+
+    private async Task<IResult> ApproveAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
+    {
+        var parameters = request.HasJsonContentType() ? await ReadJsonAsync(request, cancellationToken) : await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        if (parameters.Error is { } unreadable)
+        {
+            return OAuthResults.Error(request, unreadable);
+        }
+
+        var approved = await service.ApproveAsync(subject, parameters.Value!, addresses.Origin(request.HttpContext), cancellationToken);
+        return approved.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
+    }
+
+    private static async Task<Outcome<FormParameters>> ReadJsonAsync(HttpRequest request, CancellationToken cancellationToken)
+    {
+        var malformed = OAuthError.InvalidRequest("The body must be a JSON object whose values are strings, at most 64 KB.");
+        if (request.ContentLength is null or > MaximumBody)
+        {
+            return malformed;
+        }
+
+        try
+        {
+            using var document = await JsonDocument.ParseAsync(request.Body, cancellationToken: cancellationToken);
+            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.EnumerateObject().All(member => member.Value.ValueKind == JsonValueKind.String)
+                ? FormParameters.FromPairs(document.RootElement.EnumerateObject().Select(member => KeyValuePair.Create(member.Name, member.Value.GetString()!)))
+                : malformed;
+        }
+        catch (JsonException)
+        {
+            return malformed;
+        }
+    }
+}

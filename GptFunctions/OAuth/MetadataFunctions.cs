@@ -1,0 +1,66 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using GptFunctions.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>RFC 8414 section 2. Only what works is advertised, and all that works is.</summary>
+internal sealed record ServerMetadata(
+    string Issuer, string AuthorizationEndpoint, string TokenEndpoint, string RevocationEndpoint, string IntrospectionEndpoint, string JwksUri, IReadOnlyList<string> ScopesSupported,
+    string[] ResponseTypesSupported, string[] ResponseModesSupported, string[] GrantTypesSupported, string[] CodeChallengeMethodsSupported,
+    string[] TokenEndpointAuthMethodsSupported, string[] RevocationEndpointAuthMethodsSupported, string[] IntrospectionEndpointAuthMethodsSupported,
+    bool AuthorizationResponseIssParameterSupported);
+
+/// <summary>RFC 9728 section 2.</summary>
+internal sealed record ResourceMetadata(string Resource, string[] AuthorizationServers, IReadOnlyList<string> ScopesSupported, string[] BearerMethodsSupported, string JwksUri);
+
+/// <summary>RFC 7517.</summary>
+internal sealed record KeySet(PublicKey[] Keys);
+
+internal sealed record PublicKey(string Kty, string Crv, string X, string Y, string Kid, string Use, string Alg);
+
+/// <summary>The documents by which clients find their way.</summary>
+internal sealed class MetadataFunctions(IOptions<OAuthSettings> settings, ScopeCatalog scopes, SigningKeys keys)
+{
+    private static readonly string[] SecretMethods = [AuthMethods.Basic, AuthMethods.Post];
+    private static readonly string[] AllMethods = [.. SecretMethods, AuthMethods.None];
+
+    private string BaseUrl => settings.Value.PublicBaseUrl!;
+
+    // RFC 8414 3.1: clients may put the issuer's or the resource's path behind the well-known part.
+    [Function("WellKnownAuthorizationServer")]
+    public IResult AuthorizationServer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-authorization-server/{*path}")] HttpRequest request) =>
+        Document(request, new ServerMetadata(
+            BaseUrl, BaseUrl + "/oauth/authorize", BaseUrl + "/oauth/token", BaseUrl + "/oauth/revoke", BaseUrl + "/oauth/introspect", BaseUrl + "/.well-known/jwks.json", scopes.Names,
+            ["code"], ["query"], ["authorization_code", "refresh_token"], ["S256"], AllMethods, AllMethods, SecretMethods, true), OAuthJson.Default.ServerMetadata);
+
+    [Function("WellKnownProtectedResource")]
+    public IResult ProtectedResource([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-protected-resource/{*path}")] HttpRequest request) =>
+        Document(request, new ResourceMetadata(settings.Value.GatewayResource, [BaseUrl], scopes.Names, ["header"], BaseUrl + "/.well-known/jwks.json"), OAuthJson.Default.ResourceMetadata);
+
+    [Function("WellKnownJwks")]
+    public IResult Jwks([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/jwks.json")] HttpRequest request) =>
+        Document(request, new KeySet([.. keys.All.Select(key => new PublicKey("EC", "P-256", key.X, key.Y, key.KeyId, "sig", "ES256"))]), OAuthJson.Default.KeySet);
+
+    private static IResult Document<T>(HttpRequest request, T document, JsonTypeInfo<T> type)
+    {
+        if (HttpMethods.IsOptions(request.Method))
+        {
+            return Cors.Preflight(request, "GET, HEAD");
+        }
+
+        Cors.Allow(request);
+        var body = JsonSerializer.SerializeToUtf8Bytes(document, type);
+        var tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(body).AsSpan(0, 16))}\"";
+        var headers = request.HttpContext.Response.Headers;
+        headers.CacheControl = "public, max-age=300";
+        headers.ETag = tag;
+        return request.Headers.IfNoneMatch.ToString().Split(',', StringSplitOptions.TrimEntries).Any(known => known == tag || known == "W/" + tag || known == "*")
+            ? Results.StatusCode(StatusCodes.Status304NotModified)
+            : Results.Bytes(body, "application/json");
+    }
+}

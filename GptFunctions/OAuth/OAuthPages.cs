@@ -1,0 +1,32 @@
+using GptFunctions.Hosting;
+using GptFunctions.OAuth.Pages;
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>Renders pages: server-side components, no script, with headers that forbid framing, foreign content and caching.</summary>
+internal static class OAuthPages
+{
+    /// <param name="formTargets">Where a form of the page may lead, redirects after the post included: browsers apply form-action to the whole chain.</param>
+    public static IResult Render<TPage>(HttpContext context, Dictionary<string, object?> parameters, IEnumerable<string>? formTargets = null, int status = StatusCodes.Status200OK)
+        where TPage : IComponent
+    {
+        var headers = context.Response.Headers;
+        var targets = string.Join(' ', (formTargets ?? []).Distinct(StringComparer.Ordinal).Prepend("'self'"));
+        headers.ContentSecurityPolicy = $"default-src 'none'; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'";
+        headers.CacheControl = "no-store";
+        return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
+    }
+
+    public static IResult Error(HttpContext context, int status, string title, string detail) => Render<ErrorPage>(context, new()
+    {
+        [nameof(ErrorPage.Title)] = title,
+        [nameof(ErrorPage.Detail)] = detail,
+        [nameof(ErrorPage.CorrelationId)] = context.CorrelationId(),
+    }, status: status);
+
+    /// <summary>The sources that a form may lead to on its way back to this client.</summary>
+    public static IEnumerable<string> FormTargets(PendingRequest request) => request.ClientRedirectUris.Append(request.RedirectUri).Select(RedirectUri.ContentSecuritySource);
+}

@@ -1,0 +1,45 @@
+using System.Globalization;
+using System.Text.Json.Serialization.Metadata;
+using Microsoft.AspNetCore.Http;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>Answers in the form of RFC 6749.</summary>
+internal static class OAuthResults
+{
+    /// <summary>RFC 6749 5.1: no answer with credentials, and no error, may be stored.</summary>
+    public static void ForbidCaching(HttpRequest request)
+    {
+        request.HttpContext.Response.Headers.CacheControl = "no-store";
+        request.HttpContext.Response.Headers.Pragma = "no-cache";
+    }
+
+    public static IResult Json<T>(HttpRequest request, T value, JsonTypeInfo<T> type)
+    {
+        ForbidCaching(request);
+        return Results.Json(value, type);
+    }
+
+    public static IResult Error(HttpRequest request, OAuthError error)
+    {
+        ForbidCaching(request);
+        var headers = request.HttpContext.Response.Headers;
+        if (error.RetryAfterSeconds is { } seconds)
+        {
+            headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (error.Status == StatusCodes.Status401Unauthorized && request.Headers.Authorization.Count > 0)
+        {
+            headers.WWWAuthenticate = "Basic realm=\"gpt-functions\", charset=\"UTF-8\""; // RFC 6749 5.2
+        }
+
+        return Results.Json(new ErrorResponse(error.Code, error.Description), OAuthJson.Default.ErrorResponse, statusCode: error.Status);
+    }
+
+    public static IResult MethodNotAllowed(HttpRequest request)
+    {
+        request.HttpContext.Response.Headers.Allow = "POST, OPTIONS";
+        return Error(request, new OAuthError("invalid_request", "Use POST with a form body.", StatusCodes.Status405MethodNotAllowed));
+    }
+}

@@ -1,0 +1,40 @@
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace GptFunctions.OAuth;
+
+internal static class OAuthSetup
+{
+    /// <summary>The authorization server: authorize, consent, token, revoke, introspect, metadata, clients, keys.</summary>
+    public static void AddOAuth(this IHostApplicationBuilder builder)
+    {
+        DevelopmentDefaults.Add(builder);
+        builder.AddSettings<OAuthSettings>();
+        var services = builder.Services;
+        services.AddSingleton<SigningKeys>().AddSingleton<AccessTokens>().AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();
+        services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
+        services.AddSingleton<AuthorizationRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
+        services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
+        services.AddSingleton<RevocationStore>().AddSingleton<RevocationService>();
+        services.AddSingleton<IntrospectionStore>().AddSingleton<IntrospectionService>();
+        services.AddRazorComponents();
+
+        services.AddSingleton(new ErrorFormat("/oauth", (context, failure) =>
+            OAuthResults.Error(context.Request, new OAuthError(CodeFor(failure.Status), failure.Detail, failure.Status))));
+        foreach (var page in (string[])["/oauth/authorize", "/oauth/callback"])
+        {
+            services.AddSingleton(new ErrorFormat(page, (context, failure) => OAuthPages.Error(context, failure.Status, failure.Title, failure.Detail)));
+        }
+    }
+
+    // RFC 6749 4.1.2.1 has names for outages and bugs; they are never invalid_grant or invalid_client, which make clients drop their tokens.
+    private static string CodeFor(int status) => status switch
+    {
+        StatusCodes.Status503ServiceUnavailable => "temporarily_unavailable",
+        >= StatusCodes.Status500InternalServerError => "server_error",
+        _ => "invalid_request",
+    };
+}

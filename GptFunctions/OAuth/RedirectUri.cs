@@ -1,0 +1,76 @@
+using System.Text.RegularExpressions;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>Rules for redirect URIs. They are compared as text, never as parsed URLs: two readers of one URL can disagree, two byte strings cannot.</summary>
+internal static partial class RedirectUri
+{
+    private const int MaximumLength = 2000;
+
+    /// <summary>RFC 6749 3.1.2.3: byte for byte. RFC 8252 7.3: for a public client's loopback address the port may vary, and nothing else.</summary>
+    public static bool Matches(string registered, string presented, bool isPublicClient)
+    {
+        if (string.Equals(registered, presented, StringComparison.Ordinal))
+        {
+            return true;
+        }
+
+        return isPublicClient
+            && Loopback().Match(registered) is { Success: true } one
+            && Loopback().Match(presented) is { Success: true } other
+            && one.Groups["host"].Value == other.Groups["host"].Value
+            && one.Groups["rest"].Value == other.Groups["rest"].Value
+            && other.Groups["port"].Value is var port
+            && (port.Length == 0 || int.Parse(port, System.Globalization.CultureInfo.InvariantCulture) is > 0 and <= 65535);
+    }
+
+    /// <summary>Why this may not be registered, as a sentence; null when it may.</summary>
+    public static string? ProblemWith(string uri)
+    {
+        if (uri.Length > MaximumLength || uri.Any(character => character is <= ' ' or > '~' or '\\' or '"' or '<' or '>' or '*'))
+        {
+            return "a redirect URI is plain ASCII without spaces, backslashes or wildcards, at most 2000 characters.";
+        }
+
+        if (!Uri.TryCreate(uri, UriKind.Absolute, out var parsed) || uri.Contains('#', StringComparison.Ordinal) || parsed.UserInfo.Length > 0)
+        {
+            return $"'{uri}' is not an absolute URL without fragment and user name.";
+        }
+
+        return parsed.Scheme switch
+        {
+            "https" => null,
+            "http" when Loopback().IsMatch(uri) => null,
+            "http" => $"'{uri}' must use https; http is for loopback addresses only.",
+            // RFC 8252 7.1: private-use schemes are reversed domain names, which keeps javascript:, data: and the like out.
+            var scheme when scheme.Contains('.', StringComparison.Ordinal) => null,
+            _ => $"'{uri}' must use https, http on a loopback address, or a private-use scheme such as com.example.app.",
+        };
+    }
+
+    /// <summary>The part that a consent is remembered for and that people are shown.</summary>
+    public static string Host(string uri) => new Uri(uri) is { Host.Length: > 0 } parsed ? parsed.Host : new Uri(uri).Scheme + ":";
+
+    /// <summary>The source expression for Content-Security-Policy's form-action.</summary>
+    public static string ContentSecuritySource(string uri) => new Uri(uri) is { Host.Length: > 0 } parsed ? parsed.GetLeftPart(UriPartial.Authority) : new Uri(uri).Scheme + ":";
+
+    /// <summary>Adds parameters to the query as it stands (RFC 6749 3.1.2: what was there is retained).</summary>
+    public static string WithParameters(string uri, params ReadOnlySpan<(string Name, string? Value)> parameters)
+    {
+        var result = new System.Text.StringBuilder(uri);
+        var separator = uri.Contains('?', StringComparison.Ordinal) ? '&' : '?';
+        foreach (var (name, value) in parameters)
+        {
+            if (value is not null)
+            {
+                result.Append(separator).Append(name).Append('=').Append(Uri.EscapeDataString(value));
+                separator = '&';
+            }
+        }
+
+        return result.ToString();
+    }
+
+    [GeneratedRegex(@"^http://(?<host>127\.0\.0\.1|\[::1\]|localhost)(:(?<port>[0-9]{1,5}))?(?<rest>[/?].*)?$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Loopback();
+}

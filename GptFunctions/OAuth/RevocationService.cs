@@ -1,0 +1,19 @@
+using GptFunctions.Audit;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>RFC 7009. Revoking either token of a session ends the session: its refresh token and, through the sid claim, its access tokens.</summary>
+internal sealed class RevocationService(RevocationStore store, AccessTokens accessTokens, ClientAuthentication authentication, TimeProvider clock)
+{
+    /// <summary>Null on success, also for a token that is unknown, already dead or another client's (RFC 7009 2.2).</summary>
+    public async Task<OAuthError?> RevokeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        if (form["token"] is not { } token)
+        {
+            return OAuthError.InvalidRequest("token is missing.");
+        }
+
+        var standing = await store.RevokeAsync(client, Secret.Hash(token), accessTokens.Verify(token).Value?.SessionId, origin, clock.GetUtcNow(), cancellationToken);
+        return standing.Judge(client) is { } failure ? await authentication.RefuseAsync(client, failure, origin, cancellationToken) : null;
+    }
+}

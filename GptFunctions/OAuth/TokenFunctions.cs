@@ -1,0 +1,65 @@
+using System.Globalization;
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>The endpoints that clients call with their credentials: token, revoke, introspect.</summary>
+internal sealed class TokenFunctions(TokenService tokens, RevocationService revocation, IntrospectionService introspection, ClientAddress addresses)
+{
+    private const int MaximumBody = 64 * 1024;
+
+    // The Functions host answers 404 for a method that is not listed. Listing them all is what makes a 405 possible.
+    [Function("OAuthToken")]
+    public Task<IResult> TokenAsync(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request, CancellationToken cancellationToken) =>
+        AnswerAsync(request, async (client, form, origin) => await tokens.GrantAsync(client, form, origin, cancellationToken) switch
+        {
+            { Error: { } error } => OAuthResults.Error(request, error),
+            { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.TokenResponse),
+        }, cancellationToken);
+
+    [Function("OAuthRevoke")]
+    public Task<IResult> RevokeAsync(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/revoke")] HttpRequest request, CancellationToken cancellationToken) =>
+        AnswerAsync(request, async (client, form, origin) => await revocation.RevokeAsync(client, form, origin, cancellationToken) is { } error
+            ? OAuthResults.Error(request, error)
+            : Results.Ok(), cancellationToken);
+
+    [Function("OAuthIntrospect")]
+    public Task<IResult> IntrospectAsync(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request, CancellationToken cancellationToken) =>
+        AnswerAsync(request, async (client, form, origin) => await introspection.IntrospectAsync(client, form, origin, cancellationToken) switch
+        {
+            { Error: { } error } => OAuthResults.Error(request, error),
+            { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.IntrospectionResponse),
+        }, cancellationToken);
+
+    private async Task<IResult> AnswerAsync(HttpRequest request, Func<ClientCredentials, FormParameters, RequestOrigin, Task<IResult>> answer, CancellationToken cancellationToken)
+    {
+        OAuthResults.ForbidCaching(request);
+        if (!HttpMethods.IsPost(request.Method))
+        {
+            return HttpMethods.IsOptions(request.Method) ? Cors.Preflight(request, "POST") : OAuthResults.MethodNotAllowed(request);
+        }
+
+        Cors.Allow(request);
+        var form = await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        if (form.Error is { } unreadable)
+        {
+            return OAuthResults.Error(request, unreadable);
+        }
+
+        if (form.Value!.Repeated.FirstOrDefault() is { } repeated)
+        {
+            return OAuthResults.Error(request, OAuthError.InvalidRequest($"The parameter {repeated} was sent more than once."));
+        }
+
+        var client = ClientAuthentication.Read(request.Headers.Authorization, form.Value);
+        return client.Error is { } refused
+            ? OAuthResults.Error(request, refused)
+            : await answer(client.Value!, form.Value, addresses.Origin(request.HttpContext));
+    }
+}

@@ -1,0 +1,68 @@
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+
+namespace GptFunctions.OAuth;
+
+internal sealed partial class TokenService
+{
+    private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        if (form["refresh_token"] is not { } value)
+        {
+            return OAuthError.InvalidRequest("refresh_token is missing.");
+        }
+
+        var presented = RefreshTokens.FromValue(value);
+        var successor = refreshTokens.Successor(value);
+        var scopes = form["scope"] is { } scope ? ScopeCatalog.Split(scope) : null;
+        var idleLifetime = TimeSpan.FromSeconds(settings.CurrentValue.RefreshTokenExpiry);
+        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow(), cancellationToken);
+        return session is null
+            ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], origin, cancellationToken)
+            : Answer(session, client, successor, scopes ?? session.Scopes);
+    }
+
+    /// <summary>A token that cannot be rotated: superseded a moment ago (its newest descendant is the answer), replayed, or simply not valid.</summary>
+    private async Task<Outcome<TokenResponse>> RepeatOrRefuseAsync(
+        ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        var now = clock.GetUtcNow();
+        var graceStart = now - TimeSpan.FromSeconds(settings.CurrentValue.RefreshGrace);
+        var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart, cancellationToken);
+        if (refusal.Client.Judge(client) is { } failure)
+        {
+            return await authentication.RefuseAsync(client, failure, origin, cancellationToken);
+        }
+
+        if (!refusal.IsOwnToken || refusal.Session is not { } session || !refusal.IsSessionLive || refusal.IsRevoked || refusal.ExpiresAt <= now)
+        {
+            return OAuthError.InvalidGrant("The refresh token is unknown, expired or revoked: start again at the authorization endpoint.");
+        }
+
+        if (refusal.RotatedAt <= graceStart)
+        {
+            await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, origin, cancellationToken);
+            return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
+        }
+
+        if (scopes is not null && scopes.Except(session.Scopes, StringComparer.Ordinal).Any())
+        {
+            return OAuthError.InvalidScope($"scope may only name scopes of the session: {string.Join(' ', session.Scopes)}.");
+        }
+
+        if (resource is not null && resource != session.Resource)
+        {
+            return OAuthError.InvalidTarget("resource is not the one of the session.");
+        }
+
+        if (refusal.RotatedAt is null)
+        {
+            // Nothing is wrong with the token: another statement was in the way. It stays valid, and the client may try again.
+            throw new ServiceOutageException("A live refresh token could not be rotated.");
+        }
+
+        return refreshTokens.Descendant(presented.Value, refusal.LaterHashes) is { } newest
+            ? Answer(session, client, newest, scopes ?? session.Scopes)
+            : OAuthError.InvalidGrant("The refresh token was replaced with a key that is no longer configured: start again at the authorization endpoint.");
+    }
+}

@@ -1,0 +1,93 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using GptFunctions.Sessions;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>A successful answer of the token endpoint (RFC 6749 5.1).</summary>
+/// <param name="ExpiresIn">Seconds until the access token expires.</param>
+/// <param name="Scope">Space-separated.</param>
+internal sealed record TokenResponse(string AccessToken, string TokenType, int ExpiresIn, string RefreshToken, string Scope);
+
+/// <summary>The rules of the token endpoint.</summary>
+internal sealed partial class TokenService(
+    TokenStore store, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+{
+    /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
+    public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken) => form["grant_type"] switch
+    {
+        "authorization_code" => await ExchangeCodeAsync(client, form, origin, cancellationToken),
+        "refresh_token" => await RefreshAsync(client, form, origin, cancellationToken),
+        null => OAuthError.InvalidRequest("grant_type is missing: send authorization_code or refresh_token."),
+        _ => new OAuthError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token."),
+    };
+
+    private async Task<Outcome<TokenResponse>> ExchangeCodeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        if (form["code"] is not { } code)
+        {
+            return OAuthError.InvalidRequest("code is missing.");
+        }
+
+        if (form["code_verifier"] is { } verifier && !IsCodeVerifier(verifier))
+        {
+            return OAuthError.InvalidGrant("code_verifier must be 43 to 128 characters of A-Z, a-z, 0-9, '-', '.', '_' and '~'.");
+        }
+
+        var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Challenge(proof) : null, form["resource"]);
+        var first = RefreshTokens.First();
+        var session = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow(), cancellationToken);
+        return session is null
+            ? await RefuseExchangeAsync(client, exchange, origin, cancellationToken)
+            : Answer(session, client, first, session.Scopes);
+    }
+
+    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        var refusal = await store.ExplainExchangeAsync(client, exchange.CodeHash, cancellationToken);
+        if (refusal.Client.Judge(client) is { } failure)
+        {
+            return await authentication.RefuseAsync(client, failure, origin, cancellationToken);
+        }
+
+        if (!refusal.IsOwnCode)
+        {
+            return OAuthError.InvalidGrant("The authorization code is unknown.");
+        }
+
+        if (refusal.UsedForSession is { } sessionId)
+        {
+            // RFC 6749 4.1.2: the first user may have been the thief.
+            await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, origin, cancellationToken);
+            return OAuthError.InvalidGrant("The authorization code was used before; the session it opened has been revoked.");
+        }
+
+        return refusal switch
+        {
+            _ when refusal.ExpiresAt <= clock.GetUtcNow() => OAuthError.InvalidGrant("The authorization code has expired."),
+            _ when refusal.RedirectUri != exchange.RedirectUri => OAuthError.InvalidGrant("redirect_uri is not the one of the authorization request."),
+            _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null => OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
+            _ when refusal.CodeChallenge != exchange.CodeChallenge => OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
+            _ when exchange.Resource is not null && refusal.Resource != exchange.Resource => OAuthError.InvalidTarget("resource is not the one of the authorization request."),
+            _ => OAuthError.InvalidGrant("The person who signed in no longer has an account."),
+        };
+    }
+
+    private Outcome<TokenResponse> Answer(GrantedSession session, ClientCredentials client, RefreshToken token, string[] scopes)
+    {
+        var scope = string.Join(' ', scopes);
+        var accessToken = accessTokens.Issue(session.Subject, client.ClientId, session.Id, scope, session.Resource);
+        return new TokenResponse(accessToken, "Bearer", accessTokens.Lifetime, token.Value, scope);
+    }
+
+    // RFC 7636 4.1
+    private static bool IsCodeVerifier(string verifier) =>
+        verifier.Length is >= 43 and <= 128 && verifier.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '.' or '_' or '~');
+
+    // RFC 7636 4.6, S256
+    internal static string Challenge(string verifier) => Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(verifier)));
+}

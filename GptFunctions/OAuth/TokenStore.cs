@@ -1,0 +1,191 @@
+using GptFunctions.Audit;
+using GptFunctions.Data;
+using Npgsql;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>A session that a grant opened or continued, as the answer needs it.</summary>
+internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, string Resource);
+
+/// <summary>What a client wants in exchange for a code.</summary>
+internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string? CodeChallenge, string? Resource);
+
+/// <summary>Why an exchange took no effect. <see cref="Client"/> is judged first.</summary>
+internal sealed record ExchangeRefusal(ClientStanding Client, bool IsOwnCode, Guid? UsedForSession, DateTimeOffset? ExpiresAt, string? RedirectUri, string? CodeChallenge, string? Resource);
+
+/// <summary>Where a refresh token stands when it could not be rotated.</summary>
+internal sealed record RefreshRefusal(
+    ClientStanding Client, bool IsOwnToken, GrantedSession? Session, bool IsSessionLive, bool IsRevoked, DateTimeOffset? ExpiresAt, DateTimeOffset? RotatedAt, byte[][] LaterHashes);
+
+/// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
+internal sealed class TokenStore(NpgsqlDataSource dataSource)
+{
+    // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
+    private const string AuthenticatedClient = """
+        client AS (
+            SELECT client_id FROM gpt_clients
+            WHERE client_id = $1 AND $2 = ANY (auth_methods) AND ($2 = 'none' OR $3 = ANY (secret_hashes)) AND disabled_at IS NULL
+        )
+        """;
+
+    private const string Exchange = $"""
+        WITH {AuthenticatedClient}, code AS (
+            UPDATE gpt_authorization_codes code SET used_at = $4, session_id = $8
+            FROM client, users
+            WHERE code.code_hash = $5 AND code.used_at IS NULL AND code.expires_at > $4
+              AND code.client_id = client.client_id
+              AND code.redirect_uri IS NOT DISTINCT FROM $6
+              AND code.code_challenge IS NOT DISTINCT FROM $7
+              AND ($9::text IS NULL OR code.resource = $9)
+              AND users.id = code.user_id AND users.deleted_at IS NULL
+            RETURNING code.user_id, users.clerk_user_id, code.client_id, code.scopes, code.resource
+        ), ended AS (
+            SELECT room.*, code.clerk_user_id FROM code, gpt_make_room(code.user_id, $10, $4) room
+        ), session AS (
+            -- Counting what was ended makes room before the insert: the order of these parts is otherwise PostgreSQL's choice.
+            INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
+            SELECT $8, client_id, user_id, scopes, scopes, resource, $4, $4, $4 + $11 FROM code, (SELECT count(*) FROM ended) made_room
+        ), token AS (
+            INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
+            SELECT $12, $8, 0, $4, $4 + least($11, $13) FROM code
+        ), used AS (
+            UPDATE gpt_clients SET last_used_at = $4 FROM code
+            WHERE gpt_clients.client_id = code.client_id AND (last_used_at IS NULL OR last_used_at < $4 - interval '1 hour')
+        ), events AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT $14, '{AuditEvents.TokenExchanged}', $4, event_envelope($14, '{AuditEvents.TokenExchanged}', $4, $15, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'session_id', $8, 'client_id', client_id, 'scopes', scopes, 'ip_address', $16)) FROM code
+            UNION ALL
+            SELECT id, '{AuditEvents.SessionRevoked}', $4, event_envelope(id, '{AuditEvents.SessionRevoked}', $4, $15, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'session_id', ended_id, 'client_id', ended_client_id, 'reason', 'session_limit', 'ip_address', $16))
+            FROM (SELECT uuid_v7($4) AS id, * FROM ended OFFSET 0) ended
+        )
+        SELECT clerk_user_id, scopes, resource FROM code
+        """;
+
+    private const string ExplainExchange = $"""
+        SELECT {ClientStanding.Columns},
+               code.client_id = $1, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource
+        FROM (VALUES (1)) one
+        LEFT JOIN gpt_clients client ON client.client_id = $1
+        LEFT JOIN gpt_authorization_codes code ON code.code_hash = $4
+        """;
+
+    private const string Refresh = $"""
+        WITH {AuthenticatedClient}, rotated AS (
+            UPDATE gpt_refresh_tokens token SET rotated_at = $4, rotated_to = $6
+            FROM client, gpt_sessions session
+            WHERE token.token_hash = $5 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $4
+              AND session.id = token.session_id AND session.client_id = client.client_id
+              AND session.revoked_at IS NULL AND session.expires_at > $4
+              AND ($7::text[] IS NULL OR $7 <@ session.granted_scopes)
+              AND ($8::text IS NULL OR session.resource = $8)
+            RETURNING session.id, session.user_id, session.client_id, session.granted_scopes, session.resource, session.expires_at, token.generation
+        ), successor AS (
+            INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
+            SELECT $6, id, generation + 1, $4, least($4 + $9, expires_at) FROM rotated
+        ), session AS (
+            UPDATE gpt_sessions SET last_active = $4 FROM rotated WHERE gpt_sessions.id = rotated.id
+        ), subject AS (
+            SELECT rotated.*, users.clerk_user_id FROM rotated JOIN users ON users.id = rotated.user_id
+        ), event AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT $10, '{AuditEvents.TokenRefreshed}', $4, event_envelope($10, '{AuditEvents.TokenRefreshed}', $4, $11, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'scopes', coalesce($7, granted_scopes), 'ip_address', $12)) FROM subject
+        )
+        SELECT id, clerk_user_id, granted_scopes, resource FROM subject
+        """;
+
+    private const string ExplainRefresh = $"""
+        SELECT {ClientStanding.Columns},
+               session.client_id = $1, session.id, users.clerk_user_id, session.granted_scopes, session.resource,
+               session.revoked_at IS NULL AND session.expires_at > $5, token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at,
+               ARRAY(SELECT later.token_hash FROM gpt_refresh_tokens later
+                     WHERE later.session_id = token.session_id AND later.generation > token.generation AND token.rotated_at > $6
+                     ORDER BY later.generation)
+        FROM (VALUES (1)) one
+        LEFT JOIN gpt_clients client ON client.client_id = $1
+        LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4
+        LEFT JOIN gpt_sessions session ON session.id = token.session_id
+        LEFT JOIN users ON users.id = session.user_id
+        """;
+
+    /// <summary>Uses the code and opens its session, ending the least recently active ones beyond the limit; null when nothing happened.</summary>
+    public async Task<GrantedSession?> ExchangeAsync(
+        ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var sessionId = Guid.CreateVersion7(now);
+        await using var command = Command(Exchange, client);
+        command.Bind(now);
+        command.Bind(exchange.CodeHash);
+        command.Bind(exchange.RedirectUri);
+        command.Bind(exchange.CodeChallenge);
+        command.Bind(sessionId);
+        command.Bind(exchange.Resource);
+        command.Bind(settings.MaxSessionsPerUser);
+        command.Bind(TimeSpan.FromSeconds(settings.SessionExpiry));
+        command.Bind(first.Hash);
+        command.Bind(TimeSpan.FromSeconds(settings.RefreshTokenExpiry));
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken)
+            ? new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2))
+            : null;
+    }
+
+    public async Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash, CancellationToken cancellationToken)
+    {
+        await using var command = Command(ExplainExchange, client);
+        command.Bind(codeHash);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return new ExchangeRefusal(
+            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6), reader.Get<string?>(7), reader.Get<string?>(8), reader.Get<string?>(9));
+    }
+
+    /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>
+    public async Task<GrantedSession?> RefreshAsync(
+        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string? resource, TimeSpan idleLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = Command(Refresh, client);
+        command.Bind(now);
+        command.Bind(presented.Hash);
+        command.Bind(successor.Hash);
+        command.Bind(scopes);
+        command.Bind(resource);
+        command.Bind(idleLifetime);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken)
+            ? new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3))
+            : null;
+    }
+
+    /// <param name="graceStart">Tokens rotated after this moment are answered with their newest descendant, so its lineage is read too.</param>
+    public async Task<RefreshRefusal> ExplainRefreshAsync(ClientCredentials client, byte[] tokenHash, DateTimeOffset now, DateTimeOffset graceStart, CancellationToken cancellationToken)
+    {
+        await using var command = Command(ExplainRefresh, client);
+        command.Bind(tokenHash);
+        command.Bind(now);
+        command.Bind(graceStart);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        var session = reader.Get<Guid?>(5) is { } id ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8)) : null;
+        return new RefreshRefusal(
+            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, session, reader.Get<bool?>(9) ?? false, reader.GetBoolean(10),
+            reader.Get<DateTimeOffset?>(11), reader.Get<DateTimeOffset?>(12), reader.GetFieldValue<byte[][]>(13));
+    }
+
+    private NpgsqlCommand Command(string sql, ClientCredentials client)
+    {
+        var command = dataSource.CreateCommand(sql);
+        command.Bind(client.ClientId);
+        command.Bind(client.Method);
+        command.Bind(client.SecretHash);
+        return command;
+    }
+}

@@ -1,0 +1,154 @@
+using GptFunctions.Audit;
+using GptFunctions.Data;
+using Npgsql;
+
+namespace GptFunctions.Sessions;
+
+/// <summary>A live session as its user sees it: one connected app.</summary>
+internal sealed record Session(Guid Id, string ClientId, string ClientName, string[] Scopes, DateTimeOffset CreatedAt, DateTimeOffset LastActive, DateTimeOffset ExpiresAt);
+
+/// <summary>Statements on sessions. Whatever ends a session ends its refresh token and writes the event in the same statement.</summary>
+internal sealed class SessionStore(NpgsqlDataSource dataSource)
+{
+    // $1 now, $2 reason, $3 event type, $4 correlation id, $5 address; "ended" is what the caller's first part marked.
+    private const string EndTokensAndTell = """
+        tokens AS (
+            UPDATE gpt_refresh_tokens token SET revoked_at = $1
+            FROM ended WHERE token.session_id = ended.id AND token.rotated_at IS NULL AND token.revoked_at IS NULL
+        ), events AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT event_id, $3, $1, event_envelope(event_id, $3, $1, $4, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'reason', $2, 'ip_address', $5))
+            FROM (SELECT uuid_v7($1) AS event_id, ended.*, users.clerk_user_id FROM ended JOIN users ON users.id = ended.user_id OFFSET 0) told
+        )
+        """;
+
+    private const string EndOne = $"""
+        WITH ended AS (
+            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
+            WHERE id = $6 AND revoked_at IS NULL
+            RETURNING id, user_id, client_id
+        ), {EndTokensAndTell}
+        SELECT count(*) FROM ended
+        """;
+
+    // Disconnecting the last session of a client takes the consent back as well: the next connection asks again.
+    private const string Disconnect = $"""
+        WITH ended AS (
+            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
+            WHERE id = $6 AND revoked_at IS NULL AND expires_at > $1 AND user_id = (SELECT id FROM users WHERE clerk_user_id = $7)
+            RETURNING id, user_id, client_id
+        ), consent AS (
+            UPDATE gpt_consents consent SET revoked_at = $1
+            FROM ended
+            WHERE consent.user_id = ended.user_id AND consent.client_id = ended.client_id AND consent.revoked_at IS NULL
+              AND NOT EXISTS (SELECT FROM gpt_sessions other
+                              WHERE other.user_id = ended.user_id AND other.client_id = ended.client_id AND other.id <> ended.id
+                                AND other.revoked_at IS NULL AND other.expires_at > $1)
+        ), {EndTokensAndTell}
+        SELECT count(*) FROM ended
+        """;
+
+    // One event for all of them: $3 is not told per session. Sign-ins in progress and unused codes end too, or they would open new sessions.
+    private const string EndAll = """
+        WITH subject AS (
+            SELECT id, clerk_user_id FROM users WHERE clerk_user_id = $6
+        ), ended AS (
+            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
+            FROM subject WHERE gpt_sessions.user_id = subject.id AND revoked_at IS NULL
+            RETURNING gpt_sessions.id, expires_at
+        ), tokens AS (
+            UPDATE gpt_refresh_tokens token SET revoked_at = $1
+            FROM ended WHERE token.session_id = ended.id AND token.rotated_at IS NULL AND token.revoked_at IS NULL
+        ), consents AS (
+            UPDATE gpt_consents SET revoked_at = $1 FROM subject WHERE user_id = subject.id AND gpt_consents.revoked_at IS NULL
+        ), requests AS (
+            DELETE FROM gpt_authorization_requests USING subject WHERE user_id = subject.id
+        ), codes AS (
+            DELETE FROM gpt_authorization_codes USING subject WHERE user_id = subject.id AND used_at IS NULL
+        ), told AS (
+            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+            SELECT $7, $3, $1, event_envelope($7, $3, $1, $4, jsonb_build_object(
+                'clerk_user_id', clerk_user_id, 'sessions', (SELECT count(*) FROM ended), 'reason', $2, 'ip_address', $5))
+            FROM subject
+        )
+        SELECT count(*) FROM ended WHERE expires_at > $1
+        """;
+
+    private const string List = """
+        SELECT session.id, session.client_id, client.name, session.granted_scopes, session.created_at, session.last_active, session.expires_at
+        FROM gpt_sessions session
+        JOIN users ON users.id = session.user_id
+        JOIN gpt_clients client ON client.client_id = session.client_id
+        WHERE users.clerk_user_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2
+          AND ($3::uuid IS NULL OR session.id < $3)
+        ORDER BY session.id DESC LIMIT $4
+        """;
+
+    private const string IsLive = "SELECT EXISTS (SELECT FROM gpt_sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2)";
+
+    /// <summary>Ends a session whoever it belongs to; false when it had ended before.</summary>
+    public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = Command(EndOne, reason, eventType, origin, now);
+        command.Bind(sessionId);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+    }
+
+    /// <summary>Ends a session of this user; false when the user has no such live session.</summary>
+    public async Task<bool> DisconnectAsync(string subject, Guid sessionId, string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = Command(Disconnect, reason, AuditEvents.SessionRevoked, origin, now);
+        command.Bind(sessionId);
+        command.Bind(subject);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+    }
+
+    /// <summary>Ends all sessions, sign-ins in progress and unused codes of a user; returns how many live sessions there were.</summary>
+    public async Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = Command(EndAll, reason, AuditEvents.AllSessionsRevoked, origin, now);
+        command.Bind(subject);
+        command.Bind(Guid.CreateVersion7(now));
+        return (int)(long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
+    public async Task<IReadOnlyList<Session>> ListAsync(string subject, Guid? after, int count, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(List);
+        command.Bind(subject);
+        command.Bind(now);
+        command.Bind(after);
+        command.Bind(count);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var sessions = new List<Session>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            sessions.Add(new Session(
+                reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
+                reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6)));
+        }
+
+        return sessions;
+    }
+
+    public async Task<bool> IsLiveAsync(Guid sessionId, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(IsLive);
+        command.Bind(sessionId);
+        command.Bind(now);
+        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    private NpgsqlCommand Command(string sql, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
+    {
+        var command = dataSource.CreateCommand(sql);
+        command.Bind(now);
+        command.Bind(reason);
+        command.Bind(eventType);
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        return command;
+    }
+}
