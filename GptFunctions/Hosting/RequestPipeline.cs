@@ -11,13 +11,21 @@ internal sealed class RequestPipeline : IStartupFilter
     {
         app.Use((context, following) =>
         {
-            var headers = context.Response.Headers;
-            headers[Correlation.Header] = context.CorrelationId();
-            headers.XContentTypeOptions = "nosniff";
-            headers.XFrameOptions = "DENY";
-            headers["Referrer-Policy"] = "no-referrer";
+            // When the answer starts, and not before: mapping an error clears what a function had set.
+            context.Response.OnStarting(SetHeaders, context);
             return following(context);
         });
         next(app);
     };
+
+    private static Task SetHeaders(object state)
+    {
+        var context = (HttpContext)state;
+        var headers = context.Response.Headers;
+        headers[Correlation.Header] = context.CorrelationId();
+        headers.XContentTypeOptions = "nosniff";
+        headers.XFrameOptions = "DENY";
+        headers["Referrer-Policy"] = "no-referrer";
+        return Task.CompletedTask;
+    }
 }

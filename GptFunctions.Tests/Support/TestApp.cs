@@ -1,0 +1,134 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+using System.Reflection;
+using System.Security.Cryptography;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace GptFunctions.Tests.Support;
+
+/// <summary>
+/// The standalone host in this process, on a real port, with a database of its own and a clock that tests can move.
+/// Development settings without files: keys are made for each app.
+/// </summary>
+internal sealed class TestApp : IAsyncDisposable
+{
+    private readonly WebApplication app;
+
+    private TestApp(WebApplication app, TestDatabase database, TestClock clock, Dictionary<string, string?> settings, TestLog log)
+    {
+        this.app = app;
+        Database = database;
+        Clock = clock;
+        Settings = settings;
+        Log = log;
+        BaseUrl = settings["PUBLIC_BASE_URL"]!;
+        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(BaseUrl) };
+    }
+
+    public string BaseUrl { get; }
+
+    public TestDatabase Database { get; }
+
+    public TestClock Clock { get; }
+
+    /// <summary>Everything the app logged.</summary>
+    public TestLog Log { get; }
+
+    /// <summary>The settings it runs with; what an <see cref="AppProcess"/> beside it needs to share its database and keys.</summary>
+    public Dictionary<string, string?> Settings { get; }
+
+    public IServiceProvider Services => app.Services;
+
+    /// <summary>Follows no redirects and keeps no cookies.</summary>
+    public HttpClient Http { get; }
+
+    /// <param name="name">Names the database; the test class's name.</param>
+    /// <param name="settings">Override the defaults; null removes one.</param>
+    /// <param name="functions">Where the functions are; the program's by default.</param>
+    public static async Task<TestApp> StartAsync(string name, Dictionary<string, string?>? settings = null, params Assembly[] functions)
+    {
+        var database = await TestDatabase.CreateAsync(name);
+        return await StartAsync(database, settings, functions);
+    }
+
+    public static async Task<TestApp> StartAsync(TestDatabase database, Dictionary<string, string?>? settings = null, params Assembly[] functions)
+    {
+        var all = DefaultSettings(database.Url, FreePort());
+        foreach (var (key, value) in settings ?? [])
+        {
+            all[key] = value;
+        }
+
+        var clock = new TestClock();
+        var log = new TestLog();
+        var host = StandaloneHost.Build(builder =>
+        {
+            // Above everything the machine's environment says.
+            builder.Configuration.AddInMemoryCollection(all);
+            builder.Services.AddSingleton<TimeProvider>(clock);
+            Features.Add(builder);
+            builder.Services.AddSingleton<ILoggerProvider>(log);
+        }, functions);
+        await host.StartAsync();
+        return new TestApp(host, database, clock, all, log);
+    }
+
+    public static Dictionary<string, string?> DefaultSettings(string databaseUrl, int port) => new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development",
+        ["DATABASE_URL"] = databaseUrl,
+        ["PORT"] = port.ToString(System.Globalization.CultureInfo.InvariantCulture),
+        ["PUBLIC_BASE_URL"] = $"http://127.0.0.1:{port}",
+        ["SECRETS_PATH"] = "/nonexistent",
+        ["GPT_CLIENT_ID"] = "first-client",
+        ["GPT_CLIENT_SECRET"] = Secret.New(),
+        ["GPT_REDIRECT_URI"] = "https://chatgpt.com/aip/g-first/oauth/callback",
+        ["GPT_EC_PRIVATE_KEY"] = SigningKey.Generate(),
+        ["GPT_REFRESH_KEY"] = Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)),
+    };
+
+    public T Get<T>()
+        where T : notnull => Services.GetRequiredService<T>();
+
+    /// <summary>A port that was free a moment ago.</summary>
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await app.StopAsync();
+        await app.DisposeAsync();
+        await Database.DisposeAsync();
+    }
+}
+
+/// <summary>Collects log lines, exceptions included.</summary>
+internal sealed class TestLog : ILoggerProvider, ILogger
+{
+    public ConcurrentQueue<string> Lines { get; } = new();
+
+    public ILogger CreateLogger(string categoryName) => this;
+
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        Lines.Enqueue($"{logLevel} {eventId.Id} {formatter(state, exception)} {exception}");
+
+    public void Dispose()
+    {
+    }
+}
