@@ -20,6 +20,13 @@ internal static class OAuthResults
         return Results.Json(value, type);
     }
 
+    /// <summary>200 without a body.</summary>
+    public static IResult Done(HttpRequest request)
+    {
+        ForbidCaching(request);
+        return Results.Ok();
+    }
+
     public static IResult Error(HttpRequest request, OAuthError error)
     {
         ForbidCaching(request);
@@ -39,7 +46,7 @@ internal static class OAuthResults
 
     public static IResult MethodNotAllowed(HttpRequest request)
     {
-        request.HttpContext.Response.Headers.Allow = "POST, OPTIONS";
+        request.HttpContext.Response.Headers.Allow = "POST";
         return Error(request, new OAuthError("invalid_request", "Use POST with a form body.", StatusCodes.Status405MethodNotAllowed));
     }
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -15,7 +14,7 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
     [Function("OAuthToken")]
     public Task<IResult> TokenAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request, CancellationToken cancellationToken) =>
-        AnswerAsync(request, async (client, form, origin) => await tokens.GrantAsync(client, form, origin, cancellationToken) switch
+        AnswerAsync(request, isForScripts: true, async (client, form, origin) => await tokens.GrantAsync(client, form, origin, cancellationToken) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.TokenResponse),
@@ -24,28 +23,32 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
     [Function("OAuthRevoke")]
     public Task<IResult> RevokeAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/revoke")] HttpRequest request, CancellationToken cancellationToken) =>
-        AnswerAsync(request, async (client, form, origin) => await revocation.RevokeAsync(client, form, origin, cancellationToken) is { } error
+        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await revocation.RevokeAsync(client, form, origin, cancellationToken) is { } error
             ? OAuthResults.Error(request, error)
-            : Results.Ok(), cancellationToken);
+            : OAuthResults.Done(request), cancellationToken);
 
     [Function("OAuthIntrospect")]
     public Task<IResult> IntrospectAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request, CancellationToken cancellationToken) =>
-        AnswerAsync(request, async (client, form, origin) => await introspection.IntrospectAsync(client, form, origin, cancellationToken) switch
+        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await introspection.IntrospectAsync(client, form, origin, cancellationToken) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.IntrospectionResponse),
         }, cancellationToken);
 
-    private async Task<IResult> AnswerAsync(HttpRequest request, Func<ClientCredentials, FormParameters, RequestOrigin, Task<IResult>> answer, CancellationToken cancellationToken)
+    /// <param name="isForScripts">Whether scripts of other origins may call this (CORS).</param>
+    private async Task<IResult> AnswerAsync(HttpRequest request, bool isForScripts, Func<ClientCredentials, FormParameters, RequestOrigin, Task<IResult>> answer, CancellationToken cancellationToken)
     {
-        OAuthResults.ForbidCaching(request);
-        if (!HttpMethods.IsPost(request.Method))
+        if (isForScripts)
         {
-            return HttpMethods.IsOptions(request.Method) ? Cors.Preflight(request, "POST") : OAuthResults.MethodNotAllowed(request);
+            Cors.Allow(request);
         }
 
-        Cors.Allow(request);
+        if (!HttpMethods.IsPost(request.Method))
+        {
+            return isForScripts && HttpMethods.IsOptions(request.Method) ? Cors.Preflight(request, "POST") : OAuthResults.MethodNotAllowed(request);
+        }
+
         var form = await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
         if (form.Error is { } unreadable)
         {
