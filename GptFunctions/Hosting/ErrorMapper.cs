@@ -12,7 +12,7 @@ internal sealed record ErrorFormat(string PathPrefix, Func<HttpContext, Failure,
 /// <summary>What an exception becomes on the wire: 500 for a bug, 503 with Retry-After for an outage, 4xx for a request that Kestrel refused.</summary>
 internal sealed record Failure(int Status, string Title, string Detail)
 {
-    public static Failure Outage { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "The service cannot reach its database right now. Nothing was changed; try again shortly.");
+    public static Failure Outage { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "Something that this service depends on does not answer right now. Nothing was changed; try again shortly.");
 
     public static Failure Bug { get; } = new(StatusCodes.Status500InternalServerError, "Internal error", "Something went wrong on our side. Quote the correlation id when you report it.");
 }

@@ -12,6 +12,7 @@ namespace GptFunctions.Identity;
 /// </summary>
 internal sealed class BrowserBinding
 {
+    private const int SecretLength = 32;
     private static readonly TimeSpan Lifetime = TimeSpan.FromMinutes(10);
     private readonly byte[] secret;
 
@@ -21,12 +22,12 @@ internal sealed class BrowserBinding
 
     /// <summary>The binding of the browser that sent this request; null when it has none.</summary>
     public static BrowserBinding? Find(HttpContext context, bool isHttps) =>
-        context.Request.Cookies[CookieName(isHttps)] is { Length: 43 } value && Base64Url.IsValid(value) ? new BrowserBinding(Base64Url.DecodeFromChars(value)) : null;
+        context.Request.Cookies[CookieName(isHttps)] is { Length: 43 } value && Base64Url.IsValid(value, out var bytes) && bytes == SecretLength ? new BrowserBinding(Base64Url.DecodeFromChars(value)) : null;
 
     /// <summary>Keeps the browser's binding (several tabs may be signing in at once) or makes one; either way it lives another 10 minutes.</summary>
     public static BrowserBinding Ensure(HttpContext context, bool isHttps)
     {
-        var binding = Find(context, isHttps) ?? new BrowserBinding(RandomNumberGenerator.GetBytes(32));
+        var binding = Find(context, isHttps) ?? new BrowserBinding(RandomNumberGenerator.GetBytes(SecretLength));
         context.Response.Cookies.Append(CookieName(isHttps), Base64Url.EncodeToString(binding.secret), new CookieOptions
         {
             HttpOnly = true,

@@ -7,17 +7,22 @@ using GptFunctions.OAuth;
 namespace GptFunctions.Identity;
 
 /// <summary>
-/// A provider's published keys (RFC 7517). Fetched when first needed, again after an hour, and for an unknown key id at
+/// A provider's published keys (RFC 7517). Read when first needed, again after an hour, and for an unknown key id at
 /// most every 30 seconds, so that forged tokens cannot make us hammer the provider. When the provider is away, known keys go on.
 /// </summary>
-internal sealed class JsonWebKeys(HttpClient http, Uri url, TimeProvider clock) : IDisposable
+internal sealed class JsonWebKeys : IDisposable
 {
+    private const int MinimumRsaBits = 2048;
     private static readonly TimeSpan Freshness = TimeSpan.FromHours(1);
-    private static readonly TimeSpan MinimumInterval = TimeSpan.FromSeconds(30);
-    private readonly SemaphoreSlim turn = new(1, 1);
-    private KeyList known = new([], DateTimeOffset.MinValue);
+    private readonly KeptDocument<Dictionary<string, JsonElement>> keys;
 
-    private sealed record KeyList(Dictionary<string, JsonElement> ById, DateTimeOffset FetchedAt);
+    public JsonWebKeys(HttpClient http, Uri url, TimeProvider clock)
+    {
+        Url = url;
+        keys = new(cancellationToken => ReadAsync(http, url, cancellationToken), clock);
+    }
+
+    public Uri Url { get; }
 
     /// <summary>Checks the signature of a JWT whose algorithm is one of <paramref name="algorithms"/> (RS256 or ES256).</summary>
     /// <exception cref="ServiceOutageException">No key is known and the provider cannot be reached.</exception>
@@ -38,7 +43,7 @@ internal sealed class JsonWebKeys(HttpClient http, Uri url, TimeProvider clock) 
         }
     }
 
-    public void Dispose() => turn.Dispose();
+    public void Dispose() => keys.Dispose();
 
     private static bool VerifyRsa(JsonElement key, Jwt jwt)
     {
@@ -48,7 +53,7 @@ internal sealed class JsonWebKeys(HttpClient http, Uri url, TimeProvider clock) 
         }
 
         using var rsa = RSA.Create(new RSAParameters { Modulus = Bytes(key, "n"), Exponent = Bytes(key, "e") });
-        return rsa.KeySize >= 2048 && rsa.VerifyData(jwt.SignedPart, jwt.Signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        return rsa.KeySize >= MinimumRsaBits && rsa.VerifyData(jwt.SignedPart, jwt.Signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
     }
 
     private static bool VerifyEllipticCurve(JsonElement key, Jwt jwt)
@@ -66,51 +71,34 @@ internal sealed class JsonWebKeys(HttpClient http, Uri url, TimeProvider clock) 
 
     private async Task<JsonElement?> FindAsync(string keyId, CancellationToken cancellationToken)
     {
-        if (Lookup(keyId) is { } current)
+        if ((await keys.GetAsync(Freshness, cancellationToken)).TryGetValue(keyId, out var key))
         {
-            return current;
+            return key;
         }
 
-        await turn.WaitAsync(cancellationToken);
-        try
-        {
-            if (Lookup(keyId) is null && clock.GetUtcNow() - known.FetchedAt >= MinimumInterval)
-            {
-                await FetchAsync(cancellationToken);
-            }
-        }
-        finally
-        {
-            turn.Release();
-        }
-
-        return known.ById.TryGetValue(keyId, out var key) ? key : null;
+        // The provider may have a new key.
+        return (await keys.GetAsync(KeptDocument<Dictionary<string, JsonElement>>.MinimumInterval, cancellationToken)).TryGetValue(keyId, out key) ? key : null;
     }
 
-    private JsonElement? Lookup(string keyId) => clock.GetUtcNow() - known.FetchedAt < Freshness && known.ById.TryGetValue(keyId, out var key) ? key : null;
-
-    private async Task FetchAsync(CancellationToken cancellationToken)
+    private static async Task<Dictionary<string, JsonElement>> ReadAsync(HttpClient http, Uri url, CancellationToken cancellationToken)
     {
+        using var document = await http.ReadJsonAsync(url, cancellationToken);
         try
         {
-            using var document = await http.ReadJsonAsync(url, cancellationToken);
-            var keys = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
+            var byId = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
             foreach (var key in document.RootElement.GetProperty("keys").EnumerateArray())
             {
                 if (key.TryGetProperty("kid", out var id) && id.GetString() is { } text)
                 {
-                    keys[text] = key.Clone();
+                    byId[text] = key.Clone();
                 }
             }
 
-            known = new KeyList(keys, clock.GetUtcNow());
+            return byId;
         }
-        catch (Exception error) when (error is ServiceOutageException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException)
         {
-            if (known.ById.Count == 0)
-            {
-                throw error as ServiceOutageException ?? new ServiceOutageException("The identity provider's key set cannot be read.", error);
-            }
+            throw new ServiceOutageException("The identity provider's key set cannot be read.", error);
         }
     }
 }

@@ -11,16 +11,17 @@ internal sealed record ProviderMetadata(Uri AuthorizationEndpoint, Uri TokenEndp
 internal sealed class OpenIdProvider : IDisposable
 {
     private static readonly TimeSpan Freshness = TimeSpan.FromHours(24);
-    private readonly SemaphoreSlim turn = new(1, 1);
     private readonly TimeProvider clock;
     private readonly string issuer;
-    private (ProviderMetadata? Metadata, DateTimeOffset ReadAt) known;
+    private readonly KeptDocument<ProviderMetadata> metadata;
+    private JsonWebKeys? idTokenKeys;
 
     public OpenIdProvider(HttpClient http, IOptions<ClerkSettings> settings, TimeProvider clock)
     {
         Http = http;
         this.clock = clock;
         issuer = settings.Value.Issuer!;
+        metadata = new(FetchAsync, clock);
         SessionKeys = new JsonWebKeys(http, new Uri(issuer.TrimEnd('/') + "/.well-known/jwks.json"), clock);
     }
 
@@ -30,31 +31,13 @@ internal sealed class OpenIdProvider : IDisposable
     public JsonWebKeys SessionKeys { get; }
 
     /// <exception cref="ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
-    public async Task<ProviderMetadata> ReadMetadataAsync(CancellationToken cancellationToken)
-    {
-        await turn.WaitAsync(cancellationToken);
-        try
-        {
-            if (known.Metadata is null || clock.GetUtcNow() - known.ReadAt > Freshness)
-            {
-                var metadata = await FetchAsync(cancellationToken);
-                known.Metadata?.Keys.Dispose();
-                known = (metadata, clock.GetUtcNow());
-            }
-
-            return known.Metadata!;
-        }
-        finally
-        {
-            turn.Release();
-        }
-    }
+    public Task<ProviderMetadata> ReadMetadataAsync(CancellationToken cancellationToken) => metadata.GetAsync(Freshness, cancellationToken);
 
     public void Dispose()
     {
         SessionKeys.Dispose();
-        known.Metadata?.Keys.Dispose();
-        turn.Dispose();
+        idTokenKeys?.Dispose();
+        metadata.Dispose();
     }
 
     private async Task<ProviderMetadata> FetchAsync(CancellationToken cancellationToken)
@@ -73,7 +56,7 @@ internal sealed class OpenIdProvider : IDisposable
             return new ProviderMetadata(
                 new Uri(root.GetProperty("authorization_endpoint").GetString()!),
                 new Uri(root.GetProperty("token_endpoint").GetString()!),
-                new JsonWebKeys(Http, new Uri(root.GetProperty("jwks_uri").GetString()!), clock),
+                KeysAt(new Uri(root.GetProperty("jwks_uri").GetString()!)),
                 PrefersPost: methods.Count > 0 && !methods.Contains("client_secret_basic"));
         }
         catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or UriFormatException or ArgumentNullException)
@@ -81,6 +64,9 @@ internal sealed class OpenIdProvider : IDisposable
             throw new ServiceOutageException("The identity provider's discovery document lacks an endpoint.", error);
         }
     }
+
+    // What is known of the keys outlives a new reading of the discovery document.
+    private JsonWebKeys KeysAt(Uri url) => idTokenKeys = idTokenKeys?.Url == url ? idTokenKeys : new JsonWebKeys(Http, url, clock);
 }
 
 internal static class ProviderHttp

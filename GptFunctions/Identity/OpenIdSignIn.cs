@@ -92,13 +92,20 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
         try
         {
             using var response = await provider.Http.SendAsync(request, cancellationToken);
-            if ((int)response.StatusCode >= 500)
+            if ((int)response.StatusCode is 408 or 429 or >= 500)
             {
                 throw new ServiceOutageException("The identity provider's token endpoint failed.");
             }
 
             using var document = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
-            return response.IsSuccessStatusCode && document.RootElement.TryGetProperty("id_token", out var idToken) ? idToken.GetString() : null;
+            if (response.IsSuccessStatusCode)
+            {
+                return document.RootElement.TryGetProperty("id_token", out var idToken) ? idToken.GetString() : null;
+            }
+
+            // invalid_client here means that CLERK_OAUTH_CLIENT_ID or its secret is wrong: somebody must be able to find out.
+            LogCodeRefused((int)response.StatusCode, document.RootElement.TryGetProperty("error", out var reason) ? reason.GetString() : null);
+            return null;
         }
         catch (Exception error) when (error is HttpRequestException or JsonException or InvalidOperationException || (error is TaskCanceledException && !cancellationToken.IsCancellationRequested))
         {
@@ -108,4 +115,7 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
 
     [LoggerMessage(2001, LogLevel.Warning, "An ID token was refused because of its {Claim}")]
     private partial void LogIdTokenRefused(string claim);
+
+    [LoggerMessage(2002, LogLevel.Warning, "The identity provider's token endpoint refused the code: {Status} {Error}")]
+    private partial void LogCodeRefused(int status, string? error);
 }

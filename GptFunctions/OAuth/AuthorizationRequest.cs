@@ -1,3 +1,5 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
@@ -72,6 +74,11 @@ internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor
             return new OAuthError(parameters["request"] is null ? "request_uri_not_supported" : "request_not_supported", "Send the parameters themselves instead of a request object.");
         }
 
+        if (parameters["response_mode"] is not (null or "query"))
+        {
+            return OAuthError.InvalidRequest("response_mode must be query.");
+        }
+
         return ProblemWithChallenge(parameters, client)
             ?? (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.") : null)
             ?? (resource != settings.CurrentValue.GatewayResource ? OAuthError.InvalidTarget($"resource must be {settings.CurrentValue.GatewayResource}.") : null);
@@ -94,7 +101,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor
             return OAuthError.InvalidRequest("code_challenge_method must be S256.");
         }
 
-        return challenge.Length == ChallengeLength && System.Buffers.Text.Base64Url.IsValid(challenge) ? null : OAuthError.InvalidRequest("code_challenge must be 43 characters of base64url.");
+        return challenge.Length == ChallengeLength && Base64Url.IsValid(challenge, out var bytes) && bytes == SHA256.HashSizeInBytes ? null : OAuthError.InvalidRequest("code_challenge must be 43 characters of base64url.");
     }
 
     private static CheckedRequest Untrusted(string description) => new(null, OAuthError.InvalidRequest(description), null, null);

@@ -64,19 +64,21 @@ internal sealed class AuthorizeService(
         }
 
         var (person, failure) = await signIn.FinishAsync(id, browser, code, error, cancellationToken);
-        if (person is not null)
+        if (person is not null && await SignedInAsync(id, browser, person, origin, cancellationToken) is NextStep.Redirect next)
         {
-            return await SignedInAsync(id, browser, person, origin, cancellationToken);
+            return next;
         }
 
-        // The state is used up whatever came of it.
-        await store.DenyAsync(id, browser.Hash, origin, clock.GetUtcNow(), cancellationToken);
-        return RedirectWithError(request.RedirectUri, request.State, failure!.IsDenial
-            ? new OAuthError("access_denied", "The person did not sign in.")
-            : new OAuthError("server_error", failure.Reason));
+        // The state is used up whatever came of it. A second callback with the same state must not end what the first one began.
+        var refusal = person is not null ? new OAuthError("access_denied", "This account was deleted.")
+            : failure!.IsDenial ? new OAuthError("access_denied", "The person did not sign in.")
+            : new OAuthError("server_error", failure.Reason);
+        return await store.DenyAsync(id, browser.Hash, isSignedIn: false, origin, clock.GetUtcNow(), cancellationToken)
+            ? RedirectWithError(request.RedirectUri, request.State, refusal)
+            : NotInProgress;
     }
 
-    /// <summary>Notes who signed in; the consent page (or, with consent remembered, the code) comes next.</summary>
+    /// <summary>Notes who signed in; the consent page (or, with consent remembered, the code) comes next. Refused when the account was deleted.</summary>
     public async Task<NextStep> SignedInAsync(Guid id, BrowserBinding browser, Person person, RequestOrigin origin, CancellationToken cancellationToken) =>
         await store.SignInAsync(id, browser.Hash, person, origin, clock.GetUtcNow(), cancellationToken)
             ? new NextStep.Redirect($"/oauth/authorize?continue={id:N}")
@@ -117,7 +119,7 @@ internal sealed class AuthorizeService(
             return await ApproveAsync(request, browser, wasAsked: true, origin, cancellationToken);
         }
 
-        return await store.DenyAsync(id, browser.Hash, origin, clock.GetUtcNow(), cancellationToken)
+        return await store.DenyAsync(id, browser.Hash, isSignedIn: true, origin, clock.GetUtcNow(), cancellationToken)
             ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "The person did not agree."))
             : NotInProgress;
     }

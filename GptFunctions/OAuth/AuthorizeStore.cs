@@ -95,7 +95,9 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
     // Also ends a request before anybody signed in (the person gave up at the identity provider): then there is nobody to name.
     private const string Deny = $"""
         WITH request AS (
-            DELETE FROM gpt_authorization_requests WHERE id = $1 AND browser_hash = $2 AND decided_at IS NULL RETURNING client_id, user_id, scopes
+            DELETE FROM gpt_authorization_requests
+            WHERE id = $1 AND browser_hash = $2 AND decided_at IS NULL AND expires_at > $3 AND (signed_in_at IS NOT NULL) = $7
+            RETURNING client_id, user_id, scopes
         ), event AS (
             INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
             SELECT $4, '{AuditEvents.AuthorizeDenied}', $3, event_envelope($4, '{AuditEvents.AuthorizeDenied}', $3, $5, jsonb_build_object(
@@ -195,8 +197,8 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
         return await ReadApprovalAsync(command, cancellationToken);
     }
 
-    /// <summary>Ends a request with no; false when it was decided before, or is gone.</summary>
-    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>Ends a request with no, before or after sign-in; false when it was decided before, is gone, or is in the other state.</summary>
+    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, bool isSignedIn, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(Deny);
         command.Bind(id);
@@ -205,6 +207,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
+        command.Bind(isSignedIn);
         return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
     }
 

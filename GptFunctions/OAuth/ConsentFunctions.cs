@@ -1,4 +1,3 @@
-using System.Text.Json;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
@@ -43,7 +42,7 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
 
     private async Task<IResult> ApproveAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
     {
-        var parameters = request.HasJsonContentType() ? await ReadJsonAsync(request, cancellationToken) : await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        var parameters = request.HasJsonContentType() ? await FormParameters.OfJsonAsync(request, MaximumBody, cancellationToken) : await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
         if (parameters.Error is { } unreadable)
         {
             return OAuthResults.Error(request, unreadable);
@@ -51,26 +50,5 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
 
         var approved = await service.ApproveAsync(subject, parameters.Value!, addresses.Origin(request.HttpContext), cancellationToken);
         return approved.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
-    }
-
-    private static async Task<Outcome<FormParameters>> ReadJsonAsync(HttpRequest request, CancellationToken cancellationToken)
-    {
-        var malformed = OAuthError.InvalidRequest("The body must be a JSON object whose values are strings, at most 64 KB.");
-        if (request.ContentLength is null or > MaximumBody)
-        {
-            return malformed;
-        }
-
-        try
-        {
-            using var document = await JsonDocument.ParseAsync(request.Body, cancellationToken: cancellationToken);
-            return document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.EnumerateObject().All(member => member.Value.ValueKind == JsonValueKind.String)
-                ? FormParameters.FromPairs(document.RootElement.EnumerateObject().Select(member => KeyValuePair.Create(member.Name, member.Value.GetString()!)))
-                : malformed;
-        }
-        catch (JsonException)
-        {
-            return malformed;
-        }
     }
 }

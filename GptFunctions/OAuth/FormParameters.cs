@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.OAuth;
@@ -18,6 +19,8 @@ internal sealed class FormParameters
     {
     }
 
+    private delegate Outcome<FormParameters> BodyParser(ReadOnlySpan<byte> body);
+
     /// <summary>Names that came more than once. Their first value is kept, so that an error can still be sent to the right place.</summary>
     public IReadOnlySet<string> Repeated => repeated;
 
@@ -30,48 +33,13 @@ internal sealed class FormParameters
     }
 
     /// <summary>Reads a form body of at most <paramref name="maximumBytes"/>; a longer one is 413.</summary>
-    public static async ValueTask<Outcome<FormParameters>> OfBodyAsync(HttpRequest request, int maximumBytes, CancellationToken cancellationToken)
-    {
-        if (!IsForm(request.ContentType))
-        {
-            return OAuthError.InvalidRequest($"The body must be a form: send Content-Type: application/x-www-form-urlencoded, not {MediaType(request.ContentType)}.");
-        }
+    public static ValueTask<Outcome<FormParameters>> OfBodyAsync(HttpRequest request, int maximumBytes, CancellationToken cancellationToken) => IsForm(request.ContentType)
+        ? ReadAsync(request, maximumBytes, body => Parse(body, "body"), cancellationToken)
+        : new(OAuthError.InvalidRequest($"The body must be a form: send Content-Type: application/x-www-form-urlencoded, not {MediaType(request.ContentType)}."));
 
-        if (request.ContentLength > maximumBytes)
-        {
-            return TooLarge(maximumBytes);
-        }
-
-        while (true)
-        {
-            var result = await request.BodyReader.ReadAsync(cancellationToken);
-            if (result.Buffer.Length > maximumBytes)
-            {
-                request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-                return TooLarge(maximumBytes);
-            }
-
-            if (result.IsCompleted)
-            {
-                var parsed = Parse(result.Buffer.IsSingleSegment ? result.Buffer.FirstSpan : result.Buffer.ToArray(), "body");
-                request.BodyReader.AdvanceTo(result.Buffer.End);
-                return parsed;
-            }
-
-            request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-        }
-    }
-
-    public static FormParameters FromPairs(IEnumerable<KeyValuePair<string, string>> pairs)
-    {
-        var parameters = new FormParameters();
-        foreach (var (name, value) in pairs)
-        {
-            parameters.Add(name, value);
-        }
-
-        return parameters;
-    }
+    /// <summary>Reads a JSON object whose values are strings, with the same rules and the same limit.</summary>
+    public static ValueTask<Outcome<FormParameters>> OfJsonAsync(HttpRequest request, int maximumBytes, CancellationToken cancellationToken) =>
+        ReadAsync(request, maximumBytes, ParseJson, cancellationToken);
 
     /// <summary>Decodes one form-encoded component; null when the percent encoding or the UTF-8 is broken.</summary>
     public static string? Decode(ReadOnlySpan<byte> encoded)
@@ -113,6 +81,33 @@ internal sealed class FormParameters
         }
     }
 
+    private static async ValueTask<Outcome<FormParameters>> ReadAsync(HttpRequest request, int maximumBytes, BodyParser parse, CancellationToken cancellationToken)
+    {
+        if (request.ContentLength > maximumBytes)
+        {
+            return TooLarge(maximumBytes);
+        }
+
+        while (true)
+        {
+            var result = await request.BodyReader.ReadAsync(cancellationToken);
+            if (result.Buffer.Length > maximumBytes)
+            {
+                request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+                return TooLarge(maximumBytes);
+            }
+
+            if (result.IsCompleted)
+            {
+                var parsed = parse(result.Buffer.IsSingleSegment ? result.Buffer.FirstSpan : result.Buffer.ToArray());
+                request.BodyReader.AdvanceTo(result.Buffer.End);
+                return parsed;
+            }
+
+            request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
+        }
+    }
+
     private static Outcome<FormParameters> Parse(ReadOnlySpan<byte> text, string where)
     {
         var parameters = new FormParameters();
@@ -136,6 +131,37 @@ internal sealed class FormParameters
         }
 
         return parameters;
+    }
+
+    private static Outcome<FormParameters> ParseJson(ReadOnlySpan<byte> text)
+    {
+        var malformed = OAuthError.InvalidRequest("The body must be a JSON object whose values are strings.");
+        var parameters = new FormParameters();
+        var reader = new Utf8JsonReader(text);
+        try
+        {
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+            {
+                return malformed;
+            }
+
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var name = reader.GetString()!;
+                if (!reader.Read() || reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null) || reader.GetString()?.Contains('\0', StringComparison.Ordinal) == true)
+                {
+                    return malformed;
+                }
+
+                parameters.Add(name, reader.GetString() ?? "");
+            }
+
+            return reader.Read() ? malformed : parameters;
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException) // the latter: half of a surrogate pair
+        {
+            return malformed;
+        }
     }
 
     private void Add(string name, string value)

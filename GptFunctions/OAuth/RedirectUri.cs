@@ -48,11 +48,15 @@ internal static partial class RedirectUri
         };
     }
 
-    /// <summary>The part that a consent is remembered for and that people are shown.</summary>
-    public static string Host(string uri) => new Uri(uri) is { Host.Length: > 0 } parsed ? parsed.Host : new Uri(uri).Scheme + ":";
+    /// <summary>
+    /// The part that a consent is remembered for and that people are shown. For a private-use scheme that is the scheme: who
+    /// gets the answer is whoever owns it, and what follows (com.example.app://chatgpt.com) can claim anything.
+    /// </summary>
+    public static string Host(string uri) => new Uri(uri) is { Scheme: "https" or "http" } parsed ? parsed.Host : new Uri(uri).Scheme + ":";
 
-    /// <summary>The source expression for Content-Security-Policy's form-action.</summary>
-    public static string ContentSecuritySource(string uri) => new Uri(uri) is { Host.Length: > 0 } parsed ? parsed.GetLeftPart(UriPartial.Authority) : new Uri(uri).Scheme + ":";
+    /// <summary>The source expression for Content-Security-Policy's form-action. Its grammar has no IPv6 addresses, so for one only the scheme is left.</summary>
+    public static string ContentSecuritySource(string uri) =>
+        new Uri(uri) is { Scheme: "https" or "http", HostNameType: not UriHostNameType.IPv6 } parsed ? parsed.GetLeftPart(UriPartial.Authority) : new Uri(uri).Scheme + ":";
 
     /// <summary>Adds parameters to the query as it stands (RFC 6749 3.1.2: what was there is retained).</summary>
     public static string WithParameters(string uri, params ReadOnlySpan<(string Name, string? Value)> parameters)
@@ -71,6 +75,6 @@ internal static partial class RedirectUri
         return result.ToString();
     }
 
-    [GeneratedRegex(@"^http://(?<host>127\.0\.0\.1|\[::1\]|localhost)(:(?<port>[0-9]{1,5}))?(?<rest>[/?].*)?$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"^http://(?<host>127\.0\.0\.1|\[::1\]|localhost)(:(?<port>[0-9]{1,5}))?(?<rest>[/?].*)?\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Loopback();
 }
