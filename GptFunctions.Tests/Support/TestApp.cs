@@ -19,18 +19,21 @@ namespace GptFunctions.Tests.Support;
 internal sealed class TestApp : IAsyncDisposable
 {
     private readonly WebApplication app;
+    private readonly bool ownsDatabase;
 
-    private TestApp(WebApplication app, TestDatabase database, TestClock clock, Dictionary<string, string?> settings, TestLog log)
+    private TestApp(WebApplication app, TestDatabase database, bool ownsDatabase, TestClock clock, Dictionary<string, string?> settings, TestLog log)
     {
         this.app = app;
+        this.ownsDatabase = ownsDatabase;
         Database = database;
         Clock = clock;
         Settings = settings;
         Log = log;
         BaseUrl = settings["PUBLIC_BASE_URL"]!;
-        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(BaseUrl) };
+        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{settings["PORT"]}") };
     }
 
+    /// <summary>The issuer. Several apps may share it; <see cref="Http"/> talks to this one.</summary>
     public string BaseUrl { get; }
 
     public TestDatabase Database { get; }
@@ -54,10 +57,26 @@ internal sealed class TestApp : IAsyncDisposable
     public static async Task<TestApp> StartAsync(string name, Dictionary<string, string?>? settings = null, params Assembly[] functions)
     {
         var database = await TestDatabase.CreateAsync(name);
-        return await StartAsync(database, settings, functions);
+        return await StartAsync(database, ownsDatabase: true, settings, functions);
     }
 
-    public static async Task<TestApp> StartAsync(TestDatabase database, Dictionary<string, string?>? settings = null, params Assembly[] functions)
+    /// <summary>On a database that stays when this app is disposed.</summary>
+    public static Task<TestApp> StartAsync(TestDatabase database, Dictionary<string, string?>? settings = null, params Assembly[] functions) =>
+        StartAsync(database, ownsDatabase: false, settings, functions);
+
+    /// <summary>Another replica: the same database and settings, these apart, on a port of its own.</summary>
+    public Task<TestApp> StartReplicaAsync(params (string Name, string? Value)[] instead)
+    {
+        var settings = new Dictionary<string, string?>(Settings, StringComparer.OrdinalIgnoreCase) { ["PORT"] = FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture) };
+        foreach (var (name, value) in instead)
+        {
+            settings[name] = value;
+        }
+
+        return StartAsync(Database, settings);
+    }
+
+    private static async Task<TestApp> StartAsync(TestDatabase database, bool ownsDatabase, Dictionary<string, string?>? settings, Assembly[] functions)
     {
         var all = DefaultSettings(database.Url, FreePort());
         foreach (var (key, value) in settings ?? [])
@@ -76,7 +95,7 @@ internal sealed class TestApp : IAsyncDisposable
             builder.Services.AddSingleton<ILoggerProvider>(log);
         }, functions);
         await host.StartAsync();
-        return new TestApp(host, database, clock, all, log);
+        return new TestApp(host, database, ownsDatabase, clock, all, log);
     }
 
     public static Dictionary<string, string?> DefaultSettings(string databaseUrl, int port) => new(StringComparer.OrdinalIgnoreCase)
@@ -109,7 +128,10 @@ internal sealed class TestApp : IAsyncDisposable
         Http.Dispose();
         await app.StopAsync();
         await app.DisposeAsync();
-        await Database.DisposeAsync();
+        if (ownsDatabase)
+        {
+            await Database.DisposeAsync();
+        }
     }
 }
 

@@ -5,7 +5,10 @@ namespace GptFunctions.Data;
 internal static class Parameters
 {
     /// <summary>Adds a typed positional parameter ($1, $2, ... in the order of the calls): no boxing, no guessing of types.</summary>
-    public static void Bind<T>(this NpgsqlCommand command, T value) => command.Parameters.Add(new NpgsqlParameter<T> { TypedValue = value });
+    public static void Bind<T>(this NpgsqlCommand command, T value) => command.Parameters.Bind(value);
+
+    /// <inheritdoc cref="Bind{T}(NpgsqlCommand, T)"/>
+    public static void Bind<T>(this NpgsqlParameterCollection parameters, T value) => parameters.Add(new NpgsqlParameter<T> { TypedValue = value });
 }
 
 internal static class Columns

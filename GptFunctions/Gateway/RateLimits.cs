@@ -20,9 +20,9 @@ internal sealed class RateLimits(NpgsqlDataSource dataSource)
             WHERE greatest(bucket.tat, clock_timestamp()) + $2 <= clock_timestamp() + $3
             RETURNING 1
         )
-        SELECT NULL::double precision FROM taken
-        UNION ALL
-        SELECT extract(epoch FROM tat + $2 - $3 - clock_timestamp())::double precision FROM rate_limits WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)
+        -- A row that was inserted while this statement waited for it cannot be read here: then the answer is the time of one try.
+        SELECT CASE WHEN NOT EXISTS (SELECT FROM taken) THEN extract(epoch FROM
+            coalesce((SELECT tat + $2 - $3 - clock_timestamp() FROM rate_limits WHERE key = $1), $2))::double precision END
         """;
 
     /// <summary>Takes one try from the bucket of <paramref name="key"/>, which holds <paramref name="limit"/> per <paramref name="period"/>.</summary>

@@ -75,12 +75,17 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
         """;
 
     private const string ApprovePending = $"""
-        WITH request AS (
+        WITH person AS (
+            -- Waits for whoever is ending everything of this user (SessionStore.EndAll): then the request is gone, and no code is made.
+            SELECT users.id, users.clerk_user_id
+            FROM gpt_authorization_requests pending JOIN users ON users.id = pending.user_id
+            WHERE pending.id = $9 AND users.deleted_at IS NULL
+            FOR SHARE OF users
+        ), request AS (
             UPDATE gpt_authorization_requests pending SET decided_at = $1
-            FROM users
+            FROM person
             WHERE pending.id = $9 AND pending.browser_hash = $10 AND pending.decided_at IS NULL AND pending.expires_at > $1
-              AND users.id = pending.user_id AND users.deleted_at IS NULL
-            RETURNING pending.*, users.clerk_user_id
+            RETURNING pending.*, person.clerk_user_id
         ), {Approve}
         """;
 

@@ -14,7 +14,8 @@ internal sealed partial class TokenService
 
         var presented = RefreshTokens.FromValue(value);
         var successor = refreshTokens.Successor(value);
-        var scopes = form["scope"] is { } scope ? ScopeCatalog.Split(scope) : null;
+        var named = ScopeCatalog.Split(form["scope"]);
+        var scopes = named.Length > 0 ? named : null; // blank counts as omitted
         var idleLifetime = TimeSpan.FromSeconds(settings.CurrentValue.RefreshTokenExpiry);
         var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow(), cancellationToken);
         return session is null
@@ -61,8 +62,9 @@ internal sealed partial class TokenService
             throw new ServiceOutageException("A live refresh token could not be rotated.");
         }
 
+        // Without the key that made the successor (it has just been rotated, and not everywhere yet) nobody is at fault but us.
         return refreshTokens.Descendant(presented.Value, refusal.LaterHashes) is { } newest
             ? Answer(session, client, newest, scopes ?? session.Scopes)
-            : OAuthError.InvalidGrant("The refresh token was replaced with a key that is no longer configured: start again at the authorization endpoint.");
+            : throw new ServiceOutageException("GPT_REFRESH_KEY lacks the key that made the successor of a refresh token.");
     }
 }

@@ -29,16 +29,20 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource)
         """;
 
     private const string Exchange = $"""
-        WITH {AuthenticatedClient}, code AS (
+        WITH {AuthenticatedClient}, owner AS (
+            -- The user's row is locked before anything else of the user, so that ending all of a user's sessions happens before or after this, never beside it.
+            SELECT users.id, users.clerk_user_id
+            FROM client JOIN gpt_authorization_codes code ON code.client_id = client.client_id JOIN users ON users.id = code.user_id
+            WHERE code.code_hash = $5 AND users.deleted_at IS NULL
+            FOR NO KEY UPDATE OF users
+        ), code AS (
             UPDATE gpt_authorization_codes code SET used_at = $4, session_id = $8
-            FROM client, users
+            FROM owner
             WHERE code.code_hash = $5 AND code.used_at IS NULL AND code.expires_at > $4
-              AND code.client_id = client.client_id
               AND code.redirect_uri IS NOT DISTINCT FROM $6
               AND code.code_challenge IS NOT DISTINCT FROM $7
               AND ($9::text IS NULL OR code.resource = $9)
-              AND users.id = code.user_id AND users.deleted_at IS NULL
-            RETURNING code.user_id, users.clerk_user_id, code.client_id, code.scopes, code.resource
+            RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.scopes, code.resource
         ), ended AS (
             SELECT room.*, code.clerk_user_id FROM code, gpt_make_room(code.user_id, $10, $4) room
         ), session AS (
@@ -72,20 +76,25 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource)
         """;
 
     private const string Refresh = $"""
-        WITH {AuthenticatedClient}, rotated AS (
-            UPDATE gpt_refresh_tokens token SET rotated_at = $4, rotated_to = $6
-            FROM client, gpt_sessions session
+        WITH {AuthenticatedClient}, session AS (
+            -- The session's row is locked before the token's, as in everything that ends a session: the other order would deadlock with those.
+            UPDATE gpt_sessions session SET last_active = $4
+            FROM client, gpt_refresh_tokens token
             WHERE token.token_hash = $5 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $4
               AND session.id = token.session_id AND session.client_id = client.client_id
               AND session.revoked_at IS NULL AND session.expires_at > $4
               AND ($7::text[] IS NULL OR $7 <@ session.granted_scopes)
               AND ($8::text IS NULL OR session.resource = $8)
-            RETURNING session.id, session.user_id, session.client_id, session.granted_scopes, session.resource, session.expires_at, token.generation
+            RETURNING session.id, session.user_id, session.client_id, session.granted_scopes, session.resource, session.expires_at
+        ), rotated AS (
+            -- Asked again, because a twin may have rotated the token while this statement waited for the session.
+            UPDATE gpt_refresh_tokens token SET rotated_at = $4, rotated_to = $6
+            FROM session
+            WHERE token.token_hash = $5 AND token.rotated_at IS NULL AND token.revoked_at IS NULL
+            RETURNING session.*, token.generation
         ), successor AS (
             INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
             SELECT $6, id, generation + 1, $4, least($4 + $9, expires_at) FROM rotated
-        ), session AS (
-            UPDATE gpt_sessions SET last_active = $4 FROM rotated WHERE gpt_sessions.id = rotated.id
         ), subject AS (
             SELECT rotated.*, users.clerk_user_id FROM rotated JOIN users ON users.id = rotated.user_id
         ), event AS (

@@ -49,6 +49,9 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
         SELECT count(*) FROM ended
         """;
 
+    // Taken first, in a statement of its own: the next one then sees every session of an exchange that was faster, and later ones wait.
+    private const string LockUser = "SELECT FROM users WHERE clerk_user_id = $1 FOR NO KEY UPDATE";
+
     // One event for all of them: $3 is not told per session. Sign-ins in progress and unused codes end too, or they would open new sessions.
     private const string EndAll = """
         WITH subject AS (
@@ -107,10 +110,19 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
     /// <summary>Ends all sessions, sign-ins in progress and unused codes of a user; returns how many live sessions there were.</summary>
     public async Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        await using var command = Command(EndAll, reason, AuditEvents.AllSessionsRevoked, origin, now);
-        command.Bind(subject);
-        command.Bind(Guid.CreateVersion7(now));
-        return (int)(long)(await command.ExecuteScalarAsync(cancellationToken))!;
+        await using var batch = dataSource.CreateBatch(); // one round trip and one transaction
+        var lockUser = new NpgsqlBatchCommand(LockUser);
+        lockUser.Parameters.Bind(subject);
+        batch.BatchCommands.Add(lockUser);
+        var endAll = new NpgsqlBatchCommand(EndAll);
+        BindCommon(endAll.Parameters, reason, AuditEvents.AllSessionsRevoked, origin, now);
+        endAll.Parameters.Bind(subject);
+        endAll.Parameters.Bind(Guid.CreateVersion7(now));
+        batch.BatchCommands.Add(endAll);
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        await reader.NextResultAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return (int)reader.GetInt64(0);
     }
 
     /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
@@ -144,11 +156,16 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
     private NpgsqlCommand Command(string sql, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
     {
         var command = dataSource.CreateCommand(sql);
-        command.Bind(now);
-        command.Bind(reason);
-        command.Bind(eventType);
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
+        BindCommon(command.Parameters, reason, eventType, origin, now);
         return command;
+    }
+
+    private static void BindCommon(NpgsqlParameterCollection parameters, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
+    {
+        parameters.Bind(now);
+        parameters.Bind(reason);
+        parameters.Bind(eventType);
+        parameters.Bind(origin.CorrelationId);
+        parameters.Bind(origin.Address);
     }
 }

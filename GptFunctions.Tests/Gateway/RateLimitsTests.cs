@@ -1,0 +1,66 @@
+using GptFunctions.Gateway;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Gateway;
+
+/// <summary>The bucket itself, against the database's clock; oauth.md 13 uses it for failed client authentications.</summary>
+public sealed class RateLimitsTests(AppFixture<RateLimitsTests> fixture) : IClassFixture<AppFixture<RateLimitsTests>>
+{
+    private static readonly TimeSpan Period = TimeSpan.FromMinutes(15);
+    private readonly RateLimits limits = fixture.App.Get<RateLimits>();
+
+    [Fact]
+    public async Task TryTake_admits_the_limit_and_then_says_when_to_come_back()
+    {
+        for (var attempt = 1; attempt <= 10; attempt++)
+        {
+            Assert.Null((await TakeAsync("one by one")).RetryAfterSeconds);
+        }
+
+        Assert.InRange((await TakeAsync("one by one")).RetryAfterSeconds ?? 0, 80, 90); // a tenth of the period, less what the test took
+        Assert.Null((await TakeAsync("another key")).RetryAfterSeconds);
+    }
+
+    /// <summary>A statement that began before the key's first row was committed does not see that row; it must not take that for an admission.</summary>
+    [Fact]
+    public async Task TryTake_refuses_when_the_bucket_was_filled_a_moment_ago()
+    {
+        await using var held = await fixture.App.Database.HoldAsync("INSERT INTO rate_limits (key, tat) VALUES (sha256('filled'), clock_timestamp() + interval '15 minutes')");
+        var taking = TakeAsync("filled");
+        await fixture.App.Database.WaitForBlockedAsync(1);
+        await held.LetGoAsync();
+
+        Assert.NotNull((await taking).RetryAfterSeconds);
+    }
+
+    /// <summary>Exact under concurrency too.</summary>
+    [Fact]
+    public async Task TryTake_admits_exactly_the_limit_when_all_come_at_once()
+    {
+        var decisions = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => TakeAsync("all at once")));
+
+        Assert.Equal(10, decisions.Count(decision => decision.RetryAfterSeconds is null));
+        Assert.All(decisions.Where(decision => decision.RetryAfterSeconds is not null), decision => Assert.InRange(decision.RetryAfterSeconds!.Value, 1, 900));
+    }
+
+    /// <summary>Time gives back one try after another.</summary>
+    [Fact]
+    public async Task TryTake_admits_again_when_a_share_of_the_period_has_passed()
+    {
+        var period = TimeSpan.FromSeconds(2);
+        while ((await limits.TryTakeAsync("refill", 4, period, CancellationToken.None)).RetryAfterSeconds is null)
+        {
+        }
+
+        var waited = System.Diagnostics.Stopwatch.StartNew();
+        while ((await limits.TryTakeAsync("refill", 4, period, CancellationToken.None)).RetryAfterSeconds is not null)
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(5), "Nothing was admitted again.");
+            await Task.Delay(20);
+        }
+
+        Assert.True(waited.Elapsed < TimeSpan.FromSeconds(1.5), "A quarter of the period gives back one try.");
+    }
+
+    private Task<RateLimitDecision> TakeAsync(string key) => limits.TryTakeAsync(key, 10, Period, CancellationToken.None);
+}
