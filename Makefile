@@ -1,0 +1,43 @@
+# The developer's commands. Each one is a script of infra/dev or one line.
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help run demo test stop clean lint build setup func bench screenshots
+
+help: ## this list
+	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+run: ## start everything on http://127.0.0.1:7071 (PORT=...); Ctrl-C stops it
+	@exec infra/dev/run.sh
+
+demo: ## walk the whole flow against a running make run, printing each step
+	@exec infra/dev/demo.sh
+
+test: ## run all tests with their own services; FILTER=... for some of them
+	@exec infra/dev/test.sh
+
+stop: ## stop make run of this checkout and its services
+	@exec infra/dev/run.sh stop
+
+clean: ## stop everything, remove .local (data included) and the build output
+	@exec infra/dev/clean.sh
+
+lint: ## formatting of the C# code, shellcheck of the scripts
+	@exec infra/dev/lint.sh
+
+build: ## build the solution
+	@dotnet build Functions.sln --nologo
+
+setup: ## bring the services, build, run the application's setup
+	@exec infra/dev/run.sh setup
+
+func: ## start under Azure Functions Core Tools instead of the standalone host
+	@exec infra/dev/func.sh
+
+bench: ## load test
+	@exec infra/load/bench.sh
+
+screenshots: ## pictures of the pages
+	@exec infra/dev/screenshots.sh

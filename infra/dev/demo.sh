@@ -1,0 +1,182 @@
+#!/usr/bin/env bash
+# Walks the whole flow against a running application and prints each step:
+# sign-in, consent, code, tokens, refresh, introspection, sessions, revocation.
+#
+# usage: infra/dev/demo.sh
+#
+# Needs curl and awk. Settings (environment): BASE_URL (default: where make run of this
+# checkout started, else http://127.0.0.1:PORT, PORT 7071); GPT_CLIENT_ID,
+# GPT_CLIENT_SECRET, GPT_REDIRECT_URI (default: .local/demo-client.env, which setup
+# writes); USER_ID (alice); SCOPE (jobs:read applications:read).
+
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+case ${1:-} in
+  '') ;;
+  --help | -h) help_of "$0"; exit ;;
+  *) die "Unknown argument '$1': see infra/dev/demo.sh --help." ;;
+esac
+
+have curl || die "curl is missing: install it."
+base=${BASE_URL:-}
+[ -n "$base" ] || [ -n "${PORT:-}" ] || base=$(cat "$local_dir/run.url" 2>/dev/null || true)
+base=${base:-http://127.0.0.1:${PORT:-7071}}
+base=${base%/}
+
+client() { sed -n "s/^\(export \)\{0,1\}GPT_$1=//p" "$local_dir/demo-client.env" 2>/dev/null | tr -d "\"'\r" | head -n 1; }
+id=${GPT_CLIENT_ID:-$(client CLIENT_ID)}
+secret=${GPT_CLIENT_SECRET:-$(client CLIENT_SECRET)}
+redirect=${GPT_REDIRECT_URI:-$(client REDIRECT_URI)}
+[ "$(curl -s -o /dev/null -m 5 -w '%{http_code}' "$base/ready")" = 200 ] || die "Nothing is ready at $base: start it with make run (or set BASE_URL)."
+[ -n "$id" ] && [ -n "$secret" ] && [ -n "$redirect" ] || die "No demo client in .local/demo-client.env: make setup writes it (or set GPT_CLIENT_ID, GPT_CLIENT_SECRET and GPT_REDIRECT_URI)."
+
+user=${USER_ID:-alice}
+scope=${SCOPE:-jobs:read applications:read}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+n=0
+
+# ---- helpers
+# Printed values: tokens lose all but their beginning, other long values their end.
+short() {
+  sed -E 's/("(access_token|refresh_token|id_token)" *: *"[^"]{12})[^"]*/\1…/g
+    s/((^|[?& ])(code|token|refresh_token)=[^& ]{12})[^& ]*/\1…/g
+    s/([?& ][A-Za-z_.-]+=[^& ]{48})[^& ]{8,}/\1…/g'
+}
+encode() { # percent-encodes its argument
+  local LC_ALL=C i c out=''
+  for ((i = 0; i < ${#1}; i++)); do
+    c=${1:i:1}
+    case $c in [A-Za-z0-9._~-]) out+=$c ;; *) printf -v c '%%%02X' "'$c"; out+="%${c: -2}" ;; esac
+  done
+  printf '%s' "$out"
+}
+decode() { local text=${1//+/ }; printf '%b' "${text//%/\\x}"; }
+parameter() { sed -n "s/^[^?]*?\(.*&\)\{0,1\}$2=\([^&#]*\).*/\2/p" <<<"$1"; } # URL NAME
+json() { sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\).*/\1/p" "$work/body" | head -n 1; }
+absolute() { # URL BASE
+  case $1 in
+    http://* | https://*) printf '%s' "$1" ;;
+    /*) printf '%s' "$base$1" ;;
+    '') printf '%s' "$2" ;;
+    '?'*) printf '%s' "${2%%\?*}$1" ;;
+    *) local path=${2%%\?*}; printf '%s' "${path%/*}/$1" ;;
+  esac
+}
+step() { n=$((n + 1)); printf '\n%d. %s\n' "$n" "$1"; }
+fail() {
+  printf '\n   The answer was:\n' >&2
+  { head -c 1500 "$work/body" | short | sed 's/^/   /'; echo; } >&2
+  die "Step $n failed: $1"
+}
+show() { printf '   <- %s\n' "$1" | short; }
+interesting() { { head -c "${1:-600}" "$work/body" | tr -d '\r\n'; echo; } | short | sed 's/^/      /'; }
+
+# request METHOD URL [BODY] [USER:SECRET | bearer TOKEN]: sets status and location. What
+# is secret goes to curl on its standard input, not into the list of processes.
+request() {
+  local method=$1 target=$2 body=${3-} auth=${4-}
+  printf '   -> %s %s\n' "$method" "${target#"$base"}" | short
+  [ -z "$body" ] || printf '      %s\n' "$body" | short
+  case $auth in
+    '') ;;
+    'bearer '*) printf '      Authorization: Bearer %.12s…\n' "${auth#bearer }" ;;
+    *) printf '      Authorization: Basic %s and its secret\n' "$id" ;;
+  esac
+  status=$({
+    printf 'url = "%s"\nrequest = "%s"\n' "$target" "$method"
+    [ "$method" = GET ] || printf 'header = "Origin: %s"\n' "$base"
+    [ -z "$body" ] || printf 'data-raw = "%s"\n' "$body"
+    case $auth in
+      '') ;;
+      'bearer '*) printf 'header = "Authorization: Bearer %s"\n' "${auth#bearer }" ;;
+      *) auth=${auth//\\/\\\\}; printf 'user = "%s"\n' "${auth//\"/\\\"}" ;;
+    esac
+  } | curl -sS -m 30 -K - -b "$work/cookies" -c "$work/cookies" -D "$work/head" -o "$work/body" -w '%{http_code}') ||
+    { : >"$work/body"; fail "$target does not answer."; }
+  location=$(tr -d '\r' <"$work/head" | sed -n 's/^[Ll]ocation: *//p' | tail -n 1)
+  [ -z "$location" ] || location=$(absolute "$location" "$target")
+  current=$target
+  [ -n "$location" ] && show "$status, redirect to ${location#"$base"}" || show "$status"
+}
+expect() { [ "$status" = "$1" ] || fail "expected $1, got $status."; }
+# form FIELD: of the current page; sets action and hidden.
+form() {
+  LC_ALL=C awk -v field="$1" -f "$dev_dir/form.awk" "$work/body" >"$work/form" || return 1
+  action=$(absolute "$(grep '^action' "$work/form" | cut -f2-)" "$current")
+  hidden=$(grep '^hidden' "$work/form" | cut -f2-)
+}
+title() { { LC_ALL=C awk -v field="$1" -f "$dev_dir/form.awk" "$work/body" || true; } | sed -n '/^title/{s/^title./      page: /;p;}'; }
+
+# ---- the flow
+echo "The whole flow against $base, as the user $user, for the client $id."
+state="demo-$RANDOM$RANDOM"
+
+step "The GPT sends the user's browser to the authorization endpoint."
+request GET "$base/oauth/authorize?response_type=code&client_id=$(encode "$id")&redirect_uri=$(encode "$redirect")&scope=$(encode "$scope")&state=$state"
+
+hops=0 consented=''
+while [[ $location != "$redirect"[?\&]* ]]; do
+  [ $((hops += 1)) -le 10 ] || fail "ten answers and no redirect to the GPT."
+  if [ -n "$location" ]; then
+    step "The browser follows the redirect."
+    request GET "$location"
+    title ''
+  elif [ "$status" != 200 ]; then
+    fail "expected a page or a redirect, got $status."
+  elif form decision; then
+    step "The consent page asks whether the GPT may act for $user; the user approves."
+    request POST "$action" "${hidden:+$hidden&}decision=approve"
+    consented=yes
+  elif form user_id; then
+    step "The sign-in page of the development mode asks who it is: $user."
+    request POST "$action" "${hidden:+$hidden&}user_id=$(encode "$user")"
+  else
+    fail "the page is neither the sign-in nor the consent page."
+  fi
+done
+[ -n "$consented" ] || echo "      (no consent page: $user has approved this GPT before, and that is remembered)"
+code=$(parameter "$location" code)
+[ -n "$code" ] || fail "the redirect carries no code but: $(decode "${location#*\?}")."
+[ "$(parameter "$location" state)" = "$state" ] || fail "the redirect carries another state than the GPT's."
+echo "      the GPT gets a code, its own state back, and the issuer $(decode "$(parameter "$location" iss)")"
+
+step "The GPT exchanges the code for tokens."
+request POST "$base/oauth/token" "grant_type=authorization_code&code=$code&redirect_uri=$(encode "$redirect")" "$id:$secret"
+expect 200
+interesting
+access=$(json access_token) refresh=$(json refresh_token)
+[ -n "$access" ] && [ -n "$refresh" ] || fail "the answer lacks an access token or a refresh token."
+
+step "Later the GPT exchanges the refresh token for new tokens."
+request POST "$base/oauth/token" "grant_type=refresh_token&refresh_token=$(encode "$refresh")" "$id:$secret"
+expect 200
+interesting
+[ "$(json access_token)" != "$access" ] || fail "the access token is the old one."
+access=$(json access_token)
+[ -n "$access" ] || fail "the answer lacks an access token."
+
+step "An API asks whether the access token is good."
+request POST "$base/oauth/introspect" "token=$(encode "$access")" "$id:$secret"
+expect 200
+interesting
+[ "$(json active)" = true ] || fail "the token is not active."
+
+step "The user's sessions, read with the access token."
+request GET "$base/oauth/sessions" '' "bearer $access"
+expect 200
+interesting 1000
+
+step "The GPT revokes the access token."
+request POST "$base/oauth/revoke" "token=$(encode "$access")" "$id:$secret"
+expect 200
+
+step "The API asks again: the token is dead."
+request POST "$base/oauth/introspect" "token=$(encode "$access")" "$id:$secret"
+expect 200
+interesting
+[ "$(json active)" = false ] || fail "the token is still active."
+
+printf '\nAll %d steps did what they should.\n' "$n"

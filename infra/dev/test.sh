@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Runs all tests; the last line is "N passed, N failed".
+#
+# usage: infra/dev/test.sh
+#
+# Brings its own PostgreSQL and RabbitMQ (services.sh --name test), so that the data of
+# make run stays as it is and both can run at once. Settings (environment):
+#   FILTER=...                             a dotnet test --filter expression
+#   TEST_DATABASE_URL, TEST_RABBITMQ_URL   services to use (then DATABASE_URL, RABBITMQ_URL)
+#   KEEP_SERVICES=1                        leave the services running afterwards
+# Files: .local/test.log (all output), .local/test-results/*.trx.
+
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+case ${1:-} in
+  '') ;;
+  --help | -h) help_of "$0"; exit ;;
+  *) die "Unknown argument '$1': see infra/dev/test.sh --help." ;;
+esac
+
+results="$local_dir/test-results"
+log="$local_dir/test.log"
+started="$local_dir/test.started.$$"
+
+# ensure TEXT PACKAGES CHECK...: installs or says what to install; a test that needs it
+# then fails or is counted as skipped.
+ensure() {
+  local text=$1 packages=$2; shift 2
+  "$@" && return
+  # shellcheck disable=SC2086 # a list of packages
+  if can_install && apt_install $packages && "$@"; then return; fi
+  say "$text is missing and could not be installed: install it (Debian, Ubuntu: apt-get install $packages), or the tests that use it fail."
+}
+node_there() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
+browser_there() {
+  local program
+  [ -z "${CHROMIUM:-}" ] || return 0
+  for program in chromium chromium-browser google-chrome google-chrome-stable; do
+    # Ubuntu's chromium-browser is a stub that asks for a snap.
+    if have "$program" && timeout 20 "$program" --version >/dev/null 2>&1; then return 0; fi
+  done
+  return 1
+}
+
+# progress: copies its input; says every 30 s of silence that it is still at it.
+progress() {
+  local part line='' code t0=$SECONDS
+  while :; do
+    code=0
+    IFS= read -r -t 30 part || code=$?
+    line+=$part
+    if [ "$code" = 0 ]; then printf '%s\n' "$line"; line=''
+    elif [ "$code" -gt 128 ]; then say "... still running ($((SECONDS - t0)) s)"
+    else [ -z "$line" ] || printf '%s\n' "$line"; return 0; fi
+  done
+}
+
+# logged COMMAND...: to .local/test.log and the terminal; a signal to this script ends it.
+child=''
+logged() {
+  local fifo="$local_dir/test.fifo.$$" output code=0
+  rm -f "$fifo"
+  mkfifo "$fifo"
+  tee -a "$log" <"$fifo" | progress & output=$!
+  "$@" >"$fifo" 2>&1 </dev/null & child=$!
+  wait "$child" || code=$?
+  child=''
+  wait "$output" || true
+  rm -f "$fifo"
+  return "$code"
+}
+
+# counter NAME: its sum over all result files.
+counter() {
+  cat "$results"/*.trx 2>/dev/null | sed -n "s/.*<Counters.* $1=\"\([0-9]*\)\".*/\1/p" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+cleanup() {
+  local code=$?
+  trap '' INT TERM HUP
+  trap - EXIT
+  [ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child" 2>/dev/null || true; }
+  # shellcheck disable=SC2046 # a list of names
+  [ ! -s "$started" ] || [ -n "${KEEP_SERVICES:-}" ] || "$dev_dir/services.sh" down --name test $(cat "$started")
+  rm -f "$started" "$local_dir/test.fifo.$$"
+  [ -z "${summary:-}" ] || printf '%s\n' "$summary"
+  exit "$code"
+}
+
+need_dotnet
+cd "$root"
+[ -f Functions.sln ] || die "There is no Functions.sln in $root: run this in a checkout of the project."
+mkdir -p "$local_dir"
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+ensure curl "curl ca-certificates" have curl
+ensure "Node.js 18 or newer with npm" "nodejs npm" node_there
+ensure "Chromium" "chromium fonts-dejavu-core" browser_there
+lines=$("$dev_dir/services.sh" up --name test --started-to "$started") || die "The services did not start: see above."
+eval "$lines"
+export TEST_DATABASE_URL="$DATABASE_URL" TEST_RABBITMQ_URL="$RABBITMQ_URL"
+unset DATABASE_URL RABBITMQ_URL # no test shall find the developer's by accident
+
+t0=$(now)
+say "Building (Debug) ..."
+: >"$log"
+logged dotnet build Functions.sln -c Debug -v minimal --nologo -tl:off -clp:NoSummary --disable-build-servers ||
+  die "The build failed: see above, or .local/test.log."
+say "Built ($(seconds_since "$t0") s). Testing${FILTER:+ ($FILTER)} ..."
+
+t0=$(now)
+rm -rf "$results"
+arguments=(--no-build -c Debug --nologo --results-directory "$results"
+  --logger "trx;LogFilePrefix=tests" --logger "console;verbosity=normal")
+[ -z "${FILTER:-}" ] || arguments+=(--filter "$FILTER")
+code=0
+logged dotnet test Functions.sln "${arguments[@]}" || code=$?
+
+passed=$(counter passed)
+failed=$(($(counter failed) + $(counter error) + $(counter timeout) + $(counter aborted)))
+skipped=$(($(counter total) - passed - failed))
+say "Tested ($(seconds_since "$t0") s); results in .local/test-results, output in .local/test.log."
+if [ "$code" != 0 ] && [ "$failed" = 0 ]; then
+  say "dotnet test ended with $code although no test failed (a crash of the test process?): counted as one failure, see .local/test.log."
+  failed=1
+elif [ $((passed + failed)) = 0 ]; then
+  say "No test ran${FILTER:+: does anything match FILTER=$FILTER?}"
+  code=1
+fi
+[ "$failed" = 0 ] || code=1
+summary="$passed passed, $failed failed"
+[ "$skipped" -le 0 ] || summary="$summary, $skipped skipped"
+exit "$code"
