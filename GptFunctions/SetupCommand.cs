@@ -20,13 +20,14 @@ internal static class SetupCommand
     private static async Task<int> RunAsync(IServiceProvider services, CancellationToken cancellationToken)
     {
         var settings = services.GetRequiredService<IOptions<OAuthSettings>>().Value; // unsafe settings stop here, before anything is changed
-        var applied = await services.GetRequiredService<Migrator>().ApplyAsync(cancellationToken);
+        var migrator = services.GetRequiredService<Migrator>();
+        var applied = await migrator.ApplyAsync(cancellationToken);
         foreach (var migration in applied)
         {
             Console.WriteLine($"database: applied V{migration.Version:000}_{migration.Name}");
         }
 
-        Console.WriteLine($"database: schema version {Migrator.LatestVersion}{(applied.Count == 0 ? ", nothing to do" : "")}");
+        Console.WriteLine($"database: schema version {migrator.LatestVersion}{(applied.Count == 0 ? ", nothing to do" : "")}");
 
         var isNew = await services.GetRequiredService<ClientService>().EnsureFirstAsync(cancellationToken);
         Console.WriteLine($"clients: {settings.ClientId} {(isNew ? "added" : "is as the settings say")}");

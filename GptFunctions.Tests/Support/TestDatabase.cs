@@ -65,7 +65,7 @@ internal sealed class TestDatabase : IAsyncDisposable
         var settings = new DatabaseSettings { Url = UrlOf(server, name), PoolSize = 1 }.ToConnectionString();
         settings.Pooling = false; // a template must have no connections when it is copied
         await using var source = NpgsqlDataSource.Create(settings);
-        await new Migrator(source).ApplyAsync(CancellationToken.None);
+        await new Migrator(source, Migrator.Embedded).ApplyAsync(CancellationToken.None);
         await ExecuteAsync(source, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
         return name;
     }

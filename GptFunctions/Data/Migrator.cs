@@ -12,10 +12,11 @@ internal sealed record Migration(int Version, string Name, string Sql, string Ch
 internal sealed class MigrationException(string message) : Exception(message);
 
 /// <summary>
-/// Applies the embedded migrations in order, each in its own transaction, under an advisory lock, so that any number of
-/// processes may call <see cref="ApplyAsync"/> at once. Called by the <c>setup</c> command only, never by a request.
+/// Applies migrations in order, each in its own transaction. That transaction holds an advisory lock, so any number of
+/// processes may call <see cref="ApplyAsync"/> at once, behind a connection pooler too. Called by the <c>setup</c> command only, never by a request.
 /// </summary>
-internal sealed class Migrator(NpgsqlDataSource dataSource)
+/// <param name="migrations">In the order of their versions; those of this program are <see cref="Embedded"/>.</param>
+internal sealed class Migrator(NpgsqlDataSource dataSource, IReadOnlyList<Migration> migrations)
 {
     private const long LockKey = 0x6770_7466_0001; // "gptf" and a number: this project's lock for migrations
 
@@ -33,30 +34,19 @@ internal sealed class Migrator(NpgsqlDataSource dataSource)
     public static IReadOnlyList<Migration> Embedded { get; } = Load(typeof(Migrator).Assembly);
 
     /// <summary>The schema version this program was built for.</summary>
-    public static int LatestVersion => Embedded[^1].Version;
+    public int LatestVersion { get; } = migrations[^1].Version;
 
     /// <summary>Applies what is missing; returns what was applied now (empty when the schema was up to date).</summary>
     public async Task<IReadOnlyList<Migration>> ApplyAsync(CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
-        await ExecuteAsync(connection, $"SELECT pg_advisory_lock({LockKey})", cancellationToken);
-        try
+        var applied = new List<Migration>();
+        while (await ApplyNextAsync(connection, cancellationToken) is { } migration)
         {
-            await ExecuteAsync(connection, CreateTable, cancellationToken);
-            var applied = await ReadAppliedAsync(connection, cancellationToken);
-            Check(applied);
-            var missing = Embedded.Where(migration => !applied.ContainsKey(migration.Version)).ToList();
-            foreach (var migration in missing)
-            {
-                await ApplyAsync(connection, migration, cancellationToken);
-            }
+            applied.Add(migration);
+        }
 
-            return missing;
-        }
-        finally
-        {
-            await ExecuteAsync(connection, $"SELECT pg_advisory_unlock({LockKey})", CancellationToken.None);
-        }
+        return applied;
     }
 
     /// <summary>The newest version in the database, 0 when nothing was applied yet. One statement.</summary>
@@ -73,25 +63,41 @@ internal sealed class Migrator(NpgsqlDataSource dataSource)
         }
     }
 
-    private static async Task ApplyAsync(NpgsqlConnection connection, Migration migration, CancellationToken cancellationToken)
+    /// <summary>Null when nothing is missing.</summary>
+    private async Task<Migration?> ApplyNextAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
+        await ExecuteAsync(connection, $"SELECT pg_advisory_xact_lock({LockKey})", cancellationToken);
+        await ExecuteAsync(connection, CreateTable, cancellationToken);
+        var applied = await ReadAppliedAsync(connection, cancellationToken);
+        Check(applied);
+        if (migrations.FirstOrDefault(migration => !applied.ContainsKey(migration.Version)) is not { } next)
+        {
+            await transaction.CommitAsync(cancellationToken);
+            return null;
+        }
+
+        await RunAsync(connection, next, cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+        return next;
+    }
+
+    private static async Task RunAsync(NpgsqlConnection connection, Migration migration, CancellationToken cancellationToken)
+    {
         try
         {
-            await using var script = new NpgsqlCommand(migration.Sql, connection, transaction) { CommandTimeout = 0 };
-            await script.ExecuteNonQueryAsync(cancellationToken);
+            await ExecuteAsync(connection, migration.Sql, cancellationToken);
         }
         catch (PostgresException error)
         {
             throw new MigrationException($"Migration V{migration.Version:000}_{migration.Name} failed and was rolled back: {error.MessageText} ({error.SqlState}).");
         }
 
-        await using var record = new NpgsqlCommand(Insert, connection, transaction)
+        await using var record = new NpgsqlCommand(Insert, connection)
         {
             Parameters = { new() { Value = migration.Version }, new() { Value = migration.Name }, new() { Value = migration.Checksum } },
         };
         await record.ExecuteNonQueryAsync(cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
     }
 
     private static async Task<Dictionary<int, string>> ReadAppliedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
@@ -107,9 +113,9 @@ internal sealed class Migrator(NpgsqlDataSource dataSource)
         return applied;
     }
 
-    private static void Check(Dictionary<int, string> applied)
+    private void Check(Dictionary<int, string> applied)
     {
-        foreach (var migration in Embedded)
+        foreach (var migration in migrations)
         {
             if (applied.TryGetValue(migration.Version, out var checksum) && checksum != migration.Checksum)
             {

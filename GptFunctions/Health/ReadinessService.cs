@@ -1,6 +1,6 @@
 using GptFunctions.Data;
-using GptFunctions.Hosting;
 using GptFunctions.OAuth;
+using Npgsql;
 
 namespace GptFunctions.Health;
 
@@ -43,11 +43,12 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Time
         {
             var version = await migrator.ReadVersionAsync(limit.Token);
             checks["database"] = Ok;
-            checks["schema"] = version == Migrator.LatestVersion ? Ok : $"the database has version {version}, this program needs {Migrator.LatestVersion}: run 'GptFunctions setup'";
+            // A newer schema is fine: while a release rolls out, the replicas of the one before keep serving.
+            checks["schema"] = version >= migrator.LatestVersion ? Ok : $"the database has version {version}, this program needs {migrator.LatestVersion}: run 'GptFunctions setup'";
         }
-        catch (Exception error) when (ErrorMapper.IsOutage(error) || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception error) when (error is NpgsqlException or TimeoutException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
-            checks["database"] = "the database does not answer";
+            checks["database"] = error is PostgresException refusal ? $"the database refuses: SQLSTATE {refusal.SqlState}" : "the database does not answer";
             checks["schema"] = "unknown";
         }
 

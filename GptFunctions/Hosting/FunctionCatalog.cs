@@ -1,13 +1,26 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Hosting;
 
 /// <summary>One function as its attributes describe it.</summary>
 /// <param name="Create">Makes an instance for one invocation.</param>
-internal sealed record FunctionDescriptor(string Name, MethodInfo Method, ParameterInfo TriggerParameter, Attribute Trigger, ObjectFactory Create);
+internal sealed partial record FunctionDescriptor(string Name, MethodInfo Method, ParameterInfo TriggerParameter, Attribute Trigger, ObjectFactory Create)
+{
+    /// <summary>The function cannot run as it is written or configured: stops the start with a sentence, like a setting that is wrong.</summary>
+    public OptionsValidationException Refusal(string reason) => new(Name, Method.DeclaringType!, [$"The function {Name} cannot run: {reason}."]);
+
+    /// <summary>A trigger's text with each <c>%NAME%</c> replaced by the setting of that name.</summary>
+    public string Resolve(string text, IConfiguration configuration) =>
+        Placeholder().Replace(text, match => configuration[match.Groups["name"].Value] is { Length: > 0 } value ? value : throw Refusal($"{match.Groups["name"].Value} is not set"));
+
+    [GeneratedRegex("%(?<name>[^%]+)%", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Placeholder();
+}
 
 /// <summary>Finds the functions of assemblies, in the order in which the Functions host tries them: by name.</summary>
 internal static class FunctionCatalog

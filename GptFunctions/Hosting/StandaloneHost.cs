@@ -25,6 +25,7 @@ internal static class StandaloneHost
     public static WebApplication Build(Action<IHostApplicationBuilder> addFeatures, params Assembly[] assemblies)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.Logging.ClearProviders();
         addFeatures(builder);
         AddConsole(builder);
         builder.WebHost.ConfigureKestrel(options =>
@@ -35,8 +36,8 @@ internal static class StandaloneHost
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<MatcherPolicy, ListedMethodsPolicy>());
 
         var functions = FunctionCatalog.Find(assemblies.Length > 0 ? assemblies : [typeof(StandaloneHost).Assembly], builder.Configuration);
-        TimerFunctions.Add(builder.Services, functions);
-        RabbitMQFunctions.Add(builder.Services, functions);
+        TimerFunctions.Add(builder, functions);
+        RabbitMQFunctions.Add(builder, functions);
 
         var app = builder.Build();
         HttpFunctions.Map(app, functions);
@@ -45,7 +46,6 @@ internal static class StandaloneHost
 
     private static void AddConsole(WebApplicationBuilder builder)
     {
-        builder.Logging.ClearProviders();
         if (builder.Environment.IsDevelopment())
         {
             builder.Logging.AddSimpleConsole(options =>

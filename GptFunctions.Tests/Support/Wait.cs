@@ -1,0 +1,22 @@
+using System.Diagnostics;
+
+namespace GptFunctions.Tests.Support;
+
+/// <summary>Waits for a condition, with a limit: no test sleeps for a time that may be too long or too short.</summary>
+internal static class Wait
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
+
+    public static Task UntilAsync(Func<bool> condition, CancellationToken cancellationToken = default) => UntilAsync(() => Task.FromResult(condition()), cancellationToken);
+
+    public static async Task UntilAsync(Func<Task<bool>> condition, CancellationToken cancellationToken = default)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!await condition())
+        {
+            Assert.True(watch.Elapsed < Limit, $"The condition did not come true in {Limit.TotalSeconds} s.");
+            await Task.Delay(Step, cancellationToken);
+        }
+    }
+}
