@@ -72,7 +72,7 @@ fail() {
   die "Step $n failed: $1"
 }
 show() { printf '   <- %s\n' "$1" | short; }
-interesting() { { head -c "${1:-600}" "$work/body" | tr -d '\r\n'; echo; } | short | sed 's/^/      /'; }
+interesting() { { head -c "${1:-4000}" "$work/body" | tr -d '\r\n'; echo; } | short | sed 's/^/      /'; }
 
 # request METHOD URL [BODY] [USER:SECRET | bearer TOKEN]: sets status and location. What
 # is secret goes to curl on its standard input, not into the list of processes.
