@@ -47,7 +47,7 @@ internal sealed class FakeProvider : IAsyncDisposable
     public RSA Key { get; } = RSA.Create(2048);
 
     /// <summary>The discovery document, to be changed by tests.</summary>
-    public JsonObject Discovery { get; private set; } = [];
+    public JsonObject Discovery { get; set; } = [];
 
     /// <summary>Key ids that are published beside the usual ones, with the public half of <see cref="Key"/>.</summary>
     public ConcurrentBag<string> MoreKeyIds { get; } = [];
@@ -63,8 +63,8 @@ internal sealed class FakeProvider : IAsyncDisposable
     /// <summary>The token endpoint's answers by code; any other code is invalid_grant. A status and a body.</summary>
     public ConcurrentDictionary<string, (int Status, string Body)> Answers { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>The forms that reached the token endpoint.</summary>
-    public ConcurrentQueue<IFormCollection> TokenRequests { get; } = new();
+    /// <summary>The forms that reached the token endpoint, with their Authorization header.</summary>
+    public ConcurrentQueue<(IFormCollection Form, string Authorization)> TokenRequests { get; } = new();
 
     private int keyReads;
     private int refused;
@@ -176,7 +176,7 @@ internal sealed class FakeProvider : IAsyncDisposable
     private async Task<IResult> TokenAsync(HttpContext context)
     {
         var form = await context.Request.ReadFormAsync();
-        TokenRequests.Enqueue(form);
+        TokenRequests.Enqueue((form, context.Request.Headers.Authorization.ToString()));
         var (status, body) = Answers.TryRemove(form["code"].ToString(), out var answer) ? answer : (400, """{"error":"invalid_grant"}""");
         return Results.Text(body, "application/json", statusCode: status);
     }
