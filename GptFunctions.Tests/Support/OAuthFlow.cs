@@ -113,6 +113,9 @@ internal sealed partial class OAuthFlow(HttpClient http)
 
     /// <summary>One parameter of a redirect's query; null when absent.</summary>
     public static string? Parameter(Uri redirect, string name) => HttpUtility.ParseQueryString(redirect.Query)[name];
+
+    /// <summary>The names of the parameters of a redirect's query, in their order, separated by spaces.</summary>
+    public static string ParameterNames(Uri redirect) => string.Join(' ', redirect.Query.TrimStart('?').Split('&').Select(pair => pair.Split('=')[0]));
 }
 
 /// <summary>A browser without script: keeps cookies, fills in forms, follows redirects on this server only.</summary>

@@ -54,9 +54,9 @@ internal sealed class OpenIdProvider : IDisposable
 
             var methods = root.TryGetProperty("token_endpoint_auth_methods_supported", out var listed) ? [.. listed.EnumerateArray().Select(method => method.GetString())] : new List<string?>();
             return new ProviderMetadata(
-                new Uri(root.GetProperty("authorization_endpoint").GetString()!),
-                new Uri(root.GetProperty("token_endpoint").GetString()!),
-                KeysAt(new Uri(root.GetProperty("jwks_uri").GetString()!)),
+                Endpoint(root, "authorization_endpoint"),
+                Endpoint(root, "token_endpoint"),
+                KeysAt(Endpoint(root, "jwks_uri")),
                 PrefersPost: methods.Count > 0 && !methods.Contains("client_secret_basic"));
         }
         catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or UriFormatException or ArgumentNullException)
@@ -64,6 +64,10 @@ internal sealed class OpenIdProvider : IDisposable
             throw new ServiceOutageException("The identity provider's discovery document lacks an endpoint.", error);
         }
     }
+
+    // The scheme is asked for because a path alone is an absolute file: URL on Unix.
+    private static Uri Endpoint(JsonElement discovery, string name) =>
+        new Uri(discovery.GetProperty(name).GetString()!) is { Scheme: "https" or "http" } url ? url : throw new UriFormatException($"{name} is not a web address.");
 
     // What is known of the keys outlives a new reading of the discovery document.
     private JsonWebKeys KeysAt(Uri url) => idTokenKeys = idTokenKeys?.Url == url ? idTokenKeys : new JsonWebKeys(Http, url, clock);

@@ -1,0 +1,213 @@
+using System.Buffers.Text;
+using System.Collections.Concurrent;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace GptFunctions.Tests.Support;
+
+/// <summary>
+/// An OpenID provider over real HTTP that says whatever a test wants: tokens with wrong claims or signatures, errors, or nothing at all.
+/// What a good provider does is tested with one that we did not write, see <see cref="Identity.OpenIdSignInTests"/>.
+/// </summary>
+internal sealed class FakeProvider : IAsyncDisposable
+{
+    public const string ClientId = "gpt-functions";
+    public const string AuthorizedParty = "https://app.example";
+    public const string KeyId = "rsa-1";
+    public const string EllipticKeyId = "ec-1";
+
+    private readonly WebApplication app;
+    private readonly int port = TestApp.FreePort();
+    private readonly ECDsa ellipticKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+
+    private FakeProvider()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(options => options.Listen(IPAddress.Loopback, port));
+        app = builder.Build();
+        app.Use((context, next) => IsDown ? RefuseAsync(context) : next(context));
+        app.MapGet("/.well-known/openid-configuration", () => Results.Json(Discovery));
+        app.MapGet("/.well-known/jwks.json", () =>
+        {
+            Interlocked.Increment(ref keyReads);
+            return Results.Json(KeySet());
+        });
+        app.MapPost("/token", (Delegate)TokenAsync);
+    }
+
+    public string Issuer => $"http://127.0.0.1:{port}";
+
+    public RSA Key { get; } = RSA.Create(2048);
+
+    /// <summary>The discovery document, to be changed by tests.</summary>
+    public JsonObject Discovery { get; set; } = [];
+
+    /// <summary>Key ids that are published beside the usual ones, with the public half of <see cref="Key"/>.</summary>
+    public ConcurrentBag<string> MoreKeyIds { get; } = [];
+
+    /// <summary>Answers everything with 503.</summary>
+    public bool IsDown { get; set; }
+
+    /// <summary>How many requests came while it was down.</summary>
+    public int Refused => refused;
+
+    public int KeyReads => keyReads;
+
+    /// <summary>The token endpoint's answers by code; any other code is invalid_grant. A status and a body.</summary>
+    public ConcurrentDictionary<string, (int Status, string Body)> Answers { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>The forms that reached the token endpoint, with their Authorization header.</summary>
+    public ConcurrentQueue<(IFormCollection Form, string Authorization)> TokenRequests { get; } = new();
+
+    private int keyReads;
+    private int refused;
+
+    public static async Task<FakeProvider> StartAsync(bool isDown = false)
+    {
+        var provider = new FakeProvider { IsDown = isDown };
+        provider.Discovery = new JsonObject
+        {
+            ["issuer"] = provider.Issuer,
+            ["authorization_endpoint"] = provider.Issuer + "/authorize",
+            ["token_endpoint"] = provider.Issuer + "/token",
+            ["jwks_uri"] = provider.Issuer + "/.well-known/jwks.json",
+        };
+        await provider.app.StartAsync();
+        return provider;
+    }
+
+    /// <summary>What an app needs to trust this provider.</summary>
+    public Dictionary<string, string?> Settings => new()
+    {
+        ["CLERK_ISSUER"] = Issuer,
+        ["CLERK_OAUTH_CLIENT_ID"] = ClientId,
+        ["CLERK_OAUTH_CLIENT_SECRET"] = "provider-secret",
+        ["CLERK_AUTHORIZED_PARTIES"] = AuthorizedParty,
+    };
+
+    /// <summary>The claims of a Clerk session JWT, good for a minute.</summary>
+    public JsonObject SessionClaims(string subject, DateTimeOffset now) => new()
+    {
+        ["iss"] = Issuer,
+        ["sub"] = subject,
+        ["azp"] = AuthorizedParty,
+        ["sid"] = "sess_1",
+        ["iat"] = now.ToUnixTimeSeconds(),
+        ["nbf"] = now.ToUnixTimeSeconds() - 10,
+        ["exp"] = now.ToUnixTimeSeconds() + 60,
+    };
+
+    /// <summary>The claims of an ID token for a sign-in with this nonce.</summary>
+    public JsonObject IdTokenClaims(string subject, string nonce, DateTimeOffset now) => new()
+    {
+        ["iss"] = Issuer,
+        ["sub"] = subject,
+        ["aud"] = ClientId,
+        ["nonce"] = nonce,
+        ["iat"] = now.ToUnixTimeSeconds(),
+        ["exp"] = now.ToUnixTimeSeconds() + 300,
+        ["email"] = subject + "@example.com",
+        ["name"] = "Person " + subject,
+    };
+
+    /// <summary>A token endpoint's good answer with this ID token.</summary>
+    public static (int Status, string Body) Success(string idToken) => (200, new JsonObject { ["access_token"] = "x", ["token_type"] = "Bearer", ["id_token"] = idToken }.ToJsonString());
+
+    /// <summary>A JWT signed with RS256 and <see cref="Key"/>, unless told otherwise.</summary>
+    public string Sign(JsonObject claims, string algorithm = "RS256", string? keyId = KeyId, RSA? key = null, JsonObject? header = null)
+    {
+        header ??= [];
+        header["alg"] = algorithm;
+        header["typ"] = "JWT";
+        if (keyId is not null)
+        {
+            header["kid"] = keyId;
+        }
+
+        var text = $"{Encode(header)}.{Encode(claims)}";
+        return $"{text}.{Base64Url.EncodeToString(Signature(algorithm, Encoding.ASCII.GetBytes(text), key ?? Key))}";
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await app.StopAsync();
+        await app.DisposeAsync();
+        Key.Dispose();
+        ellipticKey.Dispose();
+    }
+
+    private static string Encode(JsonObject part) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(part.ToJsonString()));
+
+    private byte[] Signature(string algorithm, byte[] text, RSA key) => algorithm switch
+    {
+        "RS256" => key.SignData(text, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1),
+        "RS512" => key.SignData(text, HashAlgorithmName.SHA512, RSASignaturePadding.Pkcs1),
+        "PS256" => key.SignData(text, HashAlgorithmName.SHA256, RSASignaturePadding.Pss),
+        "ES256" => ellipticKey.SignData(text, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation),
+        // RFC 8725 2.1: the public key, which everybody has, used as a shared secret
+        "HS256" => HMACSHA256.HashData(Encoding.ASCII.GetBytes(key.ExportSubjectPublicKeyInfoPem()), text),
+        _ => [],
+    };
+
+    private JsonObject KeySet()
+    {
+        var rsa = Key.ExportParameters(includePrivateParameters: false);
+        var elliptic = ellipticKey.ExportParameters(includePrivateParameters: false);
+        var keys = new JsonArray(new JsonObject
+        {
+            ["kty"] = "EC", ["crv"] = "P-256", ["kid"] = EllipticKeyId, ["alg"] = "ES256", ["use"] = "sig",
+            ["x"] = Base64Url.EncodeToString(elliptic.Q.X), ["y"] = Base64Url.EncodeToString(elliptic.Q.Y),
+        });
+        foreach (var id in MoreKeyIds.Append(KeyId))
+        {
+            keys.Add((JsonNode)new JsonObject { ["kty"] = "RSA", ["kid"] = id, ["alg"] = "RS256", ["use"] = "sig", ["n"] = Base64Url.EncodeToString(rsa.Modulus), ["e"] = Base64Url.EncodeToString(rsa.Exponent) });
+        }
+
+        return new JsonObject { ["keys"] = keys };
+    }
+
+    private async Task<IResult> TokenAsync(HttpContext context)
+    {
+        var form = await context.Request.ReadFormAsync();
+        TokenRequests.Enqueue((form, context.Request.Headers.Authorization.ToString()));
+        var (status, body) = Answers.TryRemove(form["code"].ToString(), out var answer) ? answer : (400, """{"error":"invalid_grant"}""");
+        return Results.Text(body, "application/json", statusCode: status);
+    }
+
+    private Task RefuseAsync(HttpContext context)
+    {
+        Interlocked.Increment(ref refused);
+        context.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+        return Task.CompletedTask;
+    }
+}
+
+/// <summary>One app with a <see cref="FakeProvider"/> for all tests of a class.</summary>
+public sealed class FakeProviderFixture<TTests> : IAsyncLifetime
+{
+    internal FakeProvider Provider { get; private set; } = null!;
+
+    internal TestApp App { get; private set; } = null!;
+
+    internal OAuthFlow Flow { get; private set; } = null!;
+
+    public async Task InitializeAsync()
+    {
+        Provider = await FakeProvider.StartAsync();
+        App = await TestApp.StartAsync(typeof(TTests).Name, Provider.Settings);
+        Flow = new OAuthFlow(App.Http);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await App.DisposeAsync();
+        await Provider.DisposeAsync();
+    }
+}
