@@ -22,8 +22,8 @@ internal static class Commands
         ClientCommands.Create(),
     };
 
-    /// <summary>Whether these are the words of a command; the Functions host starts the program with arguments of its own.</summary>
-    public static bool Recognises(string[] args) => args is [var first, ..] && (first is "--help" or "-h" or "-?" or "--version" || Root.Subcommands.Any(command => command.Name == first));
+    /// <summary>Whether these are the words of a command, rightly spelt or not; the Functions host starts the program with options of its own.</summary>
+    public static bool Recognises(string[] args) => args is [var first, ..] && (first is "--help" or "-h" or "-?" or "--version" || !first.StartsWith('-'));
 
     public static Task<int> RunAsync(string[] args) => Root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 

@@ -23,10 +23,10 @@ internal sealed class AppProcess : IAsyncDisposable
     public int Id => process.Id;
 
     /// <summary>Starts the standalone host on a free port (PUBLIC_BASE_URL stays as given, so that several share one issuer) and waits until it is ready.</summary>
-    public static async Task<AppProcess> StartAsync(IReadOnlyDictionary<string, string?> settings)
+    public static async Task<AppProcess> StartAsync(IReadOnlyDictionary<string, string?> settings, string? directory = null)
     {
         var port = TestApp.FreePort();
-        var app = new AppProcess(Create([], settings, port), $"http://127.0.0.1:{port}");
+        var app = new AppProcess(Create([], settings, port, directory), $"http://127.0.0.1:{port}");
         app.Begin();
         var clock = Stopwatch.StartNew();
         while (!await app.IsReadyAsync())
@@ -43,9 +43,13 @@ internal sealed class AppProcess : IAsyncDisposable
     }
 
     /// <summary>Runs a command to its end.</summary>
-    public static async Task<(int ExitCode, string Output, string Error)> RunAsync(IReadOnlyDictionary<string, string?> settings, params string[] arguments)
+    public static Task<(int ExitCode, string Output, string Error)> RunAsync(IReadOnlyDictionary<string, string?> settings, params string[] arguments) =>
+        RunInAsync(Path.GetTempPath(), settings, arguments);
+
+    /// <summary>Runs a command in a directory, which keeps what Development stores in files.</summary>
+    public static async Task<(int ExitCode, string Output, string Error)> RunInAsync(string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments)
     {
-        using var command = Create(arguments, settings, null);
+        using var command = Create(arguments, settings, null, directory);
         command.Start();
         var output = command.StandardOutput.ReadToEndAsync();
         var error = command.StandardError.ReadToEndAsync();
@@ -80,9 +84,9 @@ internal sealed class AppProcess : IAsyncDisposable
         process.Dispose();
     }
 
-    private static Process Create(string[] arguments, IReadOnlyDictionary<string, string?> settings, int? port)
+    private static Process Create(string[] arguments, IReadOnlyDictionary<string, string?> settings, int? port, string? directory)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = Path.GetTempPath() };
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = directory ?? Path.GetTempPath() };
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"));
         foreach (var argument in arguments)
         {

@@ -46,12 +46,20 @@ internal sealed class DatabaseSettings : ISettings
 
         builder.MaxPoolSize = PoolSize;
         builder.MinPoolSize = Math.Min(builder.MinPoolSize, PoolSize);
-        builder.Timeout = 5; // overload fails fast instead of queueing for a connection
-        builder.CommandTimeout = 10;
-        builder.MaxAutoPrepare = 50;
-        builder.AutoPrepareMinUsages = 2;
-        builder.ApplicationName ??= "gpt-functions";
+        Default("Timeout", 5); // overload fails fast instead of queueing for a connection
+        Default("Command Timeout", 10);
+        Default("Max Auto Prepare", 50);
+        Default("Auto Prepare Min Usages", 2);
+        Default("Application Name", "gpt-functions");
         return builder;
+
+        void Default(string keyword, object value)
+        {
+            if (!builder.ShouldSerialize(keyword))
+            {
+                builder[keyword] = value;
+            }
+        }
     }
 
     private static bool IsUrl(string text) =>
@@ -71,7 +79,8 @@ internal sealed class DatabaseSettings : ISettings
 
     private static NpgsqlConnectionStringBuilder FromUrl(string text)
     {
-        if (!Uri.TryCreate(text, UriKind.Absolute, out var url))
+        // A '/' or '#' of a password can pass for the end of the host: then the rest of the URL is in the wrong places.
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var url) || url.AbsolutePath.LastIndexOf('/') > 0 || url.Fragment.Length > 0)
         {
             throw new FormatException("DATABASE_URL is not a valid URL; percent-encode special characters in the password.");
         }
@@ -103,16 +112,20 @@ internal sealed class DatabaseSettings : ISettings
         }
         catch (ArgumentException error)
         {
-            throw new FormatException($"DATABASE_URL has the parameter '{name}', which Npgsql does not know.", error);
+            throw new FormatException($"DATABASE_URL has the parameter '{name}', whose name or value Npgsql does not know.", error);
         }
     }
 
     private static readonly Dictionary<string, string> LibpqNames = new(StringComparer.Ordinal)
     {
+        ["user"] = "Username",
+        ["dbname"] = "Database",
         ["sslmode"] = "SSL Mode",
         ["sslrootcert"] = "Root Certificate",
         ["sslcert"] = "SSL Certificate",
         ["sslkey"] = "SSL Key",
+        ["channel_binding"] = "Channel Binding",
+        ["gssencmode"] = "GSS Encryption Mode",
         ["connect_timeout"] = "Timeout",
         ["application_name"] = "Application Name",
         ["options"] = "Options",

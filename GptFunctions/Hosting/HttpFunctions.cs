@@ -47,6 +47,7 @@ internal static class HttpFunctions
         }
         catch (Exception error) when (!context.Response.HasStarted)
         {
+            context.Response.Clear();
             await ErrorMapper.From(context).ToResult(context, error).ExecuteAsync(context);
         }
     }

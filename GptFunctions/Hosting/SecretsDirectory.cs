@@ -41,11 +41,20 @@ internal sealed class SecretsDirectory : ConfigurationProvider, IDisposable
 
     public override void Load()
     {
-        Data = files is null
-            ? []
-            : new DirectoryInfo(path).EnumerateFiles()
-                .Where(file => !file.Name.StartsWith('.'))
-                .ToDictionary(file => SettingName(file.Name), file => (string?)File.ReadAllText(file.FullName).Trim(), StringComparer.OrdinalIgnoreCase);
+        var read = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
+        foreach (var file in files is null ? [] : new DirectoryInfo(path).EnumerateFiles().Where(file => !file.Name.StartsWith('.')))
+        {
+            try
+            {
+                read[SettingName(file.Name)] = File.ReadAllText(file.FullName).Trim();
+            }
+            catch (FileNotFoundException)
+            {
+                // A link whose target Kubernetes has just removed; the link goes next.
+            }
+        }
+
+        Data = read;
     }
 
     public void Dispose()

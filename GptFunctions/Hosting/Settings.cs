@@ -5,8 +5,8 @@ using System.Reflection;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Microsoft.Extensions.Primitives;
 
 namespace GptFunctions.Hosting;
 
@@ -28,12 +28,12 @@ internal static class SettingsRegistration
 {
     /// <summary>Reads <typeparamref name="T"/> from configuration, again when a secret file changes, and checks it before anything starts.</summary>
     public static void AddSettings<T>(this IHostApplicationBuilder builder)
-        where T : class, ISettings
+        where T : class, ISettings, new()
     {
-        var binder = new SettingsBinder<T>(builder.Configuration, builder.Environment.IsProduction());
-        builder.Services.AddSingleton<IConfigureOptions<T>>(binder);
-        builder.Services.AddSingleton<IValidateOptions<T>>(binder);
-        builder.Services.AddSingleton<IOptionsChangeTokenSource<T>>(binder);
+        var isProduction = builder.Environment.IsProduction();
+        builder.Services.AddSingleton<IOptionsFactory<T>>(services =>
+            new SettingsReader<T>(services.GetRequiredService<IConfiguration>(), isProduction, services.GetRequiredService<ILogger<SettingsReader<T>>>()));
+        builder.Services.AddSingleton<IOptionsChangeTokenSource<T>>(services => new ConfigurationChangeTokenSource<T>(services.GetRequiredService<IConfiguration>()));
         builder.Services.AddOptions<T>().ValidateOnStart();
     }
 }
@@ -41,38 +41,52 @@ internal static class SettingsRegistration
 /// <summary>
 /// Reads every property that has a <see cref="SettingAttribute"/>. A value that cannot be read is a problem among the others,
 /// not an exception, so that a start shows all that is wrong at once. Empty means absent. Lists are separated by spaces.
+/// A secret file that turns bad while the program runs is reported, and the last good values stay in force.
 /// </summary>
-internal sealed class SettingsBinder<T>(IConfiguration configuration, bool isProduction)
-    : IConfigureOptions<T>, IValidateOptions<T>, IOptionsChangeTokenSource<T>
-    where T : class, ISettings
+internal sealed partial class SettingsReader<T>(IConfiguration configuration, bool isProduction, ILogger<SettingsReader<T>> logger) : IOptionsFactory<T>
+    where T : class, ISettings, new()
 {
     private static readonly (PropertyInfo Property, string Name)[] Settings =
         [.. typeof(T).GetProperties().Select(property => (property, property.GetCustomAttribute<SettingAttribute>()?.Name!)).Where(pair => pair.Item2 is not null)];
 
-    public string Name => Options.DefaultName;
+    private T? lastGood;
 
-    public IChangeToken GetChangeToken() => configuration.GetReloadToken();
-
-    public void Configure(T options)
+    public T Create(string name)
     {
-        foreach (var (property, name) in Settings)
+        var options = new T();
+        foreach (var (property, setting) in Settings)
         {
-            if (configuration[name] is { Length: > 0 } text && TryConvert(text, property.PropertyType, out var value))
+            if (configuration[setting] is { Length: > 0 } text && TryConvert(text, property.PropertyType, out var value))
             {
                 property.SetValue(options, value);
             }
         }
+
+        var problems = Problems(options);
+        if (problems.Count == 0)
+        {
+            lastGood = options;
+        }
+        else if (lastGood is null)
+        {
+            throw new OptionsValidationException(name, typeof(T), problems);
+        }
+        else
+        {
+            LogRefused(string.Join(' ', problems));
+        }
+
+        return lastGood;
     }
 
-    public ValidateOptionsResult Validate(string? name, T options)
+    private List<string> Problems(T options)
     {
         var unreadable = Settings
             .Where(setting => configuration[setting.Name] is { Length: > 0 } text && !TryConvert(text, setting.Property.PropertyType, out _))
             .Select(setting => $"{setting.Name} must be {Kind(setting.Property.PropertyType)}.");
         var annotated = new List<ValidationResult>();
         Validator.TryValidateObject(options, new ValidationContext(options), annotated, validateAllProperties: true);
-        var problems = unreadable.Concat(annotated.Select(result => result.ErrorMessage!)).Concat(options.Problems(isProduction)).ToList();
-        return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
+        return [.. unreadable, .. annotated.Select(result => result.ErrorMessage!), .. options.Problems(isProduction)];
     }
 
     private static bool TryConvert(string text, Type type, out object? value)
@@ -89,4 +103,7 @@ internal sealed class SettingsBinder<T>(IConfiguration configuration, bool isPro
     }
 
     private static string Kind(Type type) => type == typeof(int) ? "a whole number" : type == typeof(bool) ? "true or false" : "a " + type.Name;
+
+    [LoggerMessage(1030, LogLevel.Error, "Changed settings were not taken over, those before stay in force: {Problems}")]
+    private partial void LogRefused(string problems);
 }

@@ -1,4 +1,5 @@
-using System.Net;
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using System.Reflection;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -11,6 +12,18 @@ using Microsoft.Extensions.Logging;
 
 namespace GptFunctions.Hosting;
 
+/// <summary>What only the standalone host needs to know.</summary>
+internal sealed class StandaloneSettings : ISettings
+{
+    public const int DefaultPort = 7071;
+
+    [Setting("PORT")]
+    [Range(1, 65535, ErrorMessage = "PORT must be between 1 and 65535.")]
+    public int Port { get; set; } = DefaultPort;
+
+    public IEnumerable<string> Problems(bool isProduction) => [];
+}
+
 /// <summary>
 /// Runs the functions without the Azure Functions host: for development, tests, CI and a first look. HTTP on Kestrel,
 /// timers in a cron loop, RabbitMQ in a consumer, all in one process and on the loopback interface only. It mirrors the
@@ -18,8 +31,6 @@ namespace GptFunctions.Hosting;
 /// </summary>
 internal static class StandaloneHost
 {
-    private const int DefaultPort = 7071;
-
     /// <param name="addFeatures">Registers the features.</param>
     /// <param name="assemblies">Where the functions are; this program by default.</param>
     public static WebApplication Build(Action<IHostApplicationBuilder> addFeatures, params Assembly[] assemblies)
@@ -28,11 +39,10 @@ internal static class StandaloneHost
         builder.Logging.ClearProviders();
         addFeatures(builder);
         AddConsole(builder);
-        builder.WebHost.ConfigureKestrel(options =>
-        {
-            options.AddServerHeader = false;
-            options.Listen(IPAddress.Loopback, builder.Configuration.GetValue("PORT", DefaultPort));
-        });
+        builder.AddSettings<StandaloneSettings>();
+        // As a URL, because that is read when the server starts: a port that is none is listed among the other problems before that.
+        builder.WebHost.UseUrls($"http://127.0.0.1:{(int.TryParse(builder.Configuration["PORT"], CultureInfo.InvariantCulture, out var port) ? port : StandaloneSettings.DefaultPort)}");
+        builder.WebHost.ConfigureKestrel(options => options.AddServerHeader = false);
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<MatcherPolicy, ListedMethodsPolicy>());
 
         var functions = FunctionCatalog.Find(assemblies.Length > 0 ? assemblies : [typeof(StandaloneHost).Assembly], builder.Configuration);

@@ -1,3 +1,5 @@
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 
@@ -13,13 +15,18 @@ internal static class Startup
         try
         {
             using var host = Build(args);
+            // Before the start itself, which would log each refusal with its stack trace.
+            host.Services.GetRequiredService<IStartupValidator>().Validate();
             await host.RunAsync();
             return 0;
         }
         catch (Exception error) when (Problems(error) is { Count: > 0 } problems)
         {
-            await ReportAsync(problems);
-            return ConfigurationError;
+            return await ReportAsync(problems);
+        }
+        catch (IOException error) when (error.InnerException is AddressInUseException)
+        {
+            return await ReportAsync([$"PORT must be free, but something listens there already: {error.Message}"]);
         }
     }
 

@@ -18,6 +18,9 @@ internal sealed record Client(
     /// <summary>Has no secret: its codes are bound to it by PKCE alone, and its loopback redirects may use any port.</summary>
     public bool IsPublic => AuthMethods.Contains(OAuth.AuthMethods.None);
 
+    /// <summary>RFC 6749 A.1, without the space: ids stand in lists and on command lines.</summary>
+    public static bool IsId(string id) => id.Length is > 0 and <= 512 && id.All(character => character is > ' ' and <= '~');
+
     public string? FindRedirectUri(string presented) => RedirectUris.Any(registered => RedirectUri.Matches(registered, presented, IsPublic)) ? presented : null;
 }
 

@@ -87,7 +87,13 @@ internal static class ClientCommands
         var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable };
         command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
         {
-            string[] uris = [.. (parsed.GetValue(gpt) ?? []).SelectMany(ClientService.CallbacksOf), .. parsed.GetValue(redirect) ?? []];
+            var gpts = parsed.GetValue(gpt) ?? [];
+            if (ClientService.ProblemWithGpts(gpts) is { } problem)
+            {
+                return await Commands.FailAsync(problem);
+            }
+
+            string[] uris = [.. gpts.SelectMany(ClientService.CallbacksOf), .. parsed.GetValue(redirect) ?? []];
             var change = new ClientChange(parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce), parsed.GetValue(enable) ? false : null);
             return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change, cancellationToken), "updated");
         }));

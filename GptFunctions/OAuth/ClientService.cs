@@ -17,6 +17,12 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     /// <summary>Both callbacks of a Custom GPT: its id is known only after it was saved, and older GPTs still use the second host.</summary>
     public static string[] CallbacksOf(string gptId) => [$"https://chatgpt.com/aip/{gptId}/oauth/callback", $"https://chat.openai.com/aip/{gptId}/oauth/callback"];
 
+    /// <summary>Why one of these is no id of a GPT; null when all are.</summary>
+    public static string? ProblemWithGpts(IEnumerable<string> ids) =>
+        ids.FirstOrDefault(id => id.Length < 3 || !id.StartsWith("g-", StringComparison.Ordinal) || !id.All(character => char.IsAsciiLetterOrDigit(character) || character == '-')) is { } wrong
+            ? $"'{wrong}' is not a GPT id: it starts with g- and stands in the GPT's URL."
+            : null;
+
     public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request, CancellationToken cancellationToken)
     {
         var secret = request.IsPublic ? null : Secret.New();
@@ -24,7 +30,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
         var client = new Client(
             request.Id ?? "gpt_" + Guid.CreateVersion7(clock.GetUtcNow()).ToString("N"), request.Name, request.IsPublic ? "public" : "confidential", methods, secret is null ? 0 : 1,
             [.. request.GptIds.SelectMany(CallbacksOf), .. request.RedirectUris], request.Scopes.Length > 0 ? request.Scopes : [.. scopes.Names], !request.NoPkce, clock.GetUtcNow(), null, null);
-        if (ProblemWith(client, request) is { } problem)
+        if ((ProblemWithGpts(request.GptIds) ?? ProblemWith(client)) is { } problem)
         {
             return (null, problem);
         }
@@ -46,6 +52,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
         var changed = client with
         {
+            Name = change.Name ?? client.Name,
             AuthMethods = change.AuthMethods ?? client.AuthMethods,
             RedirectUris = change.RedirectUris ?? client.RedirectUris,
             Scopes = change.Scopes ?? client.Scopes,
@@ -56,7 +63,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             return "A client cannot change between public and confidential: add a new one.";
         }
 
-        return ProblemWith(changed, null) ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow(), cancellationToken) ? null : Unknown(clientId));
+        return ProblemWith(changed) ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow(), cancellationToken) ? null : Unknown(clientId));
     }
 
     /// <summary>A second secret, valid beside the old one until that is retired.</summary>
@@ -86,12 +93,12 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";
 
-    private string? ProblemWith(Client client, NewClient? request) => client switch
+    private string? ProblemWith(Client client) => client switch
     {
+        _ when !Client.IsId(client.Id) => "--id must be 1 to 512 printable ASCII characters without spaces.",
         _ when string.IsNullOrWhiteSpace(client.Name) => "--name is empty.",
         _ when client.RedirectUris.Length == 0 => "A client needs a redirect URI: give --gpt g-ID or --redirect-uri URI.",
         _ when client.RedirectUris.Select(RedirectUri.ProblemWith).FirstOrDefault(problem => problem is not null) is { } problem => "Redirect URI: " + problem,
-        _ when request?.GptIds.FirstOrDefault(id => !id.StartsWith("g-", StringComparison.Ordinal) || !id.All(character => char.IsAsciiLetterOrDigit(character) || character == '-')) is { } gpt => $"'{gpt}' is not a GPT id: it starts with g- and stands in the GPT's URL.",
         _ when client.Scopes.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } scope => $"The scope {scope} does not exist; there are: {string.Join(' ', scopes.Names)}.",
         _ when !client.IsPublic && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method => $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
         { IsPublic: true, RequirePkce: false } => "A public client has no secret, so it must use PKCE: leave --no-pkce out.",

@@ -143,6 +143,10 @@ internal sealed class OAuthSettings : ISettings
         {
             yield return "GPT_CLIENT_ID is missing: choose the id of your first client, for example company-gpt.";
         }
+        else if (!Client.IsId(ClientId))
+        {
+            yield return "GPT_CLIENT_ID must be 1 to 512 printable ASCII characters without spaces.";
+        }
 
         if (ClientSecret is null)
         {
