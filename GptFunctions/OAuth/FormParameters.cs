@@ -41,10 +41,10 @@ internal sealed class FormParameters
     public static ValueTask<Outcome<FormParameters>> OfJsonAsync(HttpRequest request, int maximumBytes, CancellationToken cancellationToken) =>
         ReadAsync(request, maximumBytes, ParseJson, cancellationToken);
 
-    /// <summary>Decodes one form-encoded component; null when the percent encoding or the UTF-8 is broken.</summary>
+    /// <summary>Decodes one form-encoded component; null when the percent encoding or the UTF-8 is broken, or when it holds a NUL, which PostgreSQL cannot store.</summary>
     public static string? Decode(ReadOnlySpan<byte> encoded)
     {
-        if (encoded.IndexOfAny((byte)'%', (byte)'+') < 0 && Ascii.IsValid(encoded))
+        if (encoded.IndexOfAny((byte)'%', (byte)'+', (byte)0) < 0 && Ascii.IsValid(encoded))
         {
             return Encoding.ASCII.GetString(encoded);
         }
@@ -66,6 +66,11 @@ internal sealed class FormParameters
             else if (value == '+')
             {
                 value = (byte)' ';
+            }
+
+            if (value == 0)
+            {
+                return null;
             }
 
             buffer[length++] = value;
@@ -122,7 +127,7 @@ internal sealed class FormParameters
             var equals = pair.IndexOf((byte)'=');
             var name = Decode(equals < 0 ? pair : pair[..equals]);
             var value = Decode(equals < 0 ? [] : pair[(equals + 1)..]);
-            if (name is null || value is null || value.Contains('\0', StringComparison.Ordinal))
+            if (name is null || value is null)
             {
                 return OAuthError.InvalidRequest($"The {where} is not valid application/x-www-form-urlencoded UTF-8: check the percent encoding.");
             }

@@ -65,7 +65,7 @@ internal sealed class Jwt
                 ? new Jwt(header, claims, Encoding.ASCII.GetBytes(token, 0, parts[0].Length + 1 + parts[1].Length), Base64Url.DecodeFromChars(parts[2]))
                 : null;
         }
-        catch (Exception error) when (error is FormatException or JsonException)
+        catch (Exception error) when (error is FormatException or JsonException or InvalidOperationException) // the last: a string that is not valid Unicode
         {
             return null;
         }
