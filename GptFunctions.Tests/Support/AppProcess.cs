@@ -108,8 +108,8 @@ internal sealed class AppProcess : IAsyncDisposable
 
     private void Begin()
     {
-        process.OutputDataReceived += (_, line) => Output.Enqueue(line.Data ?? "");
-        process.ErrorDataReceived += (_, line) => Output.Enqueue(line.Data ?? "");
+        process.OutputDataReceived += (_, line) => Enqueue(line.Data);
+        process.ErrorDataReceived += (_, line) => Enqueue(line.Data);
         process.Start();
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
@@ -126,5 +126,11 @@ internal sealed class AppProcess : IAsyncDisposable
         {
             return false;
         }
+    }
+
+    private void Enqueue(string? line)
+    {
+        Output.Enqueue(line ?? "");
+        RunLog.Lines.Enqueue(line ?? "");
     }
 }

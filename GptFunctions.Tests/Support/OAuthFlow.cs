@@ -32,7 +32,8 @@ internal sealed partial class OAuthFlow(HttpClient http)
         var (issued, problem) = await app.Get<ClientService>().AddAsync(
             new NewClient(name ?? "Test client", null, isPublic, [], [uri, .. moreRedirectUris], scopes ?? [], methods ?? [], !isPublic && !requirePkce), CancellationToken.None);
         Assert.Null(problem);
-        return new TestClient(issued!.Client.Id, issued.Secret, uri);
+        RunLog.NoteSecret(issued!.Secret);
+        return new TestClient(issued.Client.Id, issued.Secret, uri);
     }
 
     /// <summary>GET /oauth/authorize with these parameters, as a fresh browser; nothing is followed.</summary>
@@ -49,8 +50,12 @@ internal sealed partial class OAuthFlow(HttpClient http)
     }
 
     /// <summary>The code of a full sign-in.</summary>
-    public async Task<string> CodeAsync(TestClient client, string user, params (string Name, string? Value)[] more) =>
-        HttpUtility.ParseQueryString((await ApproveAsync(client, user, more)).Query)["code"]!;
+    public async Task<string> CodeAsync(TestClient client, string user, params (string Name, string? Value)[] more)
+    {
+        var code = Parameter(await ApproveAsync(client, user, more), "code")!;
+        RunLog.NoteSecret(code);
+        return code;
+    }
 
     /// <summary>The tokens of a full sign-in.</summary>
     public async Task<JsonAnswer> TokensAsync(TestClient client, string user, params (string Name, string? Value)[] more)
@@ -98,7 +103,10 @@ internal sealed partial class OAuthFlow(HttpClient http)
         using var response = await http.SendAsync(request);
         var text = await response.Content.ReadAsStringAsync();
         var isJson = response.Content.Headers.ContentType?.MediaType?.EndsWith("json", StringComparison.Ordinal) == true && text.Length > 0;
-        return new JsonAnswer(response.StatusCode, response.Headers, isJson ? JsonDocument.Parse(text).RootElement : default, text);
+        var answer = new JsonAnswer(response.StatusCode, response.Headers, isJson ? JsonDocument.Parse(text).RootElement : default, text);
+        RunLog.NoteSecret(answer["access_token"]);
+        RunLog.NoteSecret(answer["refresh_token"]);
+        return answer;
     }
 
     /// <summary>The parameters of an ordinary request; those in <paramref name="more"/> replace them by name, and null removes.</summary>
@@ -165,6 +173,7 @@ internal sealed partial class TestBrowser(HttpClient http)
         {
             var pair = cookie.Split(';')[0].Split('=', 2);
             cookies[pair[0]] = pair[1];
+            RunLog.NoteSecret(pair[1]);
         }
 
         return response;
