@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 namespace GptFunctions.Tests.Audit;
 
 /// <summary>"Audit events": each change writes exactly one row, in its own transaction, and the row tells who, what, from where and in which request.</summary>
-public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture<AppFixture<OutboxTests>>, IDisposable
+public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture<AppFixture<OutboxTests>>
 {
     private readonly TestApp app = fixture.App;
     private readonly string user = "user_" + Guid.NewGuid().ToString("N");
@@ -17,8 +17,6 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
         AuditEvents.SignedIn, AuditEvents.Authorize, AuditEvents.AuthorizeDenied, AuditEvents.TokenExchanged, AuditEvents.TokenRefreshed, AuditEvents.ReplayDetected,
         AuditEvents.CodeReplayDetected, AuditEvents.SessionRevoked, AuditEvents.AllSessionsRevoked, AuditEvents.ClientAuthFailed,
     ];
-
-    public void Dispose() => http.Dispose();
 
     [Theory]
     [MemberData(nameof(Types))]

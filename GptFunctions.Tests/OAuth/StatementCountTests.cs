@@ -79,7 +79,11 @@ public sealed class StatementCountTests(AppFixture<StatementCountTests> fixture)
         await app.Database.ExecuteAsync("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         Assert.Equal(expected, (await act()).Status);
         await using var command = app.Database.Source.CreateCommand(
-            "SELECT query FROM pg_stat_statements, generate_series(1, calls) WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query NOT LIKE '%pg_stat_statements%' ORDER BY query");
+            """
+            SELECT queryid || ' ' || left(query, 40) FROM pg_stat_statements, generate_series(1, calls)
+            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query NOT LIKE '%pg_stat_statements%'
+            ORDER BY queryid
+            """);
         await using var reader = await command.ExecuteReaderAsync();
         var statements = new List<string>();
         while (await reader.ReadAsync())

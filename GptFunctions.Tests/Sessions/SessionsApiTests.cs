@@ -43,7 +43,7 @@ public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : ICl
 
         var seen = new List<Guid>();
         var sizes = new List<int>();
-        for (string? after = ""; after is not null;)
+        for (var after = ""; after is not null;)
         {
             var page = await SendAsync(HttpMethod.Get, $"/oauth/sessions?limit=2{after}", tokens[0]["access_token"]!);
             sizes.Add(page.Json.GetProperty("data").GetArrayLength());

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Npgsql;
 
 namespace GptFunctions.Tests.Support;
@@ -28,13 +27,6 @@ internal static class HeldLocksExtensions
     }
 
     /// <summary>Waits until this many statements wait for a lock in this database.</summary>
-    public static async Task WaitForBlockedAsync(this TestDatabase database, int count)
-    {
-        var waited = Stopwatch.StartNew();
-        while (await database.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") < count)
-        {
-            Assert.True(waited.Elapsed < TimeSpan.FromSeconds(5), $"Fewer than {count} statements wait for a lock.");
-            await Task.Delay(5);
-        }
-    }
+    public static Task WaitForBlockedAsync(this TestDatabase database, int count) => Wait.UntilAsync(async () =>
+        await database.ScalarAsync<long>("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") >= count);
 }

@@ -51,6 +51,7 @@ internal sealed class DatabaseSettings : ISettings
         Default("Max Auto Prepare", 50);
         Default("Auto Prepare Min Usages", 2);
         Default("Application Name", "gpt-functions");
+        Default("No Reset On Close", true); // nothing here changes a session's state, and resetting it would be six more statements per request
         return builder;
 
         void Default(string keyword, object value)
