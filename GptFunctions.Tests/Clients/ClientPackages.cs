@@ -29,15 +29,17 @@ internal static class ClientPackages
     {
         // Two test runs of one checkout may start at the same time: the file is the lock between them.
         await using var turn = await LockAsync(Path.Combine(Directory, ".install.lock"));
-        var installed = Path.Combine(Directory, "node_modules", ".package-lock.json");
-        if (File.Exists(installed) && File.GetLastWriteTimeUtc(installed) >= File.GetLastWriteTimeUtc(Path.Combine(Directory, "package-lock.json")))
+        // A copy of the lock file tells what was installed, so that nothing is fetched for a mere change of file times.
+        var wanted = await File.ReadAllTextAsync(Path.Combine(Directory, "package-lock.json"));
+        var installed = Path.Combine(Directory, "node_modules", ".installed-lock.json");
+        if (File.Exists(installed) && await File.ReadAllTextAsync(installed) == wanted)
         {
             return;
         }
 
         using var process = Process.Start(Command("npm", ["ci", "--no-audit", "--no-fund"]))!;
         await FinishAsync(process, "npm ci", Patience);
-        File.SetLastWriteTimeUtc(installed, TimeProvider.System.GetUtcNow().UtcDateTime);
+        await File.WriteAllTextAsync(installed, wanted);
     }
 
     private static async Task<FileStream> LockAsync(string path)
@@ -64,10 +66,10 @@ internal static class ClientPackages
         {
             await process.WaitForExitAsync().WaitAsync(patience);
         }
-        catch (TimeoutException)
+        catch (TimeoutException late)
         {
             process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{what} did not end within {patience}:\n{await output}\n{await error}");
+            throw new TimeoutException($"{what} did not end within {patience}:\n{await output}\n{await error}", late);
         }
 
         Assert.True(process.ExitCode == 0, $"{what} ended with exit code {process.ExitCode}:\n{await output}\n{await error}");

@@ -88,7 +88,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     public Task<bool> EnsureFirstAsync(CancellationToken cancellationToken)
     {
         var first = settings.Value;
-        return store.UpsertFirstAsync(first.ClientId!, first.ClientAuthMethods, Secret.Hash(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow(), cancellationToken);
+        return store.UpsertFirstAsync(first.ClientId!, first.ClientName, first.ClientAuthMethods, Secret.Hash(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow(), cancellationToken);
     }
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";

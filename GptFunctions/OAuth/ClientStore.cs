@@ -35,9 +35,9 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
     // The first client is described by settings. A changed secret joins the one before it, so that both work while the settings roll out.
     private const string UpsertFirst = """
         INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
-        VALUES ($1, $1, 'confidential', $2, ARRAY[$3], $4, $5, false, $6)
+        VALUES ($1, coalesce($7, $1), 'confidential', $2, ARRAY[$3], $4, $5, false, $6)
         ON CONFLICT (client_id) DO UPDATE SET
-            auth_methods = excluded.auth_methods, redirect_uris = excluded.redirect_uris, scopes = excluded.scopes,
+            name = coalesce($7, gpt_clients.name), auth_methods = excluded.auth_methods, redirect_uris = excluded.redirect_uris, scopes = excluded.scopes,
             secret_hashes = CASE WHEN $3 = ANY (gpt_clients.secret_hashes) THEN gpt_clients.secret_hashes ELSE ARRAY[$3] || gpt_clients.secret_hashes[1:1] END
         RETURNING xmax = 0
         """;
@@ -112,7 +112,7 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
     }
 
     /// <summary>Writes the client of the settings; true when it is new.</summary>
-    public async Task<bool> UpsertFirstAsync(string clientId, string[] authMethods, byte[] secretHash, string[] redirectUris, string[] scopes, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> UpsertFirstAsync(string clientId, string? name, string[] authMethods, byte[] secretHash, string[] redirectUris, string[] scopes, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(UpsertFirst);
         command.Bind(clientId);
@@ -121,6 +121,7 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
         command.Bind(redirectUris);
         command.Bind(scopes);
         command.Bind(now);
+        command.Bind(name);
         return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 

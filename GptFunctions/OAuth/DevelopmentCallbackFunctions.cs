@@ -26,7 +26,13 @@ internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment,
         {
             [nameof(DevelopmentCallbackPage.Error)] = code is null ? parameters["error"] ?? "no code came back" : null,
             [nameof(DevelopmentCallbackPage.Description)] = parameters["error_description"],
-            [nameof(DevelopmentCallbackPage.Command)] = $"curl -u {settings.Value.ClientId}:SECRET -d grant_type=authorization_code -d code={code} --data-urlencode redirect_uri={settings.Value.RedirectUris[0]} {settings.Value.PublicBaseUrl}/oauth/token",
+            [nameof(DevelopmentCallbackPage.Command)] = $"""
+                curl -u {settings.Value.ClientId}:SECRET \
+                  -d grant_type=authorization_code \
+                  -d code={code} \
+                  --data-urlencode redirect_uri={settings.Value.RedirectUris[0]} \
+                  {settings.Value.PublicBaseUrl}/oauth/token
+                """,
             [nameof(DevelopmentCallbackPage.ExpiresIn)] = settings.Value.AuthCodeExpiry,
         });
     }

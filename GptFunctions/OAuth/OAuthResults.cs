@@ -20,11 +20,11 @@ internal static class OAuthResults
         return Results.Json(value, type);
     }
 
-    /// <summary>200 without a body.</summary>
+    /// <summary>200 and nothing to say. An empty JSON object, because some clients (simple-oauth2) read every answer as JSON.</summary>
     public static IResult Done(HttpRequest request)
     {
         ForbidCaching(request);
-        return Results.Ok();
+        return Results.Text("{}", "application/json");
     }
 
     public static IResult Error(HttpRequest request, OAuthError error)

@@ -13,6 +13,10 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_CLIENT_ID")]
     public string? ClientId { get; set; }
 
+    /// <summary>What people read on the consent page. Without it the client keeps the name it has, at first its id.</summary>
+    [Setting("GPT_CLIENT_NAME")]
+    public string? ClientName { get; set; }
+
     [Setting("GPT_CLIENT_SECRET")]
     public string? ClientSecret { get; set; }
 

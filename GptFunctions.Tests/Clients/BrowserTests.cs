@@ -1,0 +1,36 @@
+using System.Text.Json;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Clients;
+
+/// <summary>
+/// oauth.md, "Pages ...": the whole flow in a real browser without script, on a phone and on a desktop, in light and in dark. No page scrolls sideways,
+/// the keyboard reaches every button, contrast is that of WCAG AA, and form-action lets the answer through to the client's origin.
+/// </summary>
+public sealed class BrowserTests : IAsyncLifetime
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+    private TestApp app = null!;
+
+    public async Task InitializeAsync() => app = await TestApp.StartAsync(nameof(BrowserTests), new() { ["GPT_MAX_SESSIONS_PER_USER"] = "2" });
+
+    public async Task DisposeAsync() => await app.DisposeAsync();
+
+    [Fact]
+    public async Task Pages_work_in_a_browser_without_script_on_every_screen()
+    {
+        var origin = $"http://127.0.0.1:{TestApp.FreePort()}";
+        var clients = new List<object>();
+        foreach (var name in (string[])["Career Coach", "Résumé Reviewer of Example Industries International", "AVeryLongNameWithoutAnySpaceThatHasToBreakSomewhereOnASmallScreen"])
+        {
+            var client = await OAuthFlow.AddClientAsync(app, $"{origin}/{clients.Count}/callback", name: name);
+            clients.Add(new { id = client.Id, secret = client.Secret, redirectUri = client.RedirectUri });
+        }
+
+        var folder = Directory.CreateDirectory(Path.Combine(TestServices.RepositoryRoot, ".local", "test-screenshots")).FullName;
+        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "browser.mjs", app.BaseUrl, folder, JsonSerializer.Serialize(clients)));
+
+        Assert.Empty(result.GetProperty("problems").EnumerateArray().Select(problem => problem.GetString()));
+        Assert.Equal(7 * 4, result.GetProperty("seen").GetArrayLength());
+    }
+}

@@ -1,0 +1,91 @@
+// What must be true of every page, whatever it says. The functions given to evaluate run inside the page.
+
+// stops: where Tab must lead, in this order: an input's name or a button's text.
+export async function findings(page, stops) {
+  return [...await page.evaluate(sideways), ...await page.evaluate(contrast), ...await page.evaluate(structure), ...await keyboard(page, stops)];
+}
+
+async function keyboard(page, stops) {
+  const reached = [];
+  await page.evaluate(() => document.activeElement?.blur());
+  for (let press = 0; press < stops.length; press++) {
+    await page.keyboard.press('Tab');
+    const stop = await page.evaluate(() => {
+      const element = document.activeElement;
+      return { name: element.matches('input') ? element.name : element.textContent.trim(), outline: parseFloat(getComputedStyle(element).outlineWidth) };
+    });
+    reached.push(stop.name);
+    if (!(stop.outline >= 2)) {
+      return [`the focus on ${stop.name} cannot be seen`];
+    }
+  }
+  await page.evaluate(() => document.activeElement?.blur());
+  return reached.join() === stops.join() ? [] : [`Tab leads to ${reached.join(', ')} instead of ${stops.join(', ')}`];
+}
+
+function sideways() {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  return scrollWidth > clientWidth ? [`scrolls sideways: ${scrollWidth} pixels wide in a window of ${clientWidth}`] : [];
+}
+
+function structure() {
+  const problems = [];
+  if (!document.documentElement.lang || !document.title || document.querySelectorAll('main').length !== 1 || document.querySelectorAll('h1').length !== 1) {
+    problems.push('needs a language, a title, one main region and one h1');
+  }
+  for (const input of document.querySelectorAll('input:not([type=hidden])')) {
+    if (input.labels.length === 0) {
+      problems.push(`the field ${input.name} has no label`);
+    }
+  }
+  for (const button of document.querySelectorAll('button')) {
+    const { width, height } = button.getBoundingClientRect();
+    if (Math.min(width, height) < 40) {
+      problems.push(`the button ${button.textContent.trim()} is too small to touch: ${width} x ${height}`);
+    }
+  }
+  return problems;
+}
+
+// WCAG 2.1, 1.4.3 (text: 4.5) and 1.4.11 (borders of fields: 3).
+function contrast() {
+  const parse = (color) => (color.match(/[\d.]+/g) ?? []).map(Number);
+  const luminance = ([red, green, blue]) => [red, green, blue]
+    .map((value) => value / 255)
+    .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const background = (element) => {
+    for (let current = element; current; current = current.parentElement) {
+      const color = parse(getComputedStyle(current).backgroundColor);
+      if (color.length === 3) {
+        return color;
+      }
+    }
+    return [255, 255, 255];
+  };
+  const ratio = (one, other) => {
+    const [light, dark] = [luminance(one), luminance(other)].sort((a, b) => b - a);
+    return (light + 0.05) / (dark + 0.05);
+  };
+
+  const problems = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const style = getComputedStyle(element);
+    if (element.tagName === 'STYLE' || ![...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim())) {
+      continue;
+    }
+    const value = ratio(parse(style.color), background(element));
+    if (value < 4.5) {
+      problems.push(`contrast of "${element.textContent.trim().slice(0, 30)}" is ${value.toFixed(2)}`);
+    }
+  }
+  for (const field of document.querySelectorAll('input:not([type=hidden]), button')) {
+    const style = getComputedStyle(field);
+    const around = background(field.parentElement);
+    const value = Math.max(ratio(parse(style.borderTopColor), around), ratio(background(field), around));
+    if (value < 3) {
+      problems.push(`the edge of ${field.name || field.textContent.trim()} has a contrast of ${value.toFixed(2)}`);
+    }
+  }
+  return problems;
+}
