@@ -219,6 +219,6 @@ public sealed class RedirectUriTests(AppFixture<RedirectUriTests> fixture) : ICl
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Null(response.Headers.Location);
         Assert.Equal("text/html", response.Content.Headers.ContentType?.MediaType);
-        Assert.Contains("Correlation id", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("quote this number", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 }
