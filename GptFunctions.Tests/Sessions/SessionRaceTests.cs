@@ -49,6 +49,40 @@ public sealed class SessionRaceTests(AppFixture<SessionRaceTests> fixture) : ICl
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, answers.First["refresh_token"]!)).Error);
     }
 
+    /// <summary>oauth.md 11, at its sharpest: the second refresh saw a live token when it began.</summary>
+    [Fact]
+    public async Task Refresh_twice_at_the_same_moment_rotates_once()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var tokens = await flow.TokensAsync(client, "user_refresh_refresh");
+        var session = AccessTokenText.SessionId(tokens["access_token"]!);
+
+        var answers = await InTurnAsync(
+            $"SELECT FROM gpt_sessions WHERE id = '{session}' FOR UPDATE",
+            () => flow.RefreshAsync(client, tokens["refresh_token"]!),
+            () => flow.RefreshAsync(client, tokens["refresh_token"]!));
+
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK), (answers.First.Status, answers.Second.Status));
+        Assert.Equal(answers.First["refresh_token"], answers.Second["refresh_token"]);
+        Assert.Equal(1, await app.Database.CountOfSessionAsync(AuditEvents.TokenRefreshed, session));
+    }
+
+    /// <summary>oauth.md 7, at its sharpest.</summary>
+    [Fact]
+    public async Task Exchange_twice_at_the_same_moment_uses_the_code_once()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var code = await flow.CodeAsync(client, "user_exchange_exchange");
+
+        var answers = await InTurnAsync(
+            "SELECT FROM users WHERE clerk_user_id = 'user_exchange_exchange' FOR UPDATE",
+            () => flow.ExchangeAsync(client, code),
+            () => flow.ExchangeAsync(client, code));
+
+        Assert.Equal((HttpStatusCode.OK, "invalid_grant"), (answers.First.Status, answers.Second.Error));
+        Assert.Equal(1, await app.Database.CountAsync("gpt_sessions", $"client_id = '{client.Id}'"));
+    }
+
     /// <summary>oauth.md 20: a session must not slip through because its code was being exchanged just then.</summary>
     [Fact]
     public async Task Exchange_then_end_of_all_sessions_at_the_same_moment_ends_the_new_session()
