@@ -8,8 +8,8 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.Hosting;
 
 /// <summary>One function as its attributes describe it.</summary>
-/// <param name="Create">Makes an instance for one invocation.</param>
-internal sealed partial record FunctionDescriptor(string Name, MethodInfo Method, ParameterInfo TriggerParameter, Attribute Trigger, ObjectFactory Create)
+/// <param name="Create">Makes an instance for one invocation; null for a static method.</param>
+internal sealed partial record FunctionDescriptor(string Name, MethodInfo Method, ParameterInfo TriggerParameter, Attribute Trigger, ObjectFactory? Create)
 {
     /// <summary>The function cannot run as it is written or configured: stops the start with a sentence, like a setting that is wrong.</summary>
     public OptionsValidationException Refusal(string reason) => new(Name, Method.DeclaringType!, [$"The function {Name} cannot run: {reason}."]);
@@ -44,7 +44,7 @@ internal static class FunctionCatalog
         {
             if (parameter.GetCustomAttributes().FirstOrDefault(attribute => attribute is HttpTriggerAttribute or TimerTriggerAttribute or RabbitMQTriggerAttribute) is { } trigger)
             {
-                return new FunctionDescriptor(name, method, parameter, trigger, ActivatorUtilities.CreateFactory(method.DeclaringType!, []));
+                return new FunctionDescriptor(name, method, parameter, trigger, method.IsStatic ? null : ActivatorUtilities.CreateFactory(method.DeclaringType!, []));
             }
         }
 

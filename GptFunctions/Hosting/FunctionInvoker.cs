@@ -28,7 +28,7 @@ internal sealed class FunctionInvoker
         try
         {
             await using var scope = services.CreateAsyncScope();
-            var instance = function.Method.IsStatic ? null : function.Create(scope.ServiceProvider, null);
+            var instance = function.Create?.Invoke(scope.ServiceProvider, null);
             await call(instance, trigger, cancellationToken);
             return null;
         }

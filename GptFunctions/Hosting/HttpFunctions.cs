@@ -24,7 +24,7 @@ internal static class HttpFunctions
     {
         var trigger = (HttpTriggerAttribute)function.Trigger;
         var pattern = RoutePatternFactory.Parse("/" + (trigger.Route ?? function.Name));
-        var invoke = RequestDelegateFactory.Create(function.Method, context => function.Create(context.RequestServices, null), new RequestDelegateFactoryOptions
+        var invoke = RequestDelegateFactory.Create(function.Method, context => function.Create!(context.RequestServices, null), new RequestDelegateFactoryOptions
         {
             ServiceProvider = services,
             RouteParameterNames = [.. pattern.Parameters.Select(parameter => parameter.Name)],
