@@ -34,7 +34,7 @@ internal static class SetupCommand
         if (services.GetRequiredService<IHostEnvironment>().IsDevelopment())
         {
             var file = Path.Combine(DevelopmentDefaults.LocalDirectory(), "demo-client.env");
-            await File.WriteAllTextAsync(file, $"GPT_CLIENT_ID={settings.ClientId}\nGPT_CLIENT_SECRET={settings.ClientSecret}\nGPT_REDIRECT_URI={settings.RedirectUris[0]}\n", cancellationToken);
+            DevelopmentDefaults.Write(file, $"GPT_CLIENT_ID={settings.ClientId}\nGPT_CLIENT_SECRET={settings.ClientSecret}\nGPT_REDIRECT_URI={settings.RedirectUris[0]}\n", overwrite: true);
             Console.WriteLine($"clients: id, secret and redirect URI are in {Path.GetRelativePath(Environment.CurrentDirectory, file)}");
         }
 

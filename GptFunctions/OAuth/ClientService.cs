@@ -100,7 +100,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
         _ when client.RedirectUris.Length == 0 => "A client needs a redirect URI: give --gpt g-ID or --redirect-uri URI.",
         _ when client.RedirectUris.Select(RedirectUri.ProblemWith).FirstOrDefault(problem => problem is not null) is { } problem => "Redirect URI: " + problem,
         _ when client.Scopes.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } scope => $"The scope {scope} does not exist; there are: {string.Join(' ', scopes.Names)}.",
-        _ when !client.IsPublic && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method => $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
+        _ when client.SecretCount > 0 && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method => $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
         { IsPublic: true, RequirePkce: false } => "A public client has no secret, so it must use PKCE: leave --no-pkce out.",
         _ => null,
     };

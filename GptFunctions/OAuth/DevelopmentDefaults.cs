@@ -44,36 +44,41 @@ internal static class DevelopmentDefaults
         return Path.Combine(Environment.CurrentDirectory, ".local");
     }
 
+    /// <summary>Writes a file that only its owner may read. Several processes may do so at once: a whole file is moved into place, and unless it overwrites, the first one stays.</summary>
+    public static void Write(string path, string text, bool overwrite)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        var draft = $"{path}.{Guid.NewGuid():N}";
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        using (var writer = new StreamWriter(draft, options))
+        {
+            writer.Write(text);
+        }
+
+        try
+        {
+            File.Move(draft, path, overwrite);
+        }
+        catch (IOException) when (!overwrite && File.Exists(path))
+        {
+            File.Delete(draft);
+        }
+    }
+
     private static Dictionary<string, string?> ReadOrCreate(string directory)
     {
         var path = Path.Combine(directory, FileName);
         if (!File.Exists(path))
         {
-            Directory.CreateDirectory(directory);
-            var draft = Path.Combine(directory, $"{FileName}.{Guid.NewGuid():N}");
-            File.WriteAllText(draft, $"GPT_EC_PRIVATE_KEY={SigningKey.Generate()}\nGPT_REFRESH_KEY={NewKey()}\nGPT_CLIENT_SECRET={Secret.New()}\n");
-            if (!OperatingSystem.IsWindows())
-            {
-                File.SetUnixFileMode(draft, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            }
-
-            TryPublish(draft, path);
+            Write(path, $"GPT_EC_PRIVATE_KEY={SigningKey.Generate()}\nGPT_REFRESH_KEY={NewKey()}\nGPT_CLIENT_SECRET={Secret.New()}\n", overwrite: false);
         }
 
         return File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2).ToDictionary(parts => parts[0], parts => (string?)parts[1], StringComparer.Ordinal);
-    }
-
-    // Two processes may start at once: a whole file is moved into place, and the first one wins.
-    private static void TryPublish(string draft, string path)
-    {
-        try
-        {
-            File.Move(draft, path, overwrite: false);
-        }
-        catch (IOException) when (File.Exists(path))
-        {
-            File.Delete(draft);
-        }
     }
 
     private static string NewKey() => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32));
