@@ -1,0 +1,42 @@
+using System.Net;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Hosting;
+
+/// <summary>functions-runtime.md, "Container facts": SIGTERM lets requests in flight finish.</summary>
+public sealed class ShutdownTests(AppFixture<ShutdownTests> fixture) : IClassFixture<AppFixture<ShutdownTests>>
+{
+    [Fact]
+    public async Task Sigterm_with_a_request_in_flight_lets_it_finish_and_exits_with_0()
+    {
+        var client = await OAuthFlow.AddClientAsync(fixture.App);
+        await using var process = await AppProcess.StartAsync(fixture.App.Settings);
+        var flow = new OAuthFlow(process.Http);
+        var tokens = await flow.TokensAsync(client, "user_shutdown");
+
+        await using var held = await fixture.App.Database.HoldAsync("LOCK TABLE gpt_refresh_tokens IN ACCESS EXCLUSIVE MODE");
+        var refresh = flow.RefreshAsync(client, tokens["refresh_token"]!);
+        await fixture.App.Database.WaitForBlockedAsync(1);
+        var exit = process.StopAsync();
+        await Wait.UntilAsync(async () => !await ListensAsync(process.Http.BaseAddress!)); // the signal has arrived
+        Assert.False(refresh.IsCompleted);
+        await held.LetGoAsync();
+
+        Assert.Equal(HttpStatusCode.OK, (await refresh).Status);
+        Assert.Equal(0, await exit);
+    }
+
+    private static async Task<bool> ListensAsync(Uri address)
+    {
+        using var client = new System.Net.Sockets.TcpClient();
+        try
+        {
+            await client.ConnectAsync(address.Host, address.Port);
+            return true;
+        }
+        catch (System.Net.Sockets.SocketException)
+        {
+            return false;
+        }
+    }
+}
