@@ -162,8 +162,13 @@ internal sealed class FakeProvider : IAsyncDisposable
         var elliptic = ellipticKey.ExportParameters(includePrivateParameters: false);
         var keys = new JsonArray(new JsonObject
         {
-            ["kty"] = "EC", ["crv"] = "P-256", ["kid"] = EllipticKeyId, ["alg"] = "ES256", ["use"] = "sig",
-            ["x"] = Base64Url.EncodeToString(elliptic.Q.X), ["y"] = Base64Url.EncodeToString(elliptic.Q.Y),
+            ["kty"] = "EC",
+            ["crv"] = "P-256",
+            ["kid"] = EllipticKeyId,
+            ["alg"] = "ES256",
+            ["use"] = "sig",
+            ["x"] = Base64Url.EncodeToString(elliptic.Q.X),
+            ["y"] = Base64Url.EncodeToString(elliptic.Q.Y),
         });
         foreach (var id in MoreKeyIds.Append(KeyId))
         {

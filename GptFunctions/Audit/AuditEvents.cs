@@ -1,5 +1,5 @@
-using Microsoft.AspNetCore.Http;
 using GptFunctions.Hosting;
+using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Audit;
 

@@ -1,5 +1,5 @@
-using Npgsql;
 using GptFunctions.Data;
+using Npgsql;
 
 namespace GptFunctions.OAuth;
 
