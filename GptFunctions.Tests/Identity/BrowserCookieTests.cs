@@ -14,9 +14,9 @@ public sealed class BrowserCookieTests : IAsyncLifetime
     [Theory]
     [InlineData(null, "^gpt-request=[A-Za-z0-9_-]{43}; max-age=600; path=/; samesite=lax; httponly$")]
     [InlineData("https://gpt.example", "^__Host-gpt-request=[A-Za-z0-9_-]{43}; max-age=600; path=/; secure; samesite=lax; httponly$")]
-    public async Task Authorize_sets_the_cookie_that_fits_the_scheme(string? publicBaseUrl, string expected)
+    public async Task Authorize_sets_the_cookie_that_fits_the_scheme(string? issuer, string expected)
     {
-        await using var app = await TestApp.StartAsync(database, publicBaseUrl is null ? null : new(StringComparer.Ordinal) { ["PUBLIC_BASE_URL"] = publicBaseUrl });
+        await using var app = await TestApp.StartAsync(database, issuer is null ? null : new(StringComparer.Ordinal) { ["PUBLIC_BASE_URL"] = issuer });
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{app.Settings["PORT"]}") };
         var client = await OAuthFlow.AddClientAsync(app);
 

@@ -197,7 +197,7 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
     }
 
     // Straight into the table: 'clients add' takes plainer ids only.
-    private Task AddAsync(string id, string secret) => app.Database.ScalarAsync<int>("""
+    private async Task AddAsync(string id, string secret) => await app.Database.ScalarAsync<int>("""
         INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
         VALUES ($1, 'Special', 'confidential', '{client_secret_basic}', ARRAY[sha256(convert_to($2, 'UTF8'))], '{https://client.example/callback}', '{jobs:read}', false, now())
         ON CONFLICT DO NOTHING
