@@ -6,6 +6,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace GptFunctions;
@@ -38,6 +39,7 @@ internal static class Commands
             builder.Logging.SetMinimumLevel(LogLevel.None);
             Features.Add(builder);
             using var host = builder.Build();
+            host.Services.GetRequiredService<IStartupValidator>().Validate(); // all problems at once, and before anything is changed
             return await run(host.Services);
         }
         catch (Exception error) when (Startup.Problems(error) is { Count: > 0 } problems)

@@ -19,7 +19,7 @@ internal static class SetupCommand
 
     private static async Task<int> RunAsync(IServiceProvider services, CancellationToken cancellationToken)
     {
-        var settings = services.GetRequiredService<IOptions<OAuthSettings>>().Value; // unsafe settings stop here, before anything is changed
+        var settings = services.GetRequiredService<IOptions<OAuthSettings>>().Value;
         var migrator = services.GetRequiredService<Migrator>();
         var applied = await migrator.ApplyAsync(cancellationToken);
         foreach (var migration in applied)

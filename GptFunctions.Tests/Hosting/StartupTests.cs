@@ -104,13 +104,13 @@ public sealed class StartupTests
     }
 
     [Fact]
-    public async Task Commands_with_a_missing_setting_are_refused_like_the_start()
+    public async Task Command_with_missing_settings_is_refused_like_the_start()
     {
         var settings = ProductionSettings(Nowhere);
-        settings["GPT_REFRESH_KEY"] = null;
+        settings["DATABASE_URL"] = settings["GPT_REFRESH_KEY"] = settings["CLERK_ISSUER"] = null;
         var (exitCode, output, error) = await AppProcess.RunAsync(settings, "setup");
         Assert.Equal((78, ""), (exitCode, output));
-        Assert.StartsWith("GptFunctions cannot start: one setting needs attention.\n - GPT_REFRESH_KEY is missing", error, StringComparison.Ordinal);
+        Assert.StartsWith("GptFunctions cannot start: 3 settings need attention.\n - DATABASE_URL is missing", error, StringComparison.Ordinal);
     }
 
     [Fact]
