@@ -60,20 +60,26 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}'"));
     }
 
+    /// <summary>The part before the dot names the request, the part after it proves that this browser began it.</summary>
     [Theory]
     [InlineData("")]
     [InlineData("garbage")]
-    [InlineData("00000000000000000000000000000000.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
-    public async Task Callback_with_a_wrong_state_is_403(string state)
+    [InlineData("00000000000000000000000000000000.{proof}")]
+    [InlineData("{request}.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+    [InlineData("{request}.")]
+    [InlineData("{request}")]
+    public async Task Callback_with_a_wrong_state_is_403(string pattern)
     {
         using var browser = new Browser();
         var callback = await CallbackAsync(browser, await OAuthFlow.AddClientAsync(app), "user_wrong_state");
+        var right = OAuthFlow.Parameter(callback, "state")!.Split('.');
+        var wrong = $"{pattern}".Replace("{request}", right[0], StringComparison.Ordinal).Replace("{proof}", right[1], StringComparison.Ordinal);
 
-        using var response = await browser.GetAsync(WithParameter(callback, "state", state));
-        using var right = await browser.GetAsync(callback);
+        using var response = await browser.GetAsync(WithParameter(callback, "state", wrong));
+        using var consent = await browser.GetAsync(callback);
 
         await AssertNotInProgressAsync(response);
-        Assert.Equal(HttpStatusCode.OK, right.StatusCode);
+        Assert.Equal(HttpStatusCode.OK, consent.StatusCode);
     }
 
     /// <summary>Login CSRF: a callback that an attacker began, opened in the victim's browser.</summary>

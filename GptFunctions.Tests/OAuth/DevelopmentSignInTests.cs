@@ -90,12 +90,12 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
         await using var production = await TestApp.StartAsync("development_pages_in_production", ProductionSettings());
         using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(path, UriKind.Relative));
 
-        using var response = await SendLocallyAsync(production, request);
+        using var response = await production.Http.SendAsync(request);
 
         Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
     }
 
-    /// <summary>With https the cookie has the __Host- prefix and Secure, and an absent identity provider is 503, not a form of ours.</summary>
+    /// <summary>An absent identity provider is an outage, and no reason for a form of ours.</summary>
     [Fact]
     public async Task Authorize_in_production_without_an_identity_provider_is_a_503_page_that_writes_no_row()
     {
@@ -103,7 +103,7 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
         var client = await OAuthFlow.AddClientAsync(production);
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client)), UriKind.Relative));
 
-        using var response = await SendLocallyAsync(production, request);
+        using var response = await production.Http.SendAsync(request);
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
         Assert.NotNull(response.Headers.RetryAfter);
@@ -148,13 +148,4 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
         ["CLERK_OAUTH_CLIENT_SECRET"] = "provider-secret",
         ["CLERK_AUTHORIZED_PARTIES"] = "https://app.example",
     };
-
-    // In Production the app's own address is the public one; the test reaches it behind the proxy that would stand there.
-    private static async Task<HttpResponseMessage> SendLocallyAsync(TestApp production, HttpRequestMessage request)
-    {
-        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{production.Settings["PORT"]}") };
-        var response = await http.SendAsync(request);
-        await response.Content.LoadIntoBufferAsync();
-        return response;
-    }
 }
