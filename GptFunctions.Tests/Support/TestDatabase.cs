@@ -73,6 +73,7 @@ internal sealed class TestDatabase : IAsyncDisposable
     private static async Task ExecuteAsync(NpgsqlDataSource source, string sql)
     {
         await using var command = source.CreateCommand(sql);
+        command.CommandTimeout = 120; // copying a template can take a while when the whole suite starts
         await command.ExecuteNonQueryAsync();
     }
 
