@@ -4,20 +4,21 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: infra/load/bench.sh [--seconds N] [--connections "1 8 32"] [--no-save]
+Usage: infra/load/bench.sh [--seconds N] [--rounds N] [--connections "1 8 32"] [--no-save]
 
 Measures POST /oauth/token (grant_type=refresh_token) with wrk, and the statement behind it with pgbench, in turns, on the same
-server. Uses DATABASE_URL when set, else starts a private PostgreSQL (infra/dev/services.sh). Writes infra/load/RESULTS.md
+server; of several rounds the one with the median share is shown, because a machine's speed changes by the second. Uses DATABASE_URL when set, else starts a private PostgreSQL (infra/dev/services.sh). Writes infra/load/RESULTS.md
 unless --no-save. Needs wrk and pgbench.
 TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD
-seconds=10 connections="1 8 32" save=true
+seconds=5 rounds=5 connections="1 8 32" save=true
 while [ $# -gt 0 ]; do
   case $1 in
     --seconds) seconds=$2; shift 2 ;;
+    --rounds) rounds=$2; shift 2 ;;
     --connections) connections=$2; shift 2 ;;
     --no-save) save=false; shift ;;
     -h | --help) usage; exit 0 ;;
@@ -65,7 +66,7 @@ http() { # connections, seconds -> requests per second, p50 ms, p99 ms, errors
 
 # The statement as the program sends it, caught in the act, with pgbench's values in the places of its parameters.
 statement() {
-  http 8 3 >"$work/warm-up" &
+  http 32 20 >"$work/warm-up" & # long enough for the compiler to settle
   local text=""
   while [ -z "$text" ] && kill -0 $! 2>/dev/null; do
     text=$(psql "$DATABASE_URL" -At -c "SELECT query FROM pg_stat_activity WHERE query LIKE 'WITH client AS%rotated AS%' LIMIT 1")
@@ -92,11 +93,15 @@ statement >"$work/refresh.sql"
 
 rows=""
 for count in $connections; do
-  echo "$count connection(s), $seconds s each way..." >&2
-  read -r tps mean <<<"$(database "$count" "$seconds")"
-  read -r rps p50 p99 errors <<<"$(http "$count" "$seconds")"
-  share=$(awk "BEGIN { printf \"%.0f\", 100 * $rps / $tps }")
-  rows+="| $count | $rps | $p50 | $p99 | $errors | $(printf '%.0f' "$tps") | $mean | $share % |"$'\n'
+  for round in $(seq "$rounds"); do
+    echo "$count connection(s), round $round of $rounds, $seconds s each way..." >&2
+    read -r tps mean <<<"$(database "$count" "$seconds")"
+    read -r rps p50 p99 errors <<<"$(http "$count" "$seconds")"
+    awk "BEGIN { printf \"%.1f $rps $p50 $p99 $errors %.0f $mean\n\", 100 * $rps / $tps, $tps }"
+  done | sort -n >"$work/rounds"
+  read -r share rps p50 p99 errors tps mean <<<"$(sed -n "$(((rounds + 1) / 2))p" "$work/rounds")"
+  [ "$(awk '{ sum += $5 } END { print sum }' "$work/rounds")" = 0 ] || { echo "bench.sh: there were errors." >&2; exit 1; }
+  rows+="| $count | $rps | $p50 | $p99 | $errors | $tps | $mean | ${share%.*} % |"$'\n'
 done
 
 table="| connections | HTTP refreshes/s | p50 ms | p99 ms | errors | pgbench statements/s | mean ms | share |
@@ -107,7 +112,7 @@ if $save; then
   {
     cat infra/load/RESULTS.head.md
     echo
-    echo "Measured $(date -u +%Y-%m-%d) on $(nproc) cores ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory, $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release), $(psql "$DATABASE_URL" -At -c 'SHOW server_version' | sed 's/^/PostgreSQL /; s/ (.*//'), .NET $(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \([^ ]*\).*/\1/p' | tail -n 1); load generators, program and database share them. $seconds s per figure, pool of $DATABASE_POOL_SIZE connections."
+    echo "Measured $(date -u +%Y-%m-%d) on $(nproc) cores ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)), $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo) of memory, $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release), $(psql "$DATABASE_URL" -At -c 'SHOW server_version' | sed 's/^/PostgreSQL /; s/ (.*//'), .NET $(dotnet --list-runtimes | sed -n 's/^Microsoft.NETCore.App \([^ ]*\).*/\1/p' | tail -n 1); load generators, program and database share them. $rounds rounds of $seconds s each way, the one with the median share; pool of $DATABASE_POOL_SIZE connections."
     echo
     echo "$table"
   } >infra/load/RESULTS.md
