@@ -34,6 +34,7 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         Assert.Contains($"GPT_CLIENT_SECRET={settings["GPT_CLIENT_SECRET"]}\n", await File.ReadAllTextAsync(file.FullName), StringComparison.Ordinal);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, file.UnixFileMode);
         Assert.DoesNotContain(settings["GPT_CLIENT_SECRET"]!, again.Output, StringComparison.Ordinal);
+        Directory.Delete(directory, recursive: true);
     }
 
     [Fact]

@@ -138,6 +138,7 @@ public sealed class StartupTests
         Assert.True(answer.IsSuccessStatusCode);
         var keys = new FileInfo(Path.Combine(directory, ".local", "development.env"));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, keys.UnixFileMode);
+        Directory.Delete(directory, recursive: true);
     }
 
     [Fact]
