@@ -14,7 +14,7 @@ TEXT
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD
-seconds=5 rounds=5 connections="1 8 32" save=true
+seconds=5 rounds=3 connections="1 8 32" save=true
 while [ $# -gt 0 ]; do
   case $1 in
     --seconds) seconds=$2; shift 2 ;;
@@ -100,7 +100,7 @@ for count in $connections; do
     awk "BEGIN { printf \"%.1f $rps $p50 $p99 $errors %.0f $mean\n\", 100 * $rps / $tps, $tps }"
   done | sort -n >"$work/rounds"
   read -r share rps p50 p99 errors tps mean <<<"$(sed -n "$(((rounds + 1) / 2))p" "$work/rounds")"
-  [ "$(awk '{ sum += $5 } END { print sum }' "$work/rounds")" = 0 ] || { echo "bench.sh: there were errors." >&2; exit 1; }
+  [ "$(awk '{ sum += $5 } END { print sum }' "$work/rounds")" = 0 ] || { echo "bench.sh: there were errors:" >&2; cat "$work/rounds" >&2; exit 1; }
   rows+="| $count | $rps | $p50 | $p99 | $errors | $tps | $mean | ${share%.*} % |"$'\n'
 done
 
