@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using GptFunctions.Audit;
+using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Sessions;
@@ -29,6 +30,19 @@ public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : ICl
         Assert.Equal(("First app", first.Id), (sessions[1].GetProperty("client_name").GetString(), sessions[1].GetProperty("client_id").GetString()));
         Assert.Equal("jobs:read", Assert.Single(sessions[1].GetProperty("scopes").EnumerateArray()).GetString());
         Assert.Equal(JsonValueKind.Null, answer.Json.GetProperty("next").ValueKind);
+    }
+
+    [Fact]
+    public async Task Access_token_of_a_client_that_was_disabled_is_refused_at_once()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var tokens = await flow.TokensAsync(client, "user_disabled_client");
+        Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(tokens["access_token"]!)).Status);
+        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true), CancellationToken.None));
+
+        var answer = await flow.SessionsAsync(tokens["access_token"]!);
+
+        Assert.Equal((HttpStatusCode.Unauthorized, "invalid_token"), (answer.Status, answer.Error));
     }
 
     [Fact]

@@ -88,7 +88,11 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
         ORDER BY session.id DESC LIMIT $4
         """;
 
-    private const string IsLive = "SELECT EXISTS (SELECT FROM gpt_sessions WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2)";
+    private const string IsLive = """
+        SELECT EXISTS (
+            SELECT FROM gpt_sessions session JOIN gpt_clients client ON client.client_id = session.client_id
+            WHERE session.id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2 AND client.disabled_at IS NULL)
+        """;
 
     /// <summary>Ends a session whoever it belongs to; false when it had ended before.</summary>
     public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
