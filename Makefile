@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func bench screenshots
+.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -14,6 +14,9 @@ run: ## start everything on http://127.0.0.1:7071 (PORT=...); Ctrl-C stops it
 
 demo: ## walk the whole flow against a running make run, printing each step
 	@exec infra/dev/demo.sh
+
+webhook: ## sign an event and post it to a running make run: TYPE=user.deleted USER=user_123
+	@exec infra/dev/webhook.sh "$(TYPE)" $(if $(filter command,$(firstword $(origin USER))),"$(USER)")
 
 test: ## run all tests with their own services; FILTER=... for some of them
 	@exec infra/dev/test.sh
@@ -36,8 +39,8 @@ setup: ## bring the services, build, run the application's setup
 func: ## start under Azure Functions Core Tools instead of the standalone host
 	@exec infra/dev/func.sh
 
-bench: ## load test
-	@exec infra/load/bench.sh
+bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULTS.md
+	@for what in refresh relay webhooks purge gateway; do infra/load/$$what.sh --save || exit; done
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh

@@ -29,7 +29,7 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         Assert.All(runs, run => Assert.Contains($"database: schema version {version}", run.Output, StringComparison.Ordinal));
 
         var again = await AppProcess.RunInAsync(directory, settings, "setup");
-        Assert.Equal((0, $"database: schema version {version}, nothing to do\nclients: first-client is as the settings say\nclients: id, secret and redirect URI are in .local/demo-client.env\n"), (again.ExitCode, again.Output));
+        Assert.Equal((0, $"database: schema version {version}, nothing to do\naudit trail: all partitions are there\nbroker: RABBITMQ_URL is not set, events stay inside the process\nclients: first-client is as the settings say\nclients: id, secret and redirect URI are in .local/demo-client.env\n"), (again.ExitCode, again.Output));
         var file = new FileInfo(Path.Combine(directory, ".local", "demo-client.env"));
         Assert.Contains($"GPT_CLIENT_SECRET={settings["GPT_CLIENT_SECRET"]}\n", await File.ReadAllTextAsync(file.FullName), StringComparison.Ordinal);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, file.UnixFileMode);
@@ -121,7 +121,9 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     }
 
     [Theory]
-    [InlineData("clients  Register and change OAuth clients.", "--help")]
+    [InlineData("clients   Register and change OAuth clients.", "--help")]
+    [InlineData("Handle a failed event again, from the payload that was kept.", "webhooks", "replay", "--help")]
+    [InlineData("List events, newest first.", "webhooks", "--help")]
     [InlineData("Idempotent; says what it did.", "setup", "--help")]
     [InlineData("--retire-old", "clients", "rotate-secret", "--help")]
     public async Task Help_describes_the_commands_without_any_setting(string expected, params string[] arguments)

@@ -10,7 +10,7 @@ namespace GptFunctions.Tests;
 public sealed partial class DocumentationTests
 {
     /// <summary>Read outside of settings classes: where settings come from, and what the Functions host itself wants to know.</summary>
-    private static readonly string[] ReadElsewhere = ["AZURE_FUNCTIONS_ENVIRONMENT", "SECRETS_PATH", "RABBITMQ_URL", "FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"];
+    private static readonly string[] ReadElsewhere = ["AZURE_FUNCTIONS_ENVIRONMENT", "SECRETS_PATH", "FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"];
 
     private static readonly string[] InClasses =
         [.. typeof(SettingAttribute).Assembly.GetTypes().SelectMany(type => type.GetProperties()).Select(property => property.GetCustomAttribute<SettingAttribute>()?.Name).OfType<string>()];

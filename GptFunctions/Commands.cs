@@ -1,13 +1,17 @@
 using System.CommandLine;
+using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
+using GptFunctions.Purge;
+using GptFunctions.Webhooks;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Npgsql;
+using RabbitMQ.Client.Exceptions;
 
 namespace GptFunctions;
 
@@ -21,6 +25,9 @@ internal static class Commands
     {
         SetupCommand.Create(),
         ClientCommands.Create(),
+        AuditCommands.Create(),
+        PurgeCommands.Create(),
+        WebhookCommands.Create(),
     };
 
     /// <summary>Whether these are the words of a command, rightly spelt or not; the Functions host starts the program with options of its own.</summary>
@@ -53,6 +60,15 @@ internal static class Commands
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UndefinedTable)
         {
             return await FailAsync("The database has no tables yet: run 'GptFunctions setup' first.");
+        }
+        catch (TopologyException error)
+        {
+            return await FailAsync(error.Message);
+        }
+        catch (BrokerUnreachableException error)
+        {
+            await Console.Error.WriteLineAsync($"The broker at RABBITMQ_URL cannot be used: {error.GetBaseException().Message}");
+            return Unavailable;
         }
         catch (NpgsqlException error)
         {

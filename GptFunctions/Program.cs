@@ -6,7 +6,9 @@ using GptFunctions.Health;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth;
+using GptFunctions.Purge;
 using GptFunctions.Sessions;
+using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
 // GptFunctions setup | clients | --help: see Commands.cs. Anything else runs the functions.
@@ -24,8 +26,10 @@ namespace GptFunctions
             builder.AddOAuth();    // the authorization server
             builder.AddIdentity(); // who is the person: Clerk, or a page in Development
             builder.AddSessions(); // connected apps
-            builder.AddAudit();    // events on their way to the audit trail
-            builder.AddGateway();  // rate limits
+            builder.AddWebhooks(); // events of Clerk, Stripe and others, each once
+            builder.AddAudit();    // outbox, relay, audit trail
+            builder.AddPurge();    // old rows go, every six hours
+            builder.AddGateway();  // from a token to an internal user, limited and forwarded
             builder.AddHealth();   // live, ready
         }
     }

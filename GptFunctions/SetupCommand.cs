@@ -1,4 +1,5 @@
 using System.CommandLine;
+using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.OAuth;
 using Microsoft.Extensions.DependencyInjection;
@@ -7,12 +8,12 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions;
 
-/// <summary><c>GptFunctions setup</c>: brings the database to this program's schema and writes the first client. Run before the functions start; safe to repeat, and by several at once.</summary>
+/// <summary><c>GptFunctions setup</c>: brings the database to this program's schema, declares the broker's topology and writes the first client. Run before the functions start; safe to repeat, and by several at once.</summary>
 internal static class SetupCommand
 {
     public static Command Create()
     {
-        var command = new Command("setup", "Apply database migrations and write the first client (GPT_CLIENT_ID). Idempotent; says what it did.");
+        var command = new Command("setup", "Apply database migrations, declare the RabbitMQ topology, and write the first client (GPT_CLIENT_ID). Idempotent; says what it did.");
         command.SetAction((_, cancellationToken) => Commands.WithServicesAsync(services => RunAsync(services, cancellationToken)));
         return command;
     }
@@ -29,6 +30,10 @@ internal static class SetupCommand
 
         Console.WriteLine($"database: schema version {migrator.LatestVersion}{(applied.Count == 0 ? ", nothing to do" : "")}");
 
+        var partitions = await services.GetRequiredService<AuditTrailStore>().CreatePartitionsAsync(services.GetRequiredService<TimeProvider>().GetUtcNow(), AuditTrailStore.MonthsAhead, cancellationToken);
+        Console.WriteLine($"audit trail: {(partitions == 0 ? "all partitions are there" : $"{partitions} monthly partitions added")}");
+        await DeclareTopologyAsync(services, cancellationToken);
+
         var isNew = await services.GetRequiredService<ClientService>().EnsureFirstAsync(cancellationToken);
         Console.WriteLine($"clients: {settings.ClientId} {(isNew ? "added" : "is as the settings say")}");
         if (services.GetRequiredService<IHostEnvironment>().IsDevelopment())
@@ -39,5 +44,17 @@ internal static class SetupCommand
         }
 
         return 0;
+    }
+
+    private static async Task DeclareTopologyAsync(IServiceProvider services, CancellationToken cancellationToken)
+    {
+        if (services.GetRequiredService<IOptions<AuditSettings>>().Value.BrokerUrl is null)
+        {
+            Console.WriteLine("broker: RABBITMQ_URL is not set, events stay inside the process");
+            return;
+        }
+
+        await services.GetRequiredService<Topology>().DeclareAsync(cancellationToken);
+        Console.WriteLine($"broker: queue {AuditSettings.Queue} with its dead letters and bindings is declared");
     }
 }

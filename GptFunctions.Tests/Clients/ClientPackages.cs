@@ -19,9 +19,14 @@ internal static class ClientPackages
     }
 
     /// <summary>Runs a script to its end and returns what it wrote to its output.</summary>
-    public static async Task<string> RunAsync(TimeSpan patience, string script, params string[] arguments)
+    public static Task<string> RunAsync(TimeSpan patience, string script, params string[] arguments) => RunWithInputAsync(patience, "", script, arguments);
+
+    /// <summary>The same, with this text as its standard input.</summary>
+    public static async Task<string> RunWithInputAsync(TimeSpan patience, string input, string script, params string[] arguments)
     {
         using var process = await StartAsync(script, arguments);
+        await process.StandardInput.WriteAsync(input);
+        process.StandardInput.Close();
         return await FinishAsync(process, script, patience);
     }
 
@@ -78,7 +83,7 @@ internal static class ClientPackages
 
     private static ProcessStartInfo Command(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo(program) { WorkingDirectory = Directory, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
+        var start = new ProcessStartInfo(program) { WorkingDirectory = Directory, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         start.Environment["NODE_NO_WARNINGS"] = "1";
         foreach (var argument in arguments)
         {

@@ -15,3 +15,5 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   pkce: { required: () => true, methods: ['S256'] },
 });
 provider.listen(Number(port), '127.0.0.1', () => console.log('ready'));
+
+process.stdin.on('end', () => process.exit()).resume(); // ends with the test run, also when that is killed

@@ -31,7 +31,7 @@ public sealed class MigratorTests : IAsyncLifetime
         Assert.Equal(Migrator.Embedded, await migrator.ApplyAsync(default));
         Assert.Empty(await migrator.ApplyAsync(default));
         Assert.Equal(migrator.LatestVersion, await migrator.ReadVersionAsync(default));
-        Assert.Equal(Enumerable.Range(1, migrator.LatestVersion), Migrator.Embedded.Select(migration => migration.Version));
+        Assert.Equal(Migrator.Embedded.Select(migration => migration.Version).Distinct().Order(), Migrator.Embedded.Select(migration => migration.Version));
     }
 
     [Fact]

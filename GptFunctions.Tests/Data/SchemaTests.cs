@@ -13,11 +13,7 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
     /// <summary>References that need no index: what they point to is deleted in the test named, or never.</summary>
     private static readonly Dictionary<string, string> UnindexedForeignKeys = new(StringComparer.Ordinal)
     {
-        ["gpt_authorization_requests.client_id"] = "clients are disabled, not deleted; rows live ten minutes",
-        ["gpt_authorization_codes.client_id"] = "clients are disabled, not deleted; rows are purged soon",
         ["gpt_authorization_codes.user_id"] = "partial index on unused codes; users are tombstones, not deleted",
-        ["gpt_consents.client_id"] = "clients are disabled, not deleted",
-        ["gpt_sessions.client_id"] = "clients are disabled, not deleted",
         ["gpt_sessions.user_id"] = "partial index on live sessions; users are tombstones, not deleted",
         ["gpt_authorization_requests.user_id"] = "partial index on requests that have one",
     };
@@ -51,6 +47,15 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
     [InlineData("INSERT INTO users (id, clerk_user_id, created_at) VALUES (gen_random_uuid(), 'user_schema', now())", "23505")]
     [InlineData("INSERT INTO users (id, clerk_user_id, created_at) VALUES (gen_random_uuid(), '', now())", "23514")]
     [InlineData("INSERT INTO outbox_messages VALUES (gen_random_uuid(), '', '{}', now())", "23514")]
+    [InlineData("INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('clerk', 'msg', 'type', 'failed', 1, now(), now())", "23514")] // nothing to replay
+    [InlineData("INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, payload) VALUES ('clerk', 'msg', 'type', 'completed', 1, now(), now(), 'x')", "23514")] // kept for nothing
+    [InlineData("INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('github', 'msg', 'type', 'completed', 1, now(), now())", "23514")]
+    [InlineData("INSERT INTO webhook_subjects (source, subject) VALUES ('clerk', 'user')", "23514")] // known for nothing
+    [InlineData("INSERT INTO verification_sessions (order_id, status, created_at) VALUES ('o', 'pending_verification', now())", "23514")] // without a deadline
+    [InlineData("INSERT INTO verification_sessions (order_id, status, created_at) VALUES ('o', 'verified', now())", "23514")] // decided never
+    [InlineData("INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at, status) VALUES (gen_random_uuid(), 'k', 's', now(), now(), now(), 'completed')", "23514")] // finished never
+    [InlineData("INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) VALUES (gen_random_uuid(), 'k', 's', now(), now() - interval '1 s', now())", "23514")] // early
+    [InlineData("INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) SELECT gen_random_uuid(), 'k', 's', now(), now(), now() FROM generate_series(1, 2)", "23505")] // twice
     public async Task Row_that_must_never_be_is_refused(string sql, string sqlState)
     {
         var refusal = await Assert.ThrowsAsync<PostgresException>(() => fixture.Database.ExecuteAsync(sql));

@@ -43,19 +43,40 @@ public sealed class RateLimitsTests(AppFixture<RateLimitsTests> fixture) : IClas
         Assert.All(decisions.Where(decision => decision.RetryAfterSeconds is not null), decision => Assert.InRange(decision.RetryAfterSeconds!.Value, 1, 900));
     }
 
+    /// <summary>Tries that come together share a statement; whose they are and how large each bucket is stays apart.</summary>
+    [Fact]
+    public async Task TryTake_of_many_buckets_of_several_sizes_at_once_keeps_each_exact()
+    {
+        int[] sizes = [3, 5, 8];
+        var keys = Enumerable.Range(0, 60).Select(number => (Name: $"mixed {number}", Limit: sizes[number % sizes.Length])).ToList();
+
+        var decisions = await Task.WhenAll(Enumerable.Range(0, 12).SelectMany(_ => keys).Select(async key => (key, IsAdmitted: (await limits.TryTakeAsync(key.Name, key.Limit, Period)).RetryAfterSeconds is null)));
+
+        Assert.All(keys, key => Assert.Equal(key.Limit, decisions.Count(decision => decision.key == key && decision.IsAdmitted)));
+    }
+
+    /// <summary>"Waiting that long always succeeds", also for those who were refused while others took: the time is looked up after their tries.</summary>
+    [Fact]
+    public async Task TryTake_refused_among_many_says_a_time_that_holds()
+    {
+        var decisions = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => TakeAsync("holds")));
+
+        Assert.All(decisions.Where(decision => decision.RetryAfterSeconds is not null), decision => Assert.InRange(decision.RetryAfterSeconds!.Value, 85, 90)); // 90 s each
+    }
+
     /// <summary>Time gives back one try after another.</summary>
     [Fact]
     public async Task TryTake_admits_again_when_a_share_of_the_period_has_passed()
     {
         var period = TimeSpan.FromSeconds(4);
         RateLimitDecision decision;
-        while ((decision = await limits.TryTakeAsync("refill", 4, period, CancellationToken.None)).RetryAfterSeconds is null)
+        while ((decision = await limits.TryTakeAsync("refill", 4, period)).RetryAfterSeconds is null)
         {
         }
 
         Assert.Equal(1, decision.RetryAfterSeconds); // a quarter of the period, not all of it
-        await Wait.UntilAsync(async () => (await limits.TryTakeAsync("refill", 4, period, CancellationToken.None)).RetryAfterSeconds is null);
+        await Wait.UntilAsync(async () => (await limits.TryTakeAsync("refill", 4, period)).RetryAfterSeconds is null);
     }
 
-    private Task<RateLimitDecision> TakeAsync(string key) => limits.TryTakeAsync(key, 10, Period, CancellationToken.None);
+    private Task<RateLimitDecision> TakeAsync(string key) => limits.TryTakeAsync(key, 10, Period).AsTask();
 }

@@ -53,6 +53,12 @@ public sealed class StartupTests
         { "CLERK_OAUTH_CLIENT_ID", null, "CLERK_OAUTH_CLIENT_ID is missing" },
         { "CLERK_OAUTH_CLIENT_SECRET", null, "CLERK_OAUTH_CLIENT_SECRET is missing" },
         { "CLERK_AUTHORIZED_PARTIES", null, "CLERK_AUTHORIZED_PARTIES is missing" },
+        { "RABBITMQ_URL", null, "RABBITMQ_URL is missing" },
+        { "RABBITMQ_URL", "http://broker:15672", "RABBITMQ_URL must be an amqp:// or amqps:// URL" },
+        { "AUDIT_QUEUE_TYPE", "stream", "AUDIT_QUEUE_TYPE must be classic or quorum." },
+        { "OUTBOX_RELAY", "yes", "OUTBOX_RELAY must be true or false." },
+        { "PURGE_RETENTION_DAYS", "0", "PURGE_RETENTION_DAYS must be between 1 and 3650." },
+        { "PURGE_BATCH_SIZE", "0", "PURGE_BATCH_SIZE must be between 1 and 100000." },
     };
 
     [Theory]
@@ -79,9 +85,9 @@ public sealed class StartupTests
         var nothing = ProductionSettings(Nowhere).ToDictionary(setting => setting.Key, _ => (string?)null, StringComparer.Ordinal);
         var (exitCode, output, error) = await AppProcess.RunAsync(nothing);
         Assert.Equal(78, exitCode);
-        Assert.StartsWith("GptFunctions cannot start: 11 settings need attention.\n - DATABASE_URL is missing", error, StringComparison.Ordinal);
+        Assert.StartsWith("GptFunctions cannot start: 12 settings need attention.\n - DATABASE_URL is missing", error, StringComparison.Ordinal);
         Assert.All(
-            ["DATABASE_URL", "PUBLIC_BASE_URL", "GPT_CLIENT_ID", "GPT_CLIENT_SECRET", "GPT_REDIRECT_URI", "GPT_EC_PRIVATE_KEY", "GPT_REFRESH_KEY", "CLERK_ISSUER", "CLERK_OAUTH_CLIENT_ID", "CLERK_OAUTH_CLIENT_SECRET", "CLERK_AUTHORIZED_PARTIES"],
+            ["DATABASE_URL", "PUBLIC_BASE_URL", "GPT_CLIENT_ID", "GPT_CLIENT_SECRET", "GPT_REDIRECT_URI", "GPT_EC_PRIVATE_KEY", "GPT_REFRESH_KEY", "CLERK_ISSUER", "CLERK_OAUTH_CLIENT_ID", "CLERK_OAUTH_CLIENT_SECRET", "CLERK_AUTHORIZED_PARTIES", "RABBITMQ_URL"],
             name => Assert.Contains($"\n - {name} is missing", error, StringComparison.Ordinal));
         Assert.DoesNotContain("   at ", output + error, StringComparison.Ordinal); // sentences, no stack traces
     }
@@ -169,5 +175,6 @@ public sealed class StartupTests
         ["CLERK_OAUTH_CLIENT_ID"] = "clerk-client",
         ["CLERK_OAUTH_CLIENT_SECRET"] = Secret.New(),
         ["CLERK_AUTHORIZED_PARTIES"] = "https://app.example.com",
+        ["RABBITMQ_URL"] = "amqp://guest:very-secret@127.0.0.1:1",
     };
 }

@@ -51,7 +51,8 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
     [MemberData(nameof(BadTokens))]
     public async Task Session_token_that_is_bad_is_401_invalid_token(string kind)
     {
-        var token = Bad[kind](provider, provider.SessionClaims("user_bad_token", app.Clock.GetUtcNow()));
+        var user = "user with " + kind;
+        var token = Bad[kind](provider, provider.SessionClaims(user, app.Clock.GetUtcNow()));
 
         var answer = await ReadAsync(app, token);
 
@@ -59,7 +60,7 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         Assert.Equal("invalid_token", answer.Error);
         Assert.Contains("error=\"invalid_token\"", Assert.Single(answer.Headers.WwwAuthenticate).ToString(), StringComparison.Ordinal);
         Assert.True(answer.Headers.CacheControl?.NoStore);
-        Assert.Equal(0, await app.Database.CountAsync("users", "clerk_user_id IN ('user_bad_token', 'user_other')"));
+        Assert.Equal(0, await app.Database.CountAsync("users", $"clerk_user_id IN ('{user}', 'user_other')"));
     }
 
     [Theory]

@@ -43,12 +43,13 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
     public async Task Sign_in_with_a_forged_id_token_is_server_error_and_signs_nobody_in(string kind)
     {
         var (client, browser, state, nonce) = await StartAsync();
-        provider.Answers["a-code"] = FakeProvider.Success(Forged[kind](provider, provider.IdTokenClaims("user_forged", nonce, app.Clock.GetUtcNow())));
+        var user = "user with " + kind;
+        provider.Answers["a-code"] = FakeProvider.Success(Forged[kind](provider, provider.IdTokenClaims(user, nonce, app.Clock.GetUtcNow())));
 
         using var response = await CallbackAsync(browser, state);
 
         AssertError(response, client, "server_error");
-        Assert.Equal(0, await app.Database.CountAsync("users", "clerk_user_id = 'user_forged'"));
+        Assert.Equal(0, await app.Database.CountAsync("users", $"clerk_user_id = '{user}'"));
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}'"));
     }
 

@@ -13,13 +13,32 @@ public sealed class OpenIdProviderProcess : IAsyncLifetime
     private const string ClientSecret = "a-secret-that-only-the-provider-knows";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private readonly ConcurrentQueue<string> output = new();
-    private Process process = null!;
+    private Process? process;
 
     internal TestApp App { get; private set; } = null!;
 
     internal string Issuer { get; } = $"http://127.0.0.1:{TestApp.FreePort()}";
 
     public async Task InitializeAsync()
+    {
+        try
+        {
+            await StartAsync();
+        }
+        catch
+        {
+            await StopProviderAsync(); // nobody disposes of a fixture that did not start
+            throw;
+        }
+    }
+
+    public async Task DisposeAsync()
+    {
+        await App.DisposeAsync();
+        await StopProviderAsync();
+    }
+
+    private async Task StartAsync()
     {
         var port = TestApp.FreePort();
         var baseUrl = $"http://127.0.0.1:{port}";
@@ -49,9 +68,13 @@ public sealed class OpenIdProviderProcess : IAsyncLifetime
         });
     }
 
-    public async Task DisposeAsync()
+    private async Task StopProviderAsync()
     {
-        await App.DisposeAsync();
+        if (process is null)
+        {
+            return;
+        }
+
         process.Kill();
         await process.WaitForExitAsync();
         process.Dispose();

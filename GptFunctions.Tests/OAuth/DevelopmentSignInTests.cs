@@ -147,5 +147,6 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
         ["CLERK_OAUTH_CLIENT_ID"] = "gpt-functions",
         ["CLERK_OAUTH_CLIENT_SECRET"] = "provider-secret",
         ["CLERK_AUTHORIZED_PARTIES"] = "https://app.example",
+        ["RABBITMQ_URL"] = $"amqp://127.0.0.1:{TestApp.FreePort()}",
     };
 }

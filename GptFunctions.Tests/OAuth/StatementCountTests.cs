@@ -81,7 +81,7 @@ public sealed class StatementCountTests(AppFixture<StatementCountTests> fixture)
         await using var command = app.Database.Source.CreateCommand(
             """
             SELECT queryid || ' ' || left(query, 40) FROM pg_stat_statements, generate_series(1, calls)
-            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query NOT LIKE '%pg_stat_statements%'
+            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'LISTEN %'
             ORDER BY queryid
             """);
         await using var reader = await command.ExecuteReaderAsync();

@@ -105,6 +105,8 @@ internal sealed class TestApp : IAsyncDisposable
         ["PORT"] = port.ToString(System.Globalization.CultureInfo.InvariantCulture),
         ["PUBLIC_BASE_URL"] = $"http://127.0.0.1:{port}",
         ["SECRETS_PATH"] = "/nonexistent",
+        ["OUTBOX_RELAY"] = "false", // events stay where tests count them
+        ["AzureWebJobs.Purge.Disabled"] = "true", // tests move the clock by months
         ["GPT_CLIENT_ID"] = "first-client",
         ["GPT_CLIENT_SECRET"] = Secret.New(),
         ["GPT_REDIRECT_URI"] = "https://chatgpt.com/aip/g-first/oauth/callback",
@@ -132,6 +134,21 @@ internal sealed class TestApp : IAsyncDisposable
         {
             await Database.DisposeAsync();
         }
+    }
+}
+
+internal static class TestSettings
+{
+    /// <summary>A copy in which these settings replace or join the others.</summary>
+    public static Dictionary<string, string?> With(this Dictionary<string, string?> settings, IEnumerable<KeyValuePair<string, string?>> changes)
+    {
+        var copy = new Dictionary<string, string?>(settings, settings.Comparer);
+        foreach (var (key, value) in changes)
+        {
+            copy[key] = value;
+        }
+
+        return copy;
     }
 }
 

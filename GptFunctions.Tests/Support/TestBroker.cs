@@ -18,9 +18,10 @@ internal sealed class TestBroker : IAsyncDisposable
 
     public string Url { get; }
 
-    public static async Task<TestBroker> ConnectAsync()
+    public static async Task<TestBroker> ConnectAsync() => await ConnectAsync(await TestServices.RabbitMqUrlAsync());
+
+    public static async Task<TestBroker> ConnectAsync(string url)
     {
-        var url = await TestServices.RabbitMqUrlAsync();
         var opened = await new ConnectionFactory { Uri = new Uri(url) }.CreateConnectionAsync();
         return new TestBroker(url, opened, await opened.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true)));
     }
@@ -29,15 +30,27 @@ internal sealed class TestBroker : IAsyncDisposable
     public async Task DeclareAsync(string queue, string? deadLetterQueue = null)
     {
         await channel.QueueDeleteAsync(queue);
-        var arguments = deadLetterQueue is null ? null : new Dictionary<string, object?>(StringComparer.Ordinal) { ["x-dead-letter-exchange"] = "", ["x-dead-letter-routing-key"] = deadLetterQueue };
-        await channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, arguments);
+        await DeclareExactlyAsync(queue, deadLetterQueue is null ? [] : new Dictionary<string, object?>(StringComparer.Ordinal) { ["x-dead-letter-exchange"] = "", ["x-dead-letter-routing-key"] = deadLetterQueue });
     }
+
+    /// <summary>Refused when the queue exists with other arguments.</summary>
+    public Task DeclareExactlyAsync(string queue, Dictionary<string, object?> arguments) => channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, arguments);
+
+    public Task BindAsync(string queue, string exchange, string routingKey) => channel.QueueBindAsync(queue, exchange, routingKey);
 
     public async Task PublishAsync(string queue, string text, Action<BasicProperties>? change = null)
     {
         var properties = new BasicProperties();
         change?.Invoke(properties);
         await channel.BasicPublishAsync("", queue, mandatory: true, properties, Encoding.UTF8.GetBytes(text));
+    }
+
+    public async Task DeleteAsync(params string[] queues)
+    {
+        foreach (var queue in queues)
+        {
+            await channel.QueueDeleteAsync(queue);
+        }
     }
 
     /// <summary>Messages that wait in the queue; those being worked on do not count.</summary>

@@ -7,6 +7,8 @@ internal sealed class TestClock : TimeProvider
 
     public override DateTimeOffset GetUtcNow() => System.GetUtcNow() + offset;
 
+    public override long GetTimestamp() => System.GetTimestamp() + (long)(offset.TotalSeconds * TimestampFrequency);
+
     public void Advance(TimeSpan by) => offset += by;
 
     public void Reset() => offset = TimeSpan.Zero;

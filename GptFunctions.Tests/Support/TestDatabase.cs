@@ -39,6 +39,16 @@ internal sealed class TestDatabase : IAsyncDisposable
         }
     }
 
+    /// <summary>An empty database on a server of the test's own.</summary>
+    public static async Task<TestDatabase> CreateOnAsync(string server, string name)
+    {
+        await using var admin = NpgsqlDataSource.Create(new DatabaseSettings { Url = server, PoolSize = 1 }.ToConnectionString());
+        var database = "test_" + name.ToLowerInvariant();
+        await ExecuteAsync(admin, $"DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+        await ExecuteAsync(admin, $"CREATE DATABASE {database}");
+        return new TestDatabase(UrlOf(server, database));
+    }
+
     /// <summary>The first column of the first row.</summary>
     public async Task<T?> ScalarAsync<T>(string sql, params object[] values)
     {

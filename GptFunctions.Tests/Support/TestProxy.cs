@@ -11,6 +11,7 @@ internal sealed class TestProxy : IAsyncDisposable
     private readonly int port;
     private readonly ConcurrentBag<TcpClient> open = [];
     private TcpListener listener;
+    private int roundTrips;
     private Task accepting;
 
     public TestProxy(string serverUrl)
@@ -25,6 +26,9 @@ internal sealed class TestProxy : IAsyncDisposable
 
     /// <summary>The server's URL by way of this proxy.</summary>
     public string Url { get; }
+
+    /// <summary>How often a client has sent something after the server's answer, on all connections together.</summary>
+    public int RoundTrips => Volatile.Read(ref roundTrips);
 
     /// <summary>Ends all connections and refuses new ones.</summary>
     public async Task CutAsync()
@@ -57,27 +61,51 @@ internal sealed class TestProxy : IAsyncDisposable
                 open.Add(client);
                 open.Add(upstream);
                 await upstream.ConnectAsync(server.Host, server.Port);
-                _ = CopyAsync(client, upstream);
-                _ = CopyAsync(upstream, client);
+                var turn = new Turn();
+                _ = CopyAsync(client, upstream, turn, fromClient: true);
+                _ = CopyAsync(upstream, client, turn, fromClient: false);
             }
         }
-        catch (Exception error) when (error is SocketException or ObjectDisposedException)
+        catch (Exception error) when (error is SocketException or InvalidOperationException) // the latter: cut between two calls
         {
             // Cut.
         }
     }
 
-    private static async Task CopyAsync(TcpClient from, TcpClient to)
+    private async Task CopyAsync(TcpClient from, TcpClient to, Turn turn, bool fromClient)
     {
         try
         {
-            await from.GetStream().CopyToAsync(to.GetStream());
+            var buffer = new byte[64 * 1024];
+            for (int length; (length = await from.GetStream().ReadAsync(buffer)) > 0;)
+            {
+                if (fromClient && turn.IsClients)
+                {
+                    Interlocked.Increment(ref roundTrips);
+                }
+
+                turn.IsClients = !fromClient;
+                await to.GetStream().WriteAsync(buffer.AsMemory(0, length));
+            }
+
             to.Client.Shutdown(SocketShutdown.Send);
         }
         catch (Exception error) when (error is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
         {
             from.Dispose();
             to.Dispose();
+        }
+    }
+
+    /// <summary>Who may speak next on one connection.</summary>
+    private sealed class Turn
+    {
+        private volatile bool isClients = true;
+
+        public bool IsClients
+        {
+            get => isClients;
+            set => isClients = value;
         }
     }
 }

@@ -36,7 +36,8 @@ internal static class TestServices
         return (Value(output, "DATABASE_URL"), Value(output, "RABBITMQ_URL"));
     }
 
-    private static string Value(string output, string name) =>
+    /// <summary>The value of an export line of services.sh.</summary>
+    public static string Value(string output, string name) =>
         output.Split('\n').Single(line => line.StartsWith($"export {name}=", StringComparison.Ordinal))[$"export {name}=".Length..].Trim('\'', '"', ' ');
 
     private static string FindRoot()

@@ -10,12 +10,14 @@ internal static class Wait
 
     public static Task UntilAsync(Func<bool> condition, CancellationToken cancellationToken = default) => UntilAsync(() => Task.FromResult(condition()), cancellationToken);
 
-    public static async Task UntilAsync(Func<Task<bool>> condition, CancellationToken cancellationToken = default)
+    public static Task UntilAsync(Func<Task<bool>> condition, CancellationToken cancellationToken = default) => UntilAsync(condition, Limit, cancellationToken);
+
+    public static async Task UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancellationToken = default)
     {
         var watch = Stopwatch.StartNew();
         while (!await condition())
         {
-            Assert.True(watch.Elapsed < Limit, $"The condition did not come true in {Limit.TotalSeconds} s.");
+            Assert.True(watch.Elapsed < limit, $"The condition did not come true in {limit.TotalSeconds} s.");
             await Task.Delay(Step, cancellationToken);
         }
     }

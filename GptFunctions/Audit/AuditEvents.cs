@@ -16,6 +16,12 @@ internal static class AuditEvents
     public const string AllSessionsRevoked = "gpt.oauth.all_sessions_revoked";
     public const string ClientAuthFailed = "gpt.oauth.client_auth_failed";
     public const string SignedIn = "gpt.oauth.signed_in";
+    public const string UserUpdated = "gpt.webhook.user_updated";
+    public const string UserDeleted = "gpt.webhook.user_deleted";
+    public const string PlanChanged = "gpt.webhook.plan_changed";
+    public const string VerificationOpened = "gpt.webhook.verification_opened";
+    public const string Verified = "gpt.webhook.verified";
+    public const string VerificationDeclined = "gpt.webhook.verification_declined";
 }
 
 /// <summary>What every audit event tells of the request it came from.</summary>

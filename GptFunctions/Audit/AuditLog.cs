@@ -8,7 +8,7 @@ using NpgsqlTypes;
 namespace GptFunctions.Audit;
 
 /// <summary>Appends audit events that belong to no other change. A change writes its own event in its own statement, so that both commit together.</summary>
-internal sealed class AuditLog(NpgsqlDataSource dataSource, TimeProvider clock)
+internal sealed class AuditLog(NpgsqlDataSource dataSource, OutboxSignal outbox, TimeProvider clock)
 {
     private const string Append = """
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
@@ -27,6 +27,7 @@ internal sealed class AuditLog(NpgsqlDataSource dataSource, TimeProvider clock)
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = ToJson(writePayload), NpgsqlDbType = NpgsqlDbType.Jsonb });
         command.Bind(origin.Address);
         await command.ExecuteNonQueryAsync(cancellationToken);
+        outbox.Raise();
     }
 
     private static string ToJson(Action<Utf8JsonWriter> write)

@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -5,5 +6,14 @@ namespace GptFunctions.Audit;
 
 internal static class AuditSetup
 {
-    public static void AddAudit(this IHostApplicationBuilder builder) => builder.Services.AddSingleton<AuditLog>();
+    /// <summary>Outbox, relay, broker topology, audit trail.</summary>
+    public static void AddAudit(this IHostApplicationBuilder builder)
+    {
+        builder.AddSettings<AuditSettings>();
+        var services = builder.Services;
+        services.AddSingleton<AuditLog>().AddSingleton<AuditTrailStore>().AddSingleton<AuditTrail>();
+        services.AddSingleton<Broker>().AddSingleton<Topology>();
+        services.AddSingleton<OutboxSignal>().AddSingleton<OutboxStore>().AddSingleton<EventPublisher>().AddSingleton<AuditMetrics>();
+        services.AddHostedService<OutboxRelay>();
+    }
 }

@@ -11,6 +11,10 @@ internal sealed class DatabaseSettings : ISettings
     [Setting("DATABASE_URL")]
     public string? Url { get; set; }
 
+    /// <summary>The same database without a pooler in between, for the connection that listens to changes. Not set: <see cref="Url"/>.</summary>
+    [Setting("DATABASE_LISTEN_URL")]
+    public string? ListenUrl { get; set; }
+
     /// <summary>Connections per process; replicas x pool must stay below the server's <c>max_connections</c>.</summary>
     [Setting("DATABASE_POOL_SIZE")]
     [Range(1, 500, ErrorMessage = "DATABASE_POOL_SIZE must be between 1 and 500.")]
@@ -26,6 +30,7 @@ internal sealed class DatabaseSettings : ISettings
         try
         {
             ToConnectionString();
+            ToListenConnectionString();
             return [];
         }
         catch (FormatException problem)
@@ -37,30 +42,52 @@ internal sealed class DatabaseSettings : ISettings
     /// <summary>The connection string that <see cref="Url"/> stands for. Throws <see cref="FormatException"/> without repeating the value (it holds a password).</summary>
     public NpgsqlConnectionStringBuilder ToConnectionString()
     {
-        var text = Url ?? throw new FormatException("DATABASE_URL is missing.");
-        var builder = IsUrl(text) ? FromUrl(text) : FromKeywords(text);
-        if (string.IsNullOrEmpty(builder.Host) || string.IsNullOrEmpty(builder.Database))
-        {
-            throw new FormatException("DATABASE_URL must name a host and a database.");
-        }
-
+        var builder = Parse(Url ?? throw new FormatException("DATABASE_URL is missing."));
         builder.MaxPoolSize = PoolSize;
         builder.MinPoolSize = Math.Min(builder.MinPoolSize, PoolSize);
-        Default("Timeout", 5); // overload fails fast instead of queueing for a connection
-        Default("Command Timeout", 10);
-        Default("Max Auto Prepare", 50);
-        Default("Auto Prepare Min Usages", 2);
-        Default("Application Name", "gpt-functions");
-        Default("No Reset On Close", true); // nothing here changes a session's state, and resetting it would be six more statements per request
+        Default(builder, "Timeout", 5); // overload fails fast instead of queueing for a connection
+        Default(builder, "Command Timeout", 10);
+        Default(builder, "Max Auto Prepare", 50);
+        Default(builder, "Auto Prepare Min Usages", 2);
+        Default(builder, "Application Name", "gpt-functions");
+        Default(builder, "No Reset On Close", true); // nothing here changes a session's state, and resetting it would be six more statements per request
         return builder;
+    }
 
-        void Default(string keyword, object value)
+    /// <summary>One connection of its own, which notices within seconds that the server is gone.</summary>
+    public NpgsqlConnectionStringBuilder ToListenConnectionString()
+    {
+        NpgsqlConnectionStringBuilder builder;
+        try
         {
-            if (!builder.ShouldSerialize(keyword))
-            {
-                builder[keyword] = value;
-            }
+            builder = Parse(ListenUrl ?? Url!);
         }
+        catch (FormatException problem) when (ListenUrl is not null)
+        {
+            throw new FormatException(problem.Message.Replace("DATABASE_URL", "DATABASE_LISTEN_URL", StringComparison.Ordinal), problem);
+        }
+
+        builder.Pooling = false;
+        builder.CommandTimeout = 2;
+        Default(builder, "Timeout", 5);
+        Default(builder, "Application Name", "gpt-functions listener");
+        return builder;
+    }
+
+    private static void Default(NpgsqlConnectionStringBuilder builder, string keyword, object value)
+    {
+        if (!builder.ShouldSerialize(keyword))
+        {
+            builder[keyword] = value;
+        }
+    }
+
+    private static NpgsqlConnectionStringBuilder Parse(string text)
+    {
+        var builder = IsUrl(text) ? FromUrl(text) : FromKeywords(text);
+        return string.IsNullOrEmpty(builder.Host) || string.IsNullOrEmpty(builder.Database)
+            ? throw new FormatException("DATABASE_URL must name a host and a database.")
+            : builder;
     }
 
     private static bool IsUrl(string text) =>

@@ -9,6 +9,14 @@ internal static class Parameters
 
     /// <inheritdoc cref="Bind{T}(NpgsqlCommand, T)"/>
     public static void Bind<T>(this NpgsqlParameterCollection parameters, T value) => parameters.Add(new NpgsqlParameter<T> { TypedValue = value });
+
+    /// <summary>Adds a statement to a batch; its parameters are bound to what this returns.</summary>
+    public static NpgsqlParameterCollection Add(this NpgsqlBatch batch, string sql)
+    {
+        var command = new NpgsqlBatchCommand(sql);
+        batch.BatchCommands.Add(command);
+        return command.Parameters;
+    }
 }
 
 internal static class Columns

@@ -1,3 +1,5 @@
+using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -5,5 +7,21 @@ namespace GptFunctions.Gateway;
 
 internal static class GatewaySetup
 {
-    public static void AddGateway(this IHostApplicationBuilder builder) => builder.Services.AddSingleton<RateLimits>();
+    /// <summary>Routes, token check, rate limits, forwarder, OpenAPI document; and the feed of changes, where requests are answered.</summary>
+    public static void AddGateway(this IHostApplicationBuilder builder)
+    {
+        builder.AddSettings<GatewaySettings>();
+        var services = builder.Services;
+        services.AddSingleton<DemoUpstream>().AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
+        services.AddSingleton<TokenCheck>().AddSingleton<RateLimitStore>().AddSingleton<RateLimits>().AddSingleton<GatewayService>();
+        services.AddSingleton<Assertions>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
+        if (FunctionCatalog.IsEnabled(builder.Configuration, GatewayFunctions.CatchAll))
+        {
+            services.AddHostedService(provider =>
+            {
+                provider.GetRequiredService<OpenApiDocument>(); // routes that cannot work stop the start, not the first request
+                return provider.GetRequiredService<ChangeFeed>();
+            });
+        }
+    }
 }

@@ -1,39 +1,201 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
-using GptFunctions.Data;
+using GptFunctions.Hosting;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace GptFunctions.Gateway;
 
 /// <summary>The answer of a bucket.</summary>
 /// <param name="RetryAfterSeconds">Null when admitted; else whole seconds, rounded up, after which a try is admitted.</param>
-internal readonly record struct RateLimitDecision(int? RetryAfterSeconds);
+/// <param name="Remaining">Tries that are left now.</param>
+/// <param name="ResetSeconds">Whole seconds, rounded up, until all tries are back.</param>
+[StructLayout(LayoutKind.Auto)]
+internal readonly record struct RateLimitDecision(int? RetryAfterSeconds, int Remaining, int ResetSeconds);
 
-/// <summary>Rate limits shared by all replicas: GCRA on one table, by the database's clock.</summary>
-internal sealed class RateLimits(NpgsqlDataSource dataSource)
+/// <summary>
+/// Rate limits shared by all replicas: GCRA on one table, by the database's clock. A bucket that is known to be empty is refused from memory
+/// until its time comes. While the database does not take them, each process limits by itself, with the same numbers: never not at all.
+/// </summary>
+internal sealed partial class RateLimits(RateLimitStore store, TimeProvider clock, ILogger<RateLimits> logger)
 {
-    // tat is the theoretical arrival time. A try costs period / limit and is admitted while tat stays within one period of now.
-    private const string Take = """
-        WITH taken AS (
-            INSERT INTO rate_limits AS bucket (key, tat) VALUES ($1, clock_timestamp() + $2)
-            ON CONFLICT (key) DO UPDATE SET tat = greatest(bucket.tat, clock_timestamp()) + $2
-            WHERE greatest(bucket.tat, clock_timestamp()) + $2 <= clock_timestamp() + $3
-            RETURNING 1
-        )
-        -- A row that was inserted while this statement waited for it cannot be read here: then the answer is the time of one try.
-        SELECT CASE WHEN NOT EXISTS (SELECT FROM taken) THEN extract(epoch FROM
-            coalesce((SELECT tat + $2 - $3 - clock_timestamp() FROM rate_limits WHERE key = $1), $2))::double precision END
-        """;
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
+    private readonly LocalBuckets buckets = new(clock);
+    private long nextTry; // the timestamp before which an absent database is left alone
+
+    /// <summary>Whether the limits of this process are its own for now, because the database does not take them.</summary>
+    public bool IsLocal { get; private set; }
 
     /// <summary>Takes one try from the bucket of <paramref name="key"/>, which holds <paramref name="limit"/> per <paramref name="period"/>.</summary>
-    public async Task<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period, CancellationToken cancellationToken)
+    public async ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period)
     {
-        await using var command = dataSource.CreateCommand(Take);
-        command.Bind(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
-        command.Bind(period / limit);
-        command.Bind(period);
-        return await command.ExecuteScalarAsync(cancellationToken) is double seconds
-            ? new RateLimitDecision(Math.Max(1, (int)Math.Ceiling(seconds)))
-            : new RateLimitDecision(null);
+        var hash = Hash(key);
+        var name = MemoryMarshal.Read<UInt128>(hash);
+        var bucket = new Bucket(limit, period);
+        if (buckets.Refuse(name, bucket) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (IsLocal && !MayTry())
+        {
+            return buckets.Take(name, bucket);
+        }
+
+        try
+        {
+            var started = clock.GetTimestamp();
+            var (isAdmitted, left) = await store.TakeAsync(hash, bucket);
+            buckets.Note(name, started, left);
+            Shared();
+            return bucket.Decide(isAdmitted, left);
+        }
+        catch (Exception error) when (ErrorMapper.IsOutage(error) || error is PostgresException) // also: no right to write, a read-only server, no table
+        {
+            Local(error.Message);
+            return buckets.Take(name, bucket);
+        }
     }
+
+    /// <summary>One caller a second finds out whether the database is back; the others do not wait for it.</summary>
+    private bool MayTry()
+    {
+        var (due, now) = (Volatile.Read(ref nextTry), clock.GetTimestamp());
+        return now >= due && Interlocked.CompareExchange(ref nextTry, now + Ticks(RetryInterval), due) == due;
+    }
+
+    private void Local(string reason)
+    {
+        Volatile.Write(ref nextTry, clock.GetTimestamp() + Ticks(RetryInterval));
+        if (!IsLocal)
+        {
+            IsLocal = true;
+            LogLocal(reason);
+        }
+    }
+
+    private void Shared()
+    {
+        if (IsLocal)
+        {
+            IsLocal = false;
+            LogShared();
+        }
+    }
+
+    private long Ticks(TimeSpan time) => (long)(time.TotalSeconds * clock.TimestampFrequency);
+
+    private static byte[] Hash(string key)
+    {
+        var length = Encoding.UTF8.GetMaxByteCount(key.Length);
+        var buffer = length <= 1024 ? stackalloc byte[length] : new byte[length];
+        return SHA256.HashData(buffer[..Encoding.UTF8.GetBytes(key, buffer)]);
+    }
+
+    [LoggerMessage(6003, LogLevel.Warning, "Rate limits count in this process only, because the database does not take them: {Reason}")]
+    private partial void LogLocal(string reason);
+
+    [LoggerMessage(6004, LogLevel.Information, "Rate limits are shared by all replicas again")]
+    private partial void LogShared();
+}
+
+/// <summary>How much a bucket holds. What is left of it is told by the time until it is full again.</summary>
+[StructLayout(LayoutKind.Auto)]
+internal readonly record struct Bucket(int Limit, TimeSpan Period)
+{
+    public TimeSpan Cost => Period / Limit;
+
+    public RateLimitDecision Decide(bool isAdmitted, TimeSpan left)
+    {
+        var reset = Math.Max(0, (int)Math.Ceiling(left.TotalSeconds));
+        return isAdmitted
+            ? new RateLimitDecision(null, Math.Clamp((int)((Period - left) / Cost), 0, Limit), reset)
+            : new RateLimitDecision(Math.Max(1, (int)Math.Ceiling((left + Cost - Period).TotalSeconds)), 0, reset);
+    }
+}
+
+/// <summary>What this process knows of buckets: enough to refuse from memory what the database would refuse, and to go on without it.</summary>
+internal sealed class LocalBuckets(TimeProvider clock)
+{
+    private const int Capacity = 100_000;
+    private readonly ConcurrentDictionary<UInt128, FullAgain> buckets = new();
+    private readonly Lock turn = new();
+    private long nextSweep;
+
+    /// <summary>When a bucket is full again: not before the first timestamp, not after the second. The truth came over a network.</summary>
+    [StructLayout(LayoutKind.Auto)]
+    private readonly record struct FullAgain(long Earliest, long Latest);
+
+    /// <summary>The refusal, when the bucket is empty for certain.</summary>
+    public RateLimitDecision? Refuse(UInt128 name, Bucket bucket)
+    {
+        if (!buckets.TryGetValue(name, out var known))
+        {
+            return null;
+        }
+
+        var now = clock.GetTimestamp();
+        return Left(now, known.Earliest) + bucket.Cost > bucket.Period ? bucket.Decide(false, Left(now, known.Latest)) : null;
+    }
+
+    /// <param name="asked">When the database was asked.</param>
+    /// <param name="left">Its answer.</param>
+    public void Note(UInt128 name, long asked, TimeSpan left)
+    {
+        var ticks = Ticks(left);
+        Set(name, new FullAgain(asked + ticks, clock.GetTimestamp() + ticks));
+    }
+
+    /// <summary>GCRA in memory.</summary>
+    public RateLimitDecision Take(UInt128 name, Bucket bucket)
+    {
+        lock (turn)
+        {
+            var now = clock.GetTimestamp();
+            var left = (buckets.TryGetValue(name, out var known) ? Left(now, known.Latest) : TimeSpan.Zero) + bucket.Cost;
+            if (left > bucket.Period || !Set(name, new FullAgain(now + Ticks(left), now + Ticks(left))))
+            {
+                return bucket.Decide(false, left - bucket.Cost);
+            }
+
+            return bucket.Decide(true, left);
+        }
+    }
+
+    /// <summary>False when there is no room.</summary>
+    private bool Set(UInt128 name, FullAgain told)
+    {
+        if (!buckets.ContainsKey(name) && buckets.Count >= Capacity && !Sweep())
+        {
+            return false;
+        }
+
+        // Answers may overtake each other; a bucket in use only ever gets full later.
+        buckets.AddOrUpdate(name, static (_, told) => told, static (_, known, told) => new(Math.Max(known.Earliest, told.Earliest), Math.Max(known.Latest, told.Latest)), told);
+        return true;
+    }
+
+    /// <summary>Forgets buckets that are full again, at most once a second; false when that made no room.</summary>
+    private bool Sweep()
+    {
+        var (due, now) = (Volatile.Read(ref nextSweep), clock.GetTimestamp());
+        if (now < due || Interlocked.CompareExchange(ref nextSweep, now + clock.TimestampFrequency, due) != due)
+        {
+            return false;
+        }
+
+        foreach (var (name, _) in buckets.Where(bucket => bucket.Value.Latest < now))
+        {
+            buckets.TryRemove(name, out _);
+        }
+
+        return buckets.Count < Capacity;
+    }
+
+    /// <summary>Not below zero: a bucket that has been full for long holds no more than one that just filled up.</summary>
+    private TimeSpan Left(long now, long fullAgain) => fullAgain > now ? clock.GetElapsedTime(now, fullAgain) : TimeSpan.Zero;
+
+    private long Ticks(TimeSpan time) => (long)(time.TotalSeconds * clock.TimestampFrequency);
 }

@@ -39,7 +39,7 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
     public async Task<IResult> ReadyAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "ready")] HttpRequest request, CancellationToken cancellationToken)
     {
         var checks = await readiness.CheckAsync(cancellationToken);
-        var isReady = checks.Values.All(state => state == ReadinessService.Ok);
+        var isReady = checks.Values.All(ReadinessService.IsServing);
         return NoStore(request, Results.Json(
             new ReadyResponse(isReady ? "ready" : "not_ready", checks), HealthJson.Default.ReadyResponse, statusCode: isReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
     }

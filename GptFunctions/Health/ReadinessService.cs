@@ -1,17 +1,22 @@
 using GptFunctions.Data;
+using GptFunctions.Gateway;
 using GptFunctions.OAuth;
 using Npgsql;
 
 namespace GptFunctions.Health;
 
 /// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
-internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, TimeProvider clock) : IDisposable
+internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, RateLimits limits, TimeProvider clock) : IDisposable
 {
     public const string Ok = "ok";
+    private const string Degraded = "degraded: ";
     private static readonly TimeSpan Freshness = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
     private readonly SemaphoreSlim turn = new(1, 1);
     private (IReadOnlyDictionary<string, string> Checks, DateTimeOffset At)? last;
+
+    /// <summary>Whether requests can be served in this state, well or not so well.</summary>
+    public static bool IsServing(string state) => state == Ok || state.StartsWith(Degraded, StringComparison.Ordinal);
 
     /// <summary>Name of each dependency -> <see cref="Ok"/> or a sentence.</summary>
     public async Task<IReadOnlyDictionary<string, string>> CheckAsync(CancellationToken cancellationToken)
@@ -37,6 +42,11 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Time
     private async Task<IReadOnlyDictionary<string, string>> LookAsync(CancellationToken cancellationToken)
     {
         var checks = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["signing_key"] = keys.All.Count > 0 ? Ok : "no signing key is loaded" };
+        if (limits.IsLocal)
+        {
+            checks["rate_limits"] = Degraded + "they count in this process only, because the database does not take them";
+        }
+
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Patience);
         try

@@ -27,14 +27,22 @@ internal static class FunctionCatalog
 {
     public static IReadOnlyList<FunctionDescriptor> Find(IEnumerable<Assembly> assemblies, IConfiguration configuration)
     {
-        // The Functions host's own setting: AzureFunctionsJobHost__functions__0=Name, __1=Name, ... Empty means all.
-        var allowed = configuration.GetSection("AzureFunctionsJobHost:functions").GetChildren().Select(child => child.Value!).ToHashSet(StringComparer.OrdinalIgnoreCase);
         return [.. assemblies.SelectMany(assembly => assembly.GetTypes())
             .SelectMany(type => type.GetMethods())
             .Where(method => method.IsDefined(typeof(FunctionAttribute)))
             .Select(Describe)
-            .Where(function => allowed.Count == 0 || allowed.Contains(function.Name))
+            .Where(function => IsEnabled(configuration, function.Name))
             .OrderBy(function => function.Name, StringComparer.OrdinalIgnoreCase)];
+    }
+
+    /// <summary>
+    /// Whether this process runs a function, by the Functions host's own settings: the allow-list AzureFunctionsJobHost__functions__0=Name,
+    /// __1=Name, ... (empty means all), and AzureWebJobs.Name.Disabled=true.
+    /// </summary>
+    public static bool IsEnabled(IConfiguration configuration, string name)
+    {
+        var allowed = configuration.GetSection("AzureFunctionsJobHost:functions").GetChildren().Select(child => child.Value!).ToList();
+        return (allowed.Count == 0 || allowed.Contains(name, StringComparer.OrdinalIgnoreCase)) && !configuration.GetValue<bool>($"AzureWebJobs.{name}.Disabled");
     }
 
     private static FunctionDescriptor Describe(MethodInfo method)

@@ -54,8 +54,9 @@ internal sealed class FunctionInvoker
         body = method.ReturnType == typeof(Task) ? body : Expression.Block(body, Expression.Constant(Task.CompletedTask));
         return Expression.Lambda<Func<object?, object, CancellationToken, Task>>(body, instance, trigger, cancellationToken).Compile();
 
+        // By position: reflection may make the objects of a method's parameters twice when hosts start side by side.
         Expression Argument(ParameterInfo parameter) =>
-            parameter == function.TriggerParameter ? Expression.Convert(trigger, parameter.ParameterType)
+            parameter.Position == function.TriggerParameter.Position ? Expression.Convert(trigger, parameter.ParameterType)
             : parameter.ParameterType == typeof(CancellationToken) ? cancellationToken
             : throw function.Refusal($"nothing is known to pass as '{parameter.Name}'; besides its trigger it may take a CancellationToken");
     }

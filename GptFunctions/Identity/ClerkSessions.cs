@@ -11,6 +11,9 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
     private const int LeewaySeconds = 5;
     private static readonly string[] Algorithms = ["RS256"];
 
+    /// <summary>Not signed by Clerk: a forgery.</summary>
+    public static OAuthError NotClerks { get; } = Invalid("The token is not a Clerk session token.");
+
     /// <summary>The Clerk user id, or <c>invalid_token</c>.</summary>
     /// <exception cref="Hosting.ServiceOutageException">Clerk's keys are not known yet and Clerk does not answer.</exception>
     public async Task<Outcome<string>> VerifyAsync(string token, CancellationToken cancellationToken)
@@ -24,7 +27,7 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
         var jwt = Jwt.Parse(token);
         if (jwt is null || !await keys.VerifyAsync(jwt, Algorithms, cancellationToken))
         {
-            return Invalid("The token is not a Clerk session token.");
+            return NotClerks;
         }
 
         var now = clock.GetUtcNow().ToUnixTimeSeconds();

@@ -1,3 +1,4 @@
+using GptFunctions.Audit;
 using GptFunctions.Data;
 using Npgsql;
 
@@ -12,6 +13,39 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
         RETURNING id, deleted_at IS NOT NULL
         """;
 
+    private const string Save = $"""
+        WITH person AS (
+            INSERT INTO users (id, clerk_user_id, email, name, source_updated_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (clerk_user_id) DO UPDATE SET email = excluded.email, name = excluded.name, source_updated_at = excluded.source_updated_at
+            WHERE users.deleted_at IS NULL
+            RETURNING clerk_user_id
+        )
+        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+        SELECT $7, '{AuditEvents.UserUpdated}', $6, event_envelope($7, '{AuditEvents.UserUpdated}', $6, $8, jsonb_build_object('clerk_user_id', clerk_user_id, 'ip_address', $9)) FROM person
+        """;
+
+    private const string Delete = $"""
+        WITH person AS (
+            INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES ($1, $2, $3, $3)
+            ON CONFLICT (clerk_user_id) DO UPDATE SET
+                email = NULL, name = NULL, plan = NULL, plan_status = NULL, stripe_customer_id = NULL, deleted_at = coalesce(users.deleted_at, excluded.deleted_at)
+            RETURNING clerk_user_id
+        )
+        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+        SELECT $4, '{AuditEvents.UserDeleted}', $3, event_envelope($4, '{AuditEvents.UserDeleted}', $3, $5, jsonb_build_object('clerk_user_id', clerk_user_id, 'ip_address', $6)) FROM person
+        """;
+
+    private const string Find = "SELECT id, plan, plan_status FROM users WHERE clerk_user_id = $1 AND deleted_at IS NULL";
+
+    /// <summary>Null when the user is unknown or was deleted.</summary>
+    public async Task<InternalUser?> FindAsync(string subject, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Find);
+        command.Bind(subject);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2)) : null;
+    }
+
     /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted.</summary>
     public async Task<Guid?> EnsureAsync(string subject, DateTimeOffset now, CancellationToken cancellationToken)
     {
@@ -22,5 +56,30 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
         return reader.GetBoolean(1) ? null : reader.GetGuid(0);
+    }
+
+    public static void AddSave(NpgsqlBatch batch, Person person, DateTimeOffset updatedAt, RequestOrigin origin, DateTimeOffset now)
+    {
+        var parameters = batch.Add(Save);
+        parameters.Bind(Guid.CreateVersion7(now));
+        parameters.Bind(person.Subject);
+        parameters.Bind(person.Email);
+        parameters.Bind(person.Name);
+        parameters.Bind(updatedAt);
+        parameters.Bind(now);
+        parameters.Bind(Guid.CreateVersion7(now));
+        parameters.Bind(origin.CorrelationId);
+        parameters.Bind(origin.Address);
+    }
+
+    public static void AddDelete(NpgsqlBatch batch, string subject, RequestOrigin origin, DateTimeOffset now)
+    {
+        var parameters = batch.Add(Delete);
+        parameters.Bind(Guid.CreateVersion7(now));
+        parameters.Bind(subject);
+        parameters.Bind(now);
+        parameters.Bind(Guid.CreateVersion7(now));
+        parameters.Bind(origin.CorrelationId);
+        parameters.Bind(origin.Address);
     }
 }

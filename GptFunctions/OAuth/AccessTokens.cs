@@ -1,7 +1,3 @@
-using System.Buffers;
-using System.Buffers.Text;
-using System.Text;
-using System.Text.Json;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
@@ -12,10 +8,13 @@ internal sealed record AccessToken(string Subject, string ClientId, Guid Session
 /// <summary>Issues and verifies access tokens: JWTs of type at+jwt, signed with ES256.</summary>
 internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
-    private const int SignatureBytes = 64;
+    private const string Type = "at+jwt";
+    private readonly JwtWriter writer = new(keys, Type);
 
-    // The first part of every token: it changes only with the key.
-    private Tuple<SigningKey, byte[]>? header;
+    /// <summary>Not signed by us, or nothing that is a token at all: a forgery, where <see cref="Expired"/> is only late.</summary>
+    public static OAuthError NotOurs { get; } = Invalid("The access token is not one of ours.");
+
+    public static OAuthError Expired { get; } = Invalid("expired");
 
     /// <summary>Whole seconds that a new token lives.</summary>
     public int Lifetime => settings.CurrentValue.AccessTokenExpiry;
@@ -23,10 +22,8 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
     public string Issue(string subject, string clientId, Guid sessionId, string scope, string resource)
     {
         var now = clock.GetUtcNow();
-        var claims = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(claims))
+        return writer.Write(json =>
         {
-            json.WriteStartObject();
             json.WriteString("iss"u8, settings.CurrentValue.PublicBaseUrl);
             json.WriteString("sub"u8, subject);
             json.WriteString("aud"u8, resource);
@@ -36,20 +33,7 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
             json.WriteNumber("iat"u8, now.ToUnixTimeSeconds());
             json.WriteNumber("exp"u8, now.ToUnixTimeSeconds() + Lifetime);
             json.WriteString("jti"u8, Guid.CreateVersion7(now));
-            json.WriteEndObject();
-        }
-
-        var key = keys.Current;
-        var start = HeaderFor(key);
-        var signedLength = start.Length + Base64Url.GetEncodedLength(claims.WrittenCount);
-        var token = new byte[signedLength + 1 + Base64Url.GetEncodedLength(SignatureBytes)];
-        start.CopyTo(token, 0);
-        Base64Url.EncodeToUtf8(claims.WrittenSpan, token.AsSpan(start.Length));
-        Span<byte> signature = stackalloc byte[SignatureBytes];
-        key.Sign(token.AsSpan(0, signedLength), signature);
-        token[signedLength] = (byte)'.';
-        Base64Url.EncodeToUtf8(signature, token.AsSpan(signedLength + 1));
-        return Encoding.ASCII.GetString(token);
+        });
     }
 
     /// <summary>
@@ -59,12 +43,12 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
     public Outcome<AccessToken> Verify(string token)
     {
         // RFC 9068 4; the algorithm is fixed, so the token's own word for it opens no door.
-        if (Jwt.Parse(token) is not { Algorithm: "ES256", Type: "at+jwt" } jwt
+        if (Jwt.Parse(token) is not { Algorithm: "ES256", Type: Type } jwt
             || keys.Find(jwt.KeyId) is not { } key
-            || jwt.Signature.Length != SignatureBytes
+            || jwt.Signature.Length != JwtWriter.SignatureBytes
             || !key.Verify(jwt.SignedPart, jwt.Signature))
         {
-            return Invalid("The access token is not one of ours.");
+            return NotOurs;
         }
 
         if (jwt["iss"] != settings.CurrentValue.PublicBaseUrl || !jwt.HasAudience(settings.CurrentValue.GatewayResource))
@@ -80,23 +64,11 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
 
         if (expiresAt <= clock.GetUtcNow().ToUnixTimeSeconds())
         {
-            return Invalid("expired");
+            return Expired;
         }
 
         return new AccessToken(subject, clientId, sessionId, jwt["scope"] ?? "", settings.CurrentValue.GatewayResource, DateTimeOffset.FromUnixTimeSeconds(issuedAt), DateTimeOffset.FromUnixTimeSeconds(expiresAt), jwt["jti"] ?? "");
     }
 
     private static OAuthError Invalid(string description) => new("invalid_token", description, Microsoft.AspNetCore.Http.StatusCodes.Status401Unauthorized);
-
-    private byte[] HeaderFor(SigningKey key)
-    {
-        var known = header;
-        if (known?.Item1 != key)
-        {
-            var json = $$"""{"typ":"at+jwt","alg":"ES256","kid":"{{key.KeyId}}"}""";
-            header = known = Tuple.Create(key, Encoding.ASCII.GetBytes(Base64Url.EncodeToString(Encoding.ASCII.GetBytes(json)) + "."));
-        }
-
-        return known.Item2;
-    }
 }

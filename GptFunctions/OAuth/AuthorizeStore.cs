@@ -13,7 +13,7 @@ internal sealed record PendingRequest(
 /// <summary>Where the browser goes with the code.</summary>
 internal sealed record Approval(string RedirectUri, string? State);
 
-internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
+internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
 {
     private const string Insert = """
         INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, state, code_challenge, resource, created_at, expires_at)
@@ -175,7 +175,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        return await HappenedAsync(command, cancellationToken);
     }
 
     /// <summary>Decides a request with yes: consent, code and event in one statement; null when it was decided before, or is gone.</summary>
@@ -213,7 +213,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
         command.Bind(isSignedIn);
-        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        return await HappenedAsync(command, cancellationToken);
     }
 
     private NpgsqlCommand ApproveCommand(string sql, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
@@ -230,9 +230,17 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource)
         return command;
     }
 
-    private static async Task<Approval?> ReadApprovalAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    private async Task<bool> HappenedAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        var happened = (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        outbox.Raise();
+        return happened;
+    }
+
+    private async Task<Approval?> ReadApprovalAsync(NpgsqlCommand command, CancellationToken cancellationToken)
     {
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        outbox.Raise();
         return await reader.ReadAsync(cancellationToken) ? new Approval(reader.GetString(0), reader.Get<string?>(1)) : null;
     }
 }

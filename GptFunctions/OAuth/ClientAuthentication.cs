@@ -11,6 +11,7 @@ internal sealed class ClientAuthentication(RateLimits limits, AuditLog audit, IO
 {
     private const string BasicScheme = "Basic ";
     private const int MaximumClientIdLength = 512;
+    private const int ClientsPerAddress = 10;
     private static readonly TimeSpan FailureWindow = TimeSpan.FromMinutes(15);
 
     /// <summary>RFC 6749 2.3: exactly one method. The secret leaves this method as a hash only.</summary>
@@ -32,13 +33,16 @@ internal sealed class ClientAuthentication(RateLimits limits, AuditLog audit, IO
     }
 
     /// <summary>
-    /// Counts a failed attempt per client id and address. Up to the limit it is audited and answered with its error, beyond
-    /// it the answer is 429. The right secret is never counted, so nobody can lock a client out.
+    /// Counts a failed attempt per client id and address, and per address whatever ids it makes up. Up to the limits it is audited and
+    /// answered with its error, beyond them the answer is 429. The right secret is never counted, so nobody can lock a client out.
     /// </summary>
     public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin, CancellationToken cancellationToken)
     {
-        var taken = await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{origin.Address}", settings.CurrentValue.AuthFailureLimit, FailureWindow, cancellationToken);
-        if (taken.RetryAfterSeconds is { } seconds)
+        var limit = settings.CurrentValue.AuthFailureLimit;
+        var ofClient = await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{origin.Address}", limit, FailureWindow);
+        // Only for what the first one admits: a client that repeats its mistake for ever leaves room for the mistakes of others.
+        var refusal = ofClient.RetryAfterSeconds ?? (await limits.TryTakeAsync($"client-auth-address|{origin.Address}", limit * ClientsPerAddress, FailureWindow)).RetryAfterSeconds;
+        if (refusal is { } seconds)
         {
             return OAuthError.TooManyFailures(seconds);
         }

@@ -1,6 +1,6 @@
-using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.OAuth;
@@ -18,8 +18,6 @@ internal sealed class FormParameters
     private FormParameters()
     {
     }
-
-    private delegate Outcome<FormParameters> BodyParser(ReadOnlySpan<byte> body);
 
     /// <summary>Names that came more than once. Their first value is kept, so that an error can still be sent to the right place.</summary>
     public IReadOnlySet<string> Repeated => repeated;
@@ -86,31 +84,10 @@ internal sealed class FormParameters
         }
     }
 
-    private static async ValueTask<Outcome<FormParameters>> ReadAsync(HttpRequest request, int maximumBytes, BodyParser parse, CancellationToken cancellationToken)
+    private static async ValueTask<Outcome<FormParameters>> ReadAsync(HttpRequest request, int maximumBytes, BodyParser<Outcome<FormParameters>> parse, CancellationToken cancellationToken)
     {
-        if (request.ContentLength > maximumBytes)
-        {
-            return TooLarge(maximumBytes);
-        }
-
-        while (true)
-        {
-            var result = await request.BodyReader.ReadAsync(cancellationToken);
-            if (result.Buffer.Length > maximumBytes)
-            {
-                request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-                return TooLarge(maximumBytes);
-            }
-
-            if (result.IsCompleted)
-            {
-                var parsed = parse(result.Buffer.IsSingleSegment ? result.Buffer.FirstSpan : result.Buffer.ToArray());
-                request.BodyReader.AdvanceTo(result.Buffer.End);
-                return parsed;
-            }
-
-            request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);
-        }
+        var (isTooLarge, parsed) = await RequestBody.ReadAsync(request, maximumBytes, parse, cancellationToken);
+        return isTooLarge ? TooLarge(maximumBytes) : parsed;
     }
 
     private static Outcome<FormParameters> Parse(ReadOnlySpan<byte> text, string where)

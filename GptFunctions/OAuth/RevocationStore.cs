@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace GptFunctions.OAuth;
 
-internal sealed class RevocationStore(NpgsqlDataSource dataSource)
+internal sealed class RevocationStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
 {
     private const string Revoke = $"""
         WITH standing AS (
@@ -43,6 +43,7 @@ internal sealed class RevocationStore(NpgsqlDataSource dataSource)
         command.Bind(origin.Address);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
+        outbox.Raise();
         return ClientStanding.Read(reader);
     }
 }

@@ -18,7 +18,7 @@ internal sealed record RefreshRefusal(
     ClientStanding Client, bool IsOwnToken, GrantedSession? Session, bool IsSessionLive, bool IsRevoked, DateTimeOffset? ExpiresAt, DateTimeOffset? RotatedAt, byte[][] LaterHashes);
 
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
-internal sealed class TokenStore(NpgsqlDataSource dataSource)
+internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
 {
     // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
     private const string AuthenticatedClient = """
@@ -139,9 +139,13 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource)
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken)
-            ? new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2))
-            : null;
+        if (!await reader.ReadAsync(cancellationToken))
+        {
+            return null;
+        }
+
+        outbox.Raise();
+        return new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2));
     }
 
     public async Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash, CancellationToken cancellationToken)
@@ -169,9 +173,13 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource)
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken)
-            ? new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3))
-            : null;
+        if (!await reader.ReadAsync(cancellationToken))
+        {
+            return null;
+        }
+
+        outbox.Raise();
+        return new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3));
     }
 
     /// <param name="graceStart">Tokens rotated after this moment are answered with their newest descendant, so its lineage is read too.</param>

@@ -1,4 +1,5 @@
 using GptFunctions.Audit;
+using Npgsql;
 
 namespace GptFunctions.Sessions;
 
@@ -25,9 +26,13 @@ internal sealed class SessionService(SessionStore store, TimeProvider clock)
     public Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, CancellationToken cancellationToken) =>
         store.EndAllAsync(subject, reason, origin, clock.GetUtcNow(), cancellationToken);
 
+    /// <summary>The same as part of a change that the caller is making: adds the statements to its batch. The caller raises the outbox signal after its commit.</summary>
+    public void EndAll(NpgsqlBatch batch, string subject, string reason, RequestOrigin origin) => SessionStore.AddEndAll(batch, subject, reason, origin, clock.GetUtcNow());
+
     /// <summary>Ends a session for a reason of our own, such as a replayed token; false when it had ended before.</summary>
     public Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, CancellationToken cancellationToken) =>
         store.EndAsync(sessionId, reason, eventType, origin, clock.GetUtcNow(), cancellationToken);
 
-    public Task<bool> IsLiveAsync(Guid sessionId, CancellationToken cancellationToken) => store.IsLiveAsync(sessionId, clock.GetUtcNow(), cancellationToken);
+    /// <summary>Asks the database; what must not cost a query asks <see cref="SessionLiveness"/>.</summary>
+    public async Task<bool> IsLiveAsync(Guid sessionId, CancellationToken cancellationToken) => await store.ReadEndAsync(sessionId, cancellationToken) > clock.GetUtcNow();
 }

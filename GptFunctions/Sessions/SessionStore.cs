@@ -8,7 +8,7 @@ namespace GptFunctions.Sessions;
 internal sealed record Session(Guid Id, string ClientId, string ClientName, string[] Scopes, DateTimeOffset CreatedAt, DateTimeOffset LastActive, DateTimeOffset ExpiresAt);
 
 /// <summary>Statements on sessions. Whatever ends a session ends its refresh token and writes the event in the same statement.</summary>
-internal sealed class SessionStore(NpgsqlDataSource dataSource)
+internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
 {
     // $1 now, $2 reason, $3 event type, $4 correlation id, $5 address; "ended" is what the caller's first part marked.
     private const string EndTokensAndTell = """
@@ -88,10 +88,10 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
         ORDER BY session.id DESC LIMIT $4
         """;
 
-    private const string IsLive = """
-        SELECT EXISTS (
-            SELECT FROM gpt_sessions session JOIN gpt_clients client ON client.client_id = session.client_id
-            WHERE session.id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2 AND client.disabled_at IS NULL)
+    private const string ReadEnd = """
+        SELECT session.expires_at
+        FROM gpt_sessions session JOIN gpt_clients client ON client.client_id = session.client_id
+        WHERE session.id = $1 AND session.revoked_at IS NULL AND client.disabled_at IS NULL
         """;
 
     /// <summary>Ends a session whoever it belongs to; false when it had ended before.</summary>
@@ -99,7 +99,7 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
     {
         await using var command = Command(EndOne, reason, eventType, origin, now);
         command.Bind(sessionId);
-        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        return await EndedAsync(command, cancellationToken);
     }
 
     /// <summary>Ends a session of this user; false when the user has no such live session.</summary>
@@ -108,25 +108,29 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
         await using var command = Command(Disconnect, reason, AuditEvents.SessionRevoked, origin, now);
         command.Bind(sessionId);
         command.Bind(subject);
-        return (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        return await EndedAsync(command, cancellationToken);
     }
 
     /// <summary>Ends all sessions, sign-ins in progress and unused codes of a user; returns how many live sessions there were.</summary>
     public async Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var batch = dataSource.CreateBatch(); // one round trip and one transaction
-        var lockUser = new NpgsqlBatchCommand(LockUser);
-        lockUser.Parameters.Bind(subject);
-        batch.BatchCommands.Add(lockUser);
-        var endAll = new NpgsqlBatchCommand(EndAll);
-        BindCommon(endAll.Parameters, reason, AuditEvents.AllSessionsRevoked, origin, now);
-        endAll.Parameters.Bind(subject);
-        endAll.Parameters.Bind(Guid.CreateVersion7(now));
-        batch.BatchCommands.Add(endAll);
+        AddEndAll(batch, subject, reason, origin, now);
         await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
         await reader.NextResultAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
+        outbox.Raise();
         return (int)reader.GetInt64(0);
+    }
+
+    /// <summary>Adds the two statements that end everything of a user to a batch, and so to its transaction.</summary>
+    public static void AddEndAll(NpgsqlBatch batch, string subject, string reason, RequestOrigin origin, DateTimeOffset now)
+    {
+        batch.Add(LockUser).Bind(subject);
+        var parameters = batch.Add(EndAll);
+        BindCommon(parameters, reason, AuditEvents.AllSessionsRevoked, origin, now);
+        parameters.Bind(subject);
+        parameters.Bind(Guid.CreateVersion7(now));
     }
 
     /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
@@ -149,12 +153,20 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource)
         return sessions;
     }
 
-    public async Task<bool> IsLiveAsync(Guid sessionId, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>When a session ends if nobody ends it before; null when it has been ended, its client is disabled, or it never was.</summary>
+    public async Task<DateTimeOffset?> ReadEndAsync(Guid sessionId, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(IsLive);
+        await using var command = dataSource.CreateCommand(ReadEnd);
         command.Bind(sessionId);
-        command.Bind(now);
-        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
+    }
+
+    private async Task<bool> EndedAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        var ended = (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        outbox.Raise();
+        return ended;
     }
 
     private NpgsqlCommand Command(string sql, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Walks the whole flow against a running application and prints each step:
-# sign-in, consent, code, tokens, refresh, introspection, sessions, revocation.
+# sign-in, consent, code, tokens, refresh, introspection, sessions, actions through the
+# gateway, their limit, revocation.
 #
 # usage: infra/dev/demo.sh
 #
@@ -25,7 +26,7 @@ base=${BASE_URL:-}
 base=${base:-http://127.0.0.1:${PORT:-7071}}
 base=${base%/}
 
-client() { sed -n "s/^\(export \)\{0,1\}GPT_$1=//p" "$local_dir/demo-client.env" 2>/dev/null | tr -d "\"'\r" | head -n 1; }
+client() { { sed -n "s/^\(export \)\{0,1\}GPT_$1=//p" "$local_dir/demo-client.env" 2>/dev/null || true; } | tr -d "\"'\r" | head -n 1; }
 id=${GPT_CLIENT_ID:-$(client CLIENT_ID)}
 secret=${GPT_CLIENT_SECRET:-$(client CLIENT_SECRET)}
 redirect=${GPT_REDIRECT_URI:-$(client REDIRECT_URI)}
@@ -41,7 +42,7 @@ n=0
 # ---- helpers
 # Printed values: tokens lose all but their beginning, other long values their end.
 short() {
-  sed -E 's/("(access_token|refresh_token|id_token)" *: *"[^"]{12})[^"]*/\1…/g
+  sed -E 's/("(access_token|refresh_token|id_token|x-gpt-assertion)" *: *"[^"]{12})[^"]*/\1…/g
     s/((^|[?& ])(code|token|refresh_token)=[^& ]{12})[^& ]*/\1…/g
     s/([?& ][A-Za-z_.-]+=[^& ]{48})[^& ]{8,}/\1…/g'
 }
@@ -74,10 +75,10 @@ fail() {
 show() { printf '   <- %s\n' "$1" | short; }
 interesting() { { head -c "${1:-4000}" "$work/body" | tr -d '\r\n'; echo; } | short | sed 's/^/      /'; }
 
-# request METHOD URL [BODY] [USER:SECRET | bearer TOKEN]: sets status and location. What
-# is secret goes to curl on its standard input, not into the list of processes.
+# request METHOD URL [BODY] [USER:SECRET | bearer TOKEN] [HEADER]: sets status and location.
+# What is secret goes to curl on its standard input, not into the list of processes.
 request() {
-  local method=$1 target=$2 body=${3-} auth=${4-}
+  local method=$1 target=$2 body=${3-} auth=${4-} header=${5-}
   printf '   -> %s %s\n' "$method" "${target#"$base"}" | short
   [ -z "$body" ] || printf '      %s\n' "$body" | short
   case $auth in
@@ -85,8 +86,10 @@ request() {
     'bearer '*) printf '      Authorization: Bearer %.12s…\n' "${auth#bearer }" ;;
     *) printf '      Authorization: Basic %s and its secret\n' "$id" ;;
   esac
+  [ -z "$header" ] || printf '      %s\n' "$header"
   status=$({
     printf 'url = "%s"\nrequest = "%s"\n' "$target" "$method"
+    [ -z "$header" ] || printf 'header = "%s"\n' "$header"
     [ "$method" = GET ] || printf 'header = "Origin: %s"\n' "$base"
     [ -z "$body" ] || printf 'data-raw = "%s"\n' "$body"
     case $auth in
@@ -169,6 +172,29 @@ request GET "$base/oauth/sessions" '' "bearer $access"
 expect 200
 interesting 1000
 
+search="$base/gpt/jobs/search?query=baker"
+step "The GPT calls an action of the company's API through the gateway. That it calls itself somebody else changes nothing."
+request GET "$search" '' "bearer $access" "x-internal-id: somebody-else"
+if [ "$status" = 429 ]; then # this demo ran a moment ago
+  pause=$(tr -d '\r' <"$work/head" | sed -n 's/^[Rr]etry-[Aa]fter: *//p')
+  echo "      (the calls of the last demo used up $user's quota: waiting the $pause s that the answer asks for)"
+  sleep "$pause"
+  request GET "$search" '' "bearer $access" "x-internal-id: somebody-else"
+fi
+expect 200
+interesting 2000
+case $(json x-internal-id) in '' | somebody-else) fail "the API was told a forged identity, or none." ;; esac
+echo "      the API was told x-internal-id: $(json x-internal-id), x-gpt-scopes: $(json x-gpt-scopes)"
+
+step "The GPT calls it again and again, until the user's quota of the minute is used up."
+calls=0
+while [ "$status" != 429 ]; do
+  [ $((calls += 1)) -le 200 ] || fail "200 calls, and no end."
+  request GET "$search" '' "bearer $access" >/dev/null
+done
+echo "      $calls more calls, then 429:"
+interesting
+
 step "The GPT revokes the access token."
 request POST "$base/oauth/revoke" "token=$(encode "$access")" "$id:$secret"
 expect 200
@@ -178,5 +204,10 @@ request POST "$base/oauth/introspect" "token=$(encode "$access")" "$id:$secret"
 expect 200
 interesting
 [ "$(json active)" = false ] || fail "the token is still active."
+
+step "The GPT calls the action once more: it is refused, on every replica."
+request GET "$search" '' "bearer $access"
+expect 401
+interesting
 
 printf '\nAll %d steps did what they should.\n' "$n"

@@ -58,7 +58,7 @@ stop() {
 }
 if [ "$mode" = stop ]; then stop; exit; fi
 
-child='' app='' tail_pid='' ready=''
+child='' app='' tail_pid='' trail='' ready=''
 # The clean-up, whatever ends this script.
 cleanup() {
   local code=$?
@@ -66,6 +66,7 @@ cleanup() {
   trap - EXIT
   set +e
   [ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child" 2>/dev/null; }
+  [ -z "$trail" ] || kill -TERM "$trail" 2>/dev/null
   if [ -n "$app" ] && ! ended "$app"; then
     say ''
     say "Stopping the application ..."
@@ -142,7 +143,7 @@ Three things to try, in another terminal:
   curl -u '$id:$secret' -d token=anything $url/oauth/introspect
   a browser, as a user:      $url/oauth/authorize?response_type=code&client_id=$id&redirect_uri=$uri&scope=jobs:read&state=try
 
-Ctrl-C stops all of it.
+Below: the log, and audit events as they arrive. Ctrl-C stops all of it.
 
 END
 }
@@ -200,6 +201,7 @@ ready=yes
 follow=(tail -n 0 -f "$log")
 [ ! -d /proc/self ] || follow+=(--pid="$app") # GNU tail ends with the application
 "${follow[@]}" 8>&- & tail_pid=$!
+dotnet "$dll" audit tail --follow --since 1s 8>&- & trail=$! # events, as they arrive in the database
 code=0; wait "$app" || code=$?
 sleep 0.3
 ready=''

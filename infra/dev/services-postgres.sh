@@ -78,7 +78,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
 SELECT 'CREATE ROLE gptfunctions' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gptfunctions') \\gexec
 ALTER ROLE gptfunctions LOGIN CREATEDB $rights PASSWORD '$password';
-GRANT pg_monitor, pg_signal_backend TO gptfunctions;
+GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO gptfunctions;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO gptfunctions;
 SELECT 'CREATE DATABASE gptfunctions OWNER gptfunctions'
   WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'gptfunctions') \\gexec

@@ -1,5 +1,6 @@
 -- wrk: refreshes through HTTP. Every connection continues its own chain: the refresh token of an answer is the next request's.
--- Environment: CLIENT_ID, CLIENT_SECRET, TOKENS (a file with one live refresh token a line, enough for every connection and one to spare).
+-- Environment: CLIENT_ID, CLIENT_SECRET, TOKENS (a file with one live refresh token a line, enough for every connection and one to spare),
+-- DELAY (milliseconds each connection waits before it asks again; none by default).
 
 local free = {}
 failures = 0 -- global, so that done() can read it from each thread
@@ -20,6 +21,13 @@ function init()
   end
   credentials = "&client_id=" .. os.getenv("CLIENT_ID") .. "&client_secret=" .. os.getenv("CLIENT_SECRET")
   headers = { ["Content-Type"] = "application/x-www-form-urlencoded" }
+end
+
+if os.getenv("DELAY") then
+  local pause = tonumber(os.getenv("DELAY"))
+  function delay()
+    return pause
+  end
 end
 
 function request()

@@ -1,0 +1,68 @@
+using System.Text.Json;
+using GptFunctions.Tests.Clients;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Gateway;
+
+/// <summary>Programs that we did not write: an API that checks our assertion, and an MCP client that talks to an MCP server through us.</summary>
+public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixture) : IClassFixture<GatewayFixture<ForeignClientTests>>
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+    private readonly TestApp app = fixture.App;
+
+    /// <summary>gateway.md step 6: "an ES256 JWT of 60 s, aud = the upstream's name, that the API can verify with our JWKS".</summary>
+    [Fact]
+    public async Task Jose_verifies_the_assertion_with_our_key_set()
+    {
+        var user = await fixture.Users.AddAsync(plan: "pro");
+        var echo = await app.Http.EchoAsync(user);
+
+        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "assertion.mjs", app.BaseUrl, "127.0.0.1", echo["x-gpt-assertion"]!));
+
+        var payload = result.GetProperty("payload");
+        Assert.Equal((user.Subject, user.Id.ToString(), user.ClientId, GatewayUsers.AllScopes, "pro"), (Text("sub"), Text("internal_id"), Text("client_id"), Text("scope"), Text("plan")));
+        Assert.Equal(60, payload.GetProperty("exp").GetInt64() - payload.GetProperty("iat").GetInt64());
+        Assert.Equal("ERR_JWT_CLAIM_VALIDATION_FAILED", result.GetProperty("otherAudience").GetString());
+        Assert.Equal("ERR_JWT_EXPIRED", result.GetProperty("later").GetString());
+
+        string? Text(string claim) => payload.GetProperty(claim).GetString();
+    }
+
+    /// <summary>Signing is dear: one assertion serves the calls of 20 seconds, unless it would say something else.</summary>
+    [Fact]
+    public async Task Assertion_is_renewed_after_20_seconds_and_when_the_user_changes()
+    {
+        await using var replica = await app.StartReplicaAsync();
+        var user = await fixture.Users.AddAsync(plan: "basic");
+        var first = await AssertionAsync();
+
+        Assert.Equal(first, await AssertionAsync());
+        await app.Database.ExecuteAsync($"UPDATE users SET plan = 'pro' WHERE id = '{user.Id}'");
+        await Wait.UntilAsync(async () => AccessTokenText.Claims(await AssertionAsync()).GetProperty("plan").GetString() == "pro");
+        var second = await AssertionAsync();
+        replica.Clock.Advance(TimeSpan.FromSeconds(20));
+        Assert.NotEqual(second, await AssertionAsync());
+
+        async Task<string> AssertionAsync() => (await replica.Http.EchoAsync(user))["x-gpt-assertion"]!;
+    }
+
+    /// <summary>"`/gpt/mcp`": sessions, server-sent events piece by piece, DELETE, all through the gateway.</summary>
+    [Fact]
+    public async Task Mcp_client_sees_the_progress_of_a_tool_while_it_works()
+    {
+        await using var server = await TestUpstream.StartAsync("mcp-server.mjs");
+        var routes = Path.Combine(Directory.CreateTempSubdirectory("gateway-").FullName, "mcp.json");
+        await File.WriteAllTextAsync(routes, $$"""
+            { "routes": [{ "name": "mcp", "methods": ["GET", "POST", "DELETE"], "path": "/gpt/mcp", "upstream": "{{server.Url}}", "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 }] }
+            """);
+        await using var replica = await app.StartReplicaAsync(("GATEWAY_CONFIG", routes));
+        var user = await fixture.Users.AddAsync();
+
+        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "mcp-client.mjs", replica.Http.BaseAddress!.GetLeftPart(UriPartial.Authority), user.Token));
+
+        Assert.Equal("jobs", result.GetProperty("server").GetString());
+        Assert.Equal([1, 2], result.GetProperty("seen").EnumerateArray().Select(progress => progress.GetInt32()));
+        Assert.Equal(user.Id.ToString(), result.GetProperty("internalId").GetString());
+        Assert.True(result.GetProperty("hadSession").GetBoolean());
+    }
+}

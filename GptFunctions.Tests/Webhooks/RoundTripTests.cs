@@ -1,0 +1,48 @@
+using System.Text.Json.Nodes;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Webhooks;
+
+/// <summary>"Verify + claim + handle + complete in at most two round trips for a known type", counted on the wire.</summary>
+public sealed class RoundTripTests(WebhookFixture<RoundTripTests> fixture) : IClassFixture<WebhookFixture<RoundTripTests>>
+{
+    private const long Time = 1_700_000_000;
+
+    public static TheoryData<string> Types =>
+    [
+        "user.created", "user.updated", "user.deleted", "session.ended", "email.created",
+        "checkout.session.completed", "customer.subscription.updated", "invoice.paid", "order.created", "verification.updated",
+    ];
+
+    [Theory]
+    [MemberData(nameof(Types))]
+    public async Task Event_of_a_known_type_takes_two_round_trips(string type)
+    {
+        await using var proxy = new TestProxy(fixture.App.Database.Url);
+        await using var replica = await fixture.App.StartReplicaAsync(("DATABASE_URL", proxy.Url), ("DATABASE_POOL_SIZE", "1"));
+        var sender = new WebhookSender(replica.Http);
+        await SendAsync(sender, type); // connects, and compiles what there is to compile
+
+        var before = proxy.RoundTrips;
+        await SendAsync(sender, type);
+
+        Assert.Equal(2, proxy.RoundTrips - before);
+    }
+
+    private static async Task SendAsync(WebhookSender sender, string type)
+    {
+        var name = WebhookSender.NewId("x");
+        var answer = await (type switch
+        {
+            "user.deleted" => sender.ClerkAsync(Events.UserDeleted(name, Time * 1000)),
+            "user.created" or "user.updated" or "email.created" => sender.ClerkAsync(Events.User(type, name, Time * 1000, isBanned: type == "user.updated")),
+            "session.ended" => sender.ClerkAsync(new JsonObject { ["type"] = type, ["data"] = new JsonObject { ["id"] = name } }),
+            "checkout.session.completed" => sender.StripeAsync(Events.Checkout(Time, name, name, name)),
+            "customer.subscription.updated" => sender.StripeAsync(Events.Subscription("updated", Time, name, name, user: name)),
+            "invoice.paid" => sender.StripeAsync(Events.Invoice("paid", Time, name, name)),
+            "order.created" => sender.OrderAsync(Events.Order(name)),
+            _ => sender.VerificationAsync(Events.Verification(name, "approved")),
+        });
+        Assert.True(answer.Json.GetProperty("received").GetBoolean(), answer.Text);
+    }
+}

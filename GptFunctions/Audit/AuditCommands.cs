@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace GptFunctions.Audit;
+
+/// <summary>A line of <c>audit tail --json</c>.</summary>
+internal sealed record AuditOutput(DateTimeOffset OccurredAt, Guid EventId, string EventType, string? ClerkUserId, string? ClientId, string? SessionId, string? CorrelationId, string? IpAddress, JsonElement Metadata);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(AuditOutput))]
+internal sealed partial class AuditJson : JsonSerializerContext;
+
+/// <summary><c>GptFunctions audit tail</c></summary>
+internal static class AuditCommands
+{
+    private const int PageSize = 500;
+    private static readonly TimeSpan FollowInterval = TimeSpan.FromMilliseconds(500);
+
+    public static Command Create()
+    {
+        var user = new Option<string?>("--user") { Description = "Only events of this user (Clerk user id)." };
+        var since = new Option<string>("--since") { Description = "How far back: 30m, 24h, 7d, or a time such as 2026-01-31T12:00Z.", DefaultValueFactory = _ => "24h" };
+        var follow = new Option<bool>("--follow") { Description = "Go on printing events as they arrive; Ctrl-C ends." };
+        var json = new Option<bool>("--json") { Description = "One JSON object a line." };
+        var tail = new Command("tail", "Print events of the audit trail, oldest first.") { user, since, follow, json };
+        tail.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
+        {
+            var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+            return ParseSince(parsed.GetValue(since)!, now) is { } start
+                ? await PrintAsync(services.GetRequiredService<AuditTrailStore>(), start, parsed.GetValue(user), parsed.GetValue(follow), parsed.GetValue(json), cancellationToken)
+                : await Commands.FailAsync("--since must be a span such as 30m, 24h or 7d, or a time such as 2026-01-31T12:00Z.");
+        }));
+        return new Command("audit", "Read the audit trail.") { tail };
+    }
+
+    /// <summary>A span before <paramref name="now"/>, or a point in time; null for anything else.</summary>
+    internal static DateTimeOffset? ParseSince(string text, DateTimeOffset now)
+    {
+        if (text.Length > 1 && int.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count < 100_000)
+        {
+            return text[^1] switch
+            {
+                's' => now.AddSeconds(-count),
+                'm' => now.AddMinutes(-count),
+                'h' => now.AddHours(-count),
+                'd' => now.AddDays(-count),
+                _ => null,
+            };
+        }
+
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time.ToUniversalTime() : null;
+    }
+
+    private static async Task<int> PrintAsync(AuditTrailStore store, DateTimeOffset since, string? user, bool follow, bool json, CancellationToken cancellationToken)
+    {
+        var after = Guid.Empty;
+        while (true)
+        {
+            var rows = await store.ListAsync(since, after, user, PageSize, cancellationToken);
+            foreach (var row in rows)
+            {
+                Console.WriteLine(json ? ToJson(row) : ToText(row));
+                (since, after) = (row.OccurredAt, row.Id);
+            }
+
+            if (rows.Count < PageSize)
+            {
+                if (!follow)
+                {
+                    return 0;
+                }
+
+                await Task.Delay(FollowInterval, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (cancellationToken.IsCancellationRequested)
+                {
+                    return 0;
+                }
+            }
+        }
+    }
+
+    private static string ToText(AuditRow row) => string.Create(CultureInfo.InvariantCulture, $"{row.OccurredAt:yyyy-MM-dd HH:mm:ss.fff}Z  {row.Type,-32} {row.Subject ?? "-",-20} {row.ClientId ?? "-"} {row.Metadata}");
+
+    private static string ToJson(AuditRow row) => JsonSerializer.Serialize(
+        new AuditOutput(row.OccurredAt, row.Id, row.Type, row.Subject, row.ClientId, row.SessionId, row.CorrelationId, row.Address, JsonElement.Parse(row.Metadata)), AuditJson.Default.AuditOutput);
+}

@@ -1,0 +1,31 @@
+using System.Diagnostics.Metrics;
+
+namespace GptFunctions.Audit;
+
+/// <summary>Figures of the relay, under the meter <c>GptFunctions.Audit</c>.</summary>
+internal sealed class AuditMetrics : IDisposable
+{
+    private readonly Counter<long> published;
+    private readonly Counter<long> failed;
+
+    public AuditMetrics(TimeProvider clock)
+    {
+        published = Meter.CreateCounter<long>("gpt.outbox.published", "{message}", "Messages that the broker has confirmed");
+        failed = Meter.CreateCounter<long>("gpt.outbox.failed", "{message}", "Messages that were returned, refused or not confirmed; they stay in the outbox");
+        Meter.CreateObservableGauge("gpt.outbox.waiting", () => Backlog.Waiting, "{message}", "Rows in the outbox");
+        Meter.CreateObservableGauge("gpt.outbox.age", () => Backlog.Oldest is { } oldest ? (clock.GetUtcNow() - oldest).TotalSeconds : 0, "s", "Age of the oldest row in the outbox");
+    }
+
+    public Meter Meter { get; } = new("GptFunctions.Audit");
+
+    /// <summary>As last read; at most some seconds old.</summary>
+    public OutboxBacklog Backlog { get; set; } = new(0, null);
+
+    public void Moved(int delivered, int kept)
+    {
+        published.Add(delivered);
+        failed.Add(kept);
+    }
+
+    public void Dispose() => Meter.Dispose();
+}

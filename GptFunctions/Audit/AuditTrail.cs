@@ -1,0 +1,104 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace GptFunctions.Audit;
+
+/// <summary>Writes events to the audit trail, each once however often it is delivered. What is no event is put into quarantine.</summary>
+internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTrail> logger)
+{
+    private const string DataException = "22"; // classes of SQLSTATE
+    private const string ProgramLimitExceeded = "54";
+
+    /// <summary>Records one message of the queue.</summary>
+    /// <exception cref="Npgsql.NpgsqlException">The database is away: the message must be delivered again.</exception>
+    public async Task RecordAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
+    {
+        if (AuditEvent.Parse(message, out var problem) is { } parsed)
+        {
+            problem = await TryInsertAsync(parsed, cancellationToken);
+        }
+
+        if (problem is not null)
+        {
+            LogQuarantined(problem);
+            await store.QuarantineAsync(problem, message, cancellationToken);
+        }
+    }
+
+    /// <summary>Null, or what the database cannot store of it: U+0000, half a surrogate pair, a number out of range, a text too long for an index.</summary>
+    private async Task<string?> TryInsertAsync(AuditEvent row, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await store.InsertAsync(row, cancellationToken);
+            return null;
+        }
+        catch (PostgresException error) when (error.SqlState[..2] is DataException or ProgramLimitExceeded)
+        {
+            return "PostgreSQL cannot store it: " + error.MessageText;
+        }
+    }
+
+    /// <summary>Records messages straight from the outbox; returns their positions.</summary>
+    public async Task<long[]> RecordAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
+    {
+        foreach (var message in messages)
+        {
+            await RecordAsync(message.Envelope, cancellationToken);
+        }
+
+        return [.. messages.Select(message => message.Position)];
+    }
+
+    [LoggerMessage(3010, LogLevel.Error, "A message of the audit queue is no event and was put into audit_quarantine: {Reason}")]
+    private partial void LogQuarantined(string reason);
+}
+
+/// <summary>An event as its envelope tells it.</summary>
+/// <param name="Metadata">The payload as JSON text.</param>
+internal sealed record AuditEvent(
+    Guid Id, string Type, DateTimeOffset OccurredAt, string Source, string? CorrelationId, string? Subject, string? ClientId, string? SessionId, string? Address, string Metadata)
+{
+    /// <summary>Null, with the reason, for anything that is not an envelope.</summary>
+    public static AuditEvent? Parse(ReadOnlyMemory<byte> message, out string? problem)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(message);
+            var root = document.RootElement;
+            problem = root.ValueKind != JsonValueKind.Object ? "not a JSON object"
+                : !Member(root, "event_id", JsonValueKind.String).TryGetGuid(out var id) ? "event_id is not a UUID"
+                : Text(root, "event_type") is not { Length: > 0 } type ? "event_type is missing"
+                : !Member(root, "timestamp", JsonValueKind.String).TryGetDateTimeOffset(out var at) ? "timestamp is not RFC 3339"
+                : Member(root, "payload", JsonValueKind.Object).ValueKind != JsonValueKind.Object ? "payload is not an object"
+                : null;
+            return problem is null ? Read(root) : null;
+        }
+        catch (JsonException)
+        {
+            problem = "not JSON";
+            return null;
+        }
+        catch (InvalidOperationException)
+        {
+            problem = "a text holds half a surrogate pair";
+            return null;
+        }
+    }
+
+    private static AuditEvent Read(JsonElement root)
+    {
+        var payload = root.GetProperty("payload");
+        return new AuditEvent(
+            root.GetProperty("event_id").GetGuid(), Text(root, "event_type")!, root.GetProperty("timestamp").GetDateTimeOffset().ToUniversalTime(), Text(root, "source_service") ?? "unknown", Text(root, "correlation_id"),
+            Text(payload, "clerk_user_id"), Text(payload, "client_id"), Text(payload, "session_id"), Text(payload, "ip_address"), payload.GetRawText());
+    }
+
+    private static string? Text(JsonElement parent, string name) => parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    private static readonly JsonElement Empty = JsonElement.Parse("\"\"");
+
+    // An element of the wanted kind, or one that converts to nothing.
+    private static JsonElement Member(JsonElement parent, string name, JsonValueKind kind) => parent.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : Empty;
+}

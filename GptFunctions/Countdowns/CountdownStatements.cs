@@ -1,0 +1,21 @@
+namespace GptFunctions.Countdowns;
+
+/// <summary>
+/// Parts of statements that schedule and cancel countdowns, for the statement that makes the change they belong to: both commit together. Either is
+/// harmless when it was done before.
+/// </summary>
+internal static class CountdownStatements
+{
+    /// <summary>Starts a countdown for each row (kind, subject, due_at) of the statement's part <c>due</c>; one that runs already is left as it is. $1 is now.</summary>
+    public const string Schedule = """
+        INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at)
+        SELECT uuid_v7($1), kind, subject, due_at, due_at, $1 FROM due
+        ON CONFLICT (kind, subject) WHERE status = 'active' DO NOTHING
+        """;
+
+    /// <summary>Cancels the active countdowns of each row (kind, subject) of the statement's part <c>over</c>. $1 is now.</summary>
+    public const string Cancel = """
+        UPDATE countdowns SET status = 'cancelled', finished_at = $1, lease_until = NULL
+        FROM over WHERE countdowns.kind = over.kind AND countdowns.subject = over.subject AND countdowns.status = 'active'
+        """;
+}

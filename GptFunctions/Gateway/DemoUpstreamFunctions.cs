@@ -1,0 +1,35 @@
+using System.Text.Json.Nodes;
+using GptFunctions.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+
+namespace GptFunctions.Gateway;
+
+/// <summary>Development only: answers the sample's actions as a company's API would, and shows which headers reached it. Anywhere else the route does not exist.</summary>
+internal sealed class DemoUpstreamFunctions(DemoUpstream demo)
+{
+    private static readonly string[] Jobs = ["Gardener", "Baker", "Locksmith"];
+
+    [Function("DevUpstream")]
+    public IResult Answer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", "delete", Route = "dev/upstream/{*path}")] HttpRequest request, string? path) => !demo.IsOn
+        ? Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "There is nothing here.")
+        : Results.Text(
+            new JsonObject
+            {
+                ["action"] = $"{request.Method} /{path}{request.QueryString}",
+                ["result"] = Act("/" + path, request.Query["query"].ToString()),
+                ["headers_received"] = new JsonObject(request.Headers.Select(header => KeyValuePair.Create(header.Key, (JsonNode?)header.Value.ToString()))),
+            }.ToJsonString(), "application/json");
+
+    private static JsonNode Act(string path, string query) => path switch
+    {
+        "/gpt/jobs/search" => new JsonArray([.. Jobs.Select((title, index) => (title, index)).Where(job => job.title.Contains(query, StringComparison.OrdinalIgnoreCase)).Select(job => Job(job.index))]),
+        "/gpt/applications" => new JsonArray(new JsonObject { ["job"] = Job(0), ["status"] = "interview" }),
+        "/gpt/applications/submit" => new JsonObject { ["status"] = "sent" },
+        "/gpt/resume/analyze" => new JsonObject { ["strengths"] = new JsonArray("clear", "short") },
+        _ when path.StartsWith("/gpt/jobs/", StringComparison.Ordinal) => Job(path.EndsWith("job-2", StringComparison.Ordinal) ? 1 : 0),
+        _ => "nothing",
+    };
+
+    private static JsonObject Job(int index) => new() { ["id"] = $"job-{index + 1}", ["title"] = Jobs[index] };
+}

@@ -1,0 +1,174 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Gateway;
+
+/// <summary>What became of a forwarded request: the status that the caller saw, or a refusal that is still to be written.</summary>
+internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
+{
+    /// <summary>As web servers' logs call it: the caller hung up.</summary>
+    public const int HungUp = 499;
+
+    public static implicit operator Forwarded(GatewayRefusal refusal) => new(refusal.Status, refusal);
+}
+
+/// <summary>Sends an admitted request to its upstream and the answer back, piece by piece.</summary>
+internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics metrics, IOptions<OAuthSettings> settings, ILogger<Forwarder> logger) : IDisposable
+{
+    private const int UploadBuffer = 16 * 1024;
+
+    private readonly HttpMessageInvoker http = new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        UseCookies = false,
+        UseProxy = false,
+        ActivityHeadersPropagator = null, // traceparent is set below
+        ConnectTimeout = TimeSpan.FromSeconds(5),
+        MaxResponseDrainSize = 0, // what we do not want to hand on, we do not read
+        PooledConnectionLifetime = TimeSpan.FromMinutes(2), // follows changes in DNS
+        RequestHeaderEncodingSelector = static (_, _) => Encoding.UTF8, // as the server read them
+        ResponseHeaderEncodingSelector = static (_, _) => Encoding.UTF8,
+    });
+
+    private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
+
+    /// <param name="onAnswer">Told the upstream's status before the caller is.</param>
+    public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, Func<int, Task> onAnswer, CancellationToken cancellationToken)
+    {
+        var route = admission.Route;
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, context.RequestAborted);
+        limit.CancelAfter(route.Timeout);
+        using var request = ToUpstream(context, admission);
+        try
+        {
+            using var response = await http.SendAsync(request, limit.Token);
+            return await new ResponseRelay(context, route, response, onAnswer, limit).RelayAsync();
+        }
+        catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException or BadHttpRequestException)
+        {
+            return Explain(context, route, error, limit.IsCancellationRequested, cancellationToken.IsCancellationRequested || context.RequestAborted.IsCancellationRequested);
+        }
+    }
+
+    public void Dispose() => http.Dispose();
+
+    private Forwarded Explain(HttpContext context, GatewayRoute route, Exception error, bool isOver, bool hasHungUp)
+    {
+        if (hasHungUp)
+        {
+            return new Forwarded(Forwarded.HungUp, null);
+        }
+
+        if (context.Response.HasStarted)
+        {
+            // Half an answer is out. Ended properly, it would pass for the whole.
+            LogBrokenOff(route.Name, context.CorrelationId(), error.Message);
+            context.Abort();
+            return new Forwarded(StatusCodes.Status502BadGateway, null);
+        }
+
+        if ((error as BadHttpRequestException ?? error.InnerException as BadHttpRequestException) is { } bad)
+        {
+            return GatewayRefusal.BadRequest(bad.StatusCode); // the caller's body could not be read
+        }
+
+        var isLate = error is OperationCanceledException && isOver;
+        LogFailed(route.Name, context.CorrelationId(), isLate ? "time-out" : (error.InnerException ?? error).Message);
+        return isLate ? GatewayRefusal.TooSlow(route.Timeout) : GatewayRefusal.Unreachable;
+    }
+
+    private HttpRequestMessage ToUpstream(HttpContext context, Admission admission)
+    {
+        var source = context.Request;
+        var route = admission.Route;
+        var request = new HttpRequestMessage(HttpMethod.Parse(source.Method), route.Target(admission.Values, source.QueryString.Value ?? ""))
+        {
+            Version = HttpVersion.Version20, // over TLS; 1.1 without
+            VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
+        };
+        if (source.ContentLength is not null || context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody != false)
+        {
+            request.Content = new StreamContent(source.Body, UploadBuffer);
+            request.Content.Headers.ContentLength = source.ContentLength;
+        }
+
+        CopyHeaders(context, route, request);
+        AddOurs(context, admission, request);
+        return request;
+    }
+
+    private void CopyHeaders(HttpContext context, GatewayRoute route, HttpRequestMessage request)
+    {
+        List<string>? identity = null;
+        var named = context.Request.Headers.GetCommaSeparatedValues("Connection"); // RFC 9110 7.6.1: for this connection only
+        foreach (var (name, values) in context.Request.Headers)
+        {
+            var rule = HeaderRules.OfRequest(name);
+            if (rule == HeaderRule.Identity)
+            {
+                (identity ??= []).Add(name);
+            }
+            else if (rule == HeaderRule.Pass && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
+                && !(route.MaximumCharacters is not null && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)) // characters are counted
+                && !request.Headers.TryAddWithoutValidation(name, (IEnumerable<string?>)values))
+            {
+                request.Content?.Headers.TryAddWithoutValidation(name, (IEnumerable<string?>)values);
+            }
+        }
+
+        if (identity is not null)
+        {
+            metrics.Removed(identity.Count);
+            LogIdentityHeaders(string.Join(", ", identity), context.CorrelationId());
+        }
+    }
+
+    private void AddOurs(HttpContext context, Admission admission, HttpRequestMessage request)
+    {
+        var (caller, user) = (admission.Caller, admission.User);
+        Add("x-internal-id", user.Id.ToString());
+        Add("x-clerk-user-id", caller.Subject);
+        Add("x-gpt-client-id", caller.ClientId);
+        Add("x-gpt-scopes", caller.Scope ?? admission.Route.Scope);
+        Add("x-gpt-plan", user.Plan);
+        Add("x-gpt-plan-status", user.PlanStatus);
+        Add("x-gpt-assertion", assertions.For(caller, user, admission.Route.Audience));
+        Add(Correlation.Header, admission.Origin.CorrelationId);
+        Add("traceparent", TraceParent(context));
+        Add("x-forwarded-for", admission.Origin.Address);
+        Add("x-forwarded-proto", publicBase.Scheme);
+        Add("x-forwarded-host", publicBase.Authority);
+
+        void Add(string name, string? value)
+        {
+            if (value is not null)
+            {
+                request.Headers.TryAddWithoutValidation(name, Visible(value));
+            }
+        }
+    }
+
+    /// <summary>The trace that this request belongs to: ours when it is traced, else the caller's, else a new one.</summary>
+    private static string TraceParent(HttpContext context) => Activity.Current?.Id
+        ?? (context.Request.Headers.TraceParent.ToString() is var given && ActivityContext.TryParse(given, null, out _) ? given
+            : $"00-{ActivityTraceId.CreateRandom().ToHexString()}-{ActivitySpanId.CreateRandom().ToHexString()}-00");
+
+    /// <summary>A value that cannot end its header, whatever is in the database.</summary>
+    private static string Visible(string value) => value.AsSpan().ContainsAnyInRange('\0', '\x1f') || value.Contains('\x7f', StringComparison.Ordinal) ? string.Concat(value.Select(character => char.IsControl(character) ? '?' : character)) : value;
+
+    [LoggerMessage(6020, LogLevel.Warning, "Identity headers of a caller were removed: {Names} (correlation id {CorrelationId})")]
+    private partial void LogIdentityHeaders(string names, string correlationId);
+
+    [LoggerMessage(6021, LogLevel.Warning, "The upstream of {Route} failed (correlation id {CorrelationId}): {Reason}")]
+    private partial void LogFailed(string route, string correlationId, string reason);
+
+    [LoggerMessage(6022, LogLevel.Warning, "An answer of the upstream of {Route} was broken off (correlation id {CorrelationId}): {Reason}")]
+    private partial void LogBrokenOff(string route, string correlationId, string reason);
+}

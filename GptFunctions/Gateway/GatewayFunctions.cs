@@ -1,0 +1,72 @@
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+
+namespace GptFunctions.Gateway;
+
+/// <summary>The resource that access tokens are for: everything below /gpt.</summary>
+internal sealed class GatewayFunctions(GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, ClientAddress addresses, TimeProvider clock)
+{
+    public const string OpenApiPath = "/gpt/openapi.json";
+
+    /// <summary>Sorts behind every other function below /gpt: the Functions host tries routes by function name.</summary>
+    public const string CatchAll = "GatewayRequest";
+
+    /// <summary>What one pastes into the GPT builder.</summary>
+    [Function("GatewayOpenApi")]
+    public IResult OpenApi([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = "gpt/openapi.json")] HttpRequest request)
+    {
+        if (HttpMethods.IsOptions(request.Method))
+        {
+            return Cors.Preflight(request, "GET, HEAD");
+        }
+
+        if (openApi.Text is not { } document)
+        {
+            return GatewayAnswers.Refuse(request.HttpContext, GatewayRefusal.NotFound);
+        }
+
+        Cors.Allow(request);
+        request.HttpContext.Response.Headers.CacheControl = "no-cache";
+        return Results.Bytes(document, "application/json");
+    }
+
+    [Function(CatchAll)]
+    public async Task<IResult> ForwardAsync(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        var (context, started) = (request.HttpContext, clock.GetTimestamp());
+        var verdict = await service.AdmitAsync(
+            new GatewayRequest(request.Method, request.Path.Value!, Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context)), cancellationToken);
+        if (verdict.Quota is { } quota)
+        {
+            GatewayAnswers.Tell(context.Response, quota);
+        }
+
+        if (verdict.Admission is not { } admission)
+        {
+            metrics.Answered(null, verdict.Refusal!.Status, clock.GetElapsedTime(started));
+            return GatewayAnswers.Refuse(context, verdict.Refusal);
+        }
+
+        var isRecorded = false;
+        var (status, refusal) = await forwarder.ForwardAsync(context, admission, RecordAsync, cancellationToken);
+        await RecordAsync(status);
+        metrics.Answered(admission.Route.Name, status, clock.GetElapsedTime(started));
+        return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);
+
+        // Once, and before anything goes to the caller: then no action is answered without its event.
+        Task RecordAsync(int status)
+        {
+            if (isRecorded)
+            {
+                return Task.CompletedTask;
+            }
+
+            isRecorded = true;
+            return service.RecordAsync(admission, status, clock.GetElapsedTime(started));
+        }
+    }
+}

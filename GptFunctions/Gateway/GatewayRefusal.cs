@@ -1,0 +1,80 @@
+using System.Globalization;
+using GptFunctions.OAuth;
+using Microsoft.AspNetCore.Http;
+
+namespace GptFunctions.Gateway;
+
+/// <summary>One of the limits that apply to a request, and what is left of it.</summary>
+internal sealed record Quota(string Policy, int Limit, TimeSpan Period, RateLimitDecision Decision)
+{
+    // draft-ietf-httpapi-ratelimit-headers: structured fields, lists of strings with parameters
+    public string PolicyField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy}\";q={Limit};w={(int)Period.TotalSeconds}");
+
+    public string StateField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy}\";r={Decision.Remaining};t={Decision.ResetSeconds}");
+}
+
+/// <summary>Why a request is not answered by its upstream: what a problem document says, in sentences that a model can act on.</summary>
+internal sealed record GatewayRefusal(int Status, string Title, string Detail)
+{
+    /// <summary>A name that programs can tell it by.</summary>
+    public string? Code { get; init; }
+
+    /// <summary>The error of RFC 6750 for WWW-Authenticate; with an empty code none is named.</summary>
+    public OAuthError? Challenge { get; init; }
+
+    /// <summary>The scope that WWW-Authenticate asks for.</summary>
+    public string? Scope { get; init; }
+
+    public int? RetryAfterSeconds { get; init; }
+
+    public string? ViolatedPolicy { get; init; }
+
+    public IReadOnlyList<string> AllowedMethods { get; init; } = [];
+
+    public static GatewayRefusal NotFound { get; } = new(StatusCodes.Status404NotFound, "No such action", "The gateway has no action at this path.");
+
+    public static GatewayRefusal UserNotFound { get; } = new(StatusCodes.Status404NotFound, "Unknown user", "There is no account for the person who signed in. Ask them to sign up first, then to connect again.") { Code = "USER_NOT_FOUND" };
+
+    public static GatewayRefusal IdentityUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "The user's account cannot be looked up right now. Nothing was changed; try again in a few seconds.")
+    {
+        Code = "IDENTITY_UNAVAILABLE",
+        RetryAfterSeconds = 2,
+    };
+
+    public static GatewayRefusal Unreachable { get; } = new(StatusCodes.Status502BadGateway, "The service behind this action cannot be reached", "The connection failed. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_UNREACHABLE" };
+
+    public static GatewayRefusal MethodNotAllowed(IReadOnlyList<string> methods) =>
+        new(StatusCodes.Status405MethodNotAllowed, "Method not allowed", $"This path takes {string.Join(", ", methods)}.") { AllowedMethods = methods };
+
+    public static GatewayRefusal TokenInQuery(string scope) => Unauthenticated(
+        new OAuthError("invalid_request", "Send the access token in the Authorization header, never in the URL.", StatusCodes.Status400BadRequest), scope);
+
+    public static GatewayRefusal TokenMissing(string scope) => Unauthenticated(
+        new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized), scope);
+
+    public static GatewayRefusal Unauthenticated(OAuthError error, string scope) =>
+        new(error.Status, error.Status == StatusCodes.Status401Unauthorized ? "Sign-in needed" : "Bad request", error.Description) { Challenge = error, Scope = scope };
+
+    public static GatewayRefusal InsufficientScope(string scope) => new(StatusCodes.Status403Forbidden, "Not permitted", $"The user has not allowed this: the access token lacks the scope {scope}. Ask the user to connect again and to allow it.")
+    {
+        Challenge = new OAuthError("insufficient_scope", $"The scope {scope} is needed.", StatusCodes.Status403Forbidden),
+        Scope = scope,
+    };
+
+    public static GatewayRefusal TooMany(Quota quota)
+    {
+        var seconds = quota.Decision.RetryAfterSeconds!.Value;
+        var detail = $"All {quota.Limit} calls of this kind per {(int)quota.Period.TotalSeconds} seconds are used up. Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
+        return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail) { RetryAfterSeconds = seconds, ViolatedPolicy = quota.Policy };
+    }
+
+    public static GatewayRefusal TooSlow(TimeSpan timeout) =>
+        new(StatusCodes.Status504GatewayTimeout, "The service behind this action is too slow", $"There was no answer within {(int)timeout.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_TIMEOUT" };
+
+    public static GatewayRefusal TooLarge(int maximum) =>
+        new(StatusCodes.Status502BadGateway, "The answer is too large", $"The service behind this action answered with more than {maximum} characters. Ask for less: narrow the search, or page through the results.") { Code = "RESPONSE_TOO_LARGE" };
+
+    public static GatewayRefusal BadRequest(int status) => status == StatusCodes.Status413PayloadTooLarge
+        ? new(status, "Request too large", "The request body is too large.")
+        : new(status, "Bad request", "The request body could not be read.");
+}

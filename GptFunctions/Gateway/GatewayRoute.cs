@@ -1,0 +1,37 @@
+namespace GptFunctions.Gateway;
+
+/// <summary>Which of a user's limits a route counts against.</summary>
+internal enum Tier
+{
+    Read,
+    Expensive,
+}
+
+/// <summary>One route of <c>gateway.json</c>; what the members mean stands in <c>infra/config/gateway.json</c>.</summary>
+/// <param name="Line">Where it stands in the file.</param>
+internal sealed record GatewayRoute(string Name, IReadOnlyList<string> Methods, PathTemplate Path, Uri Upstream, PathTemplate UpstreamPath, string Scope, Tier Tier, int Line)
+{
+    /// <summary>The type of its audit events; null when it has none.</summary>
+    public string? EventType { get; init; }
+
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(45);
+
+    /// <summary>Null: no cap.</summary>
+    public int? MaximumCharacters { get; init; } = 100_000;
+
+    public bool AllowsClerkSession { get; init; }
+
+    public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
+
+    /// <summary>The upstream's name in assertions (aud): its host.</summary>
+    public string Audience => Upstream.Host;
+
+    /// <summary>The URL that a request goes to.</summary>
+    /// <param name="values">What <see cref="Path"/> matched.</param>
+    /// <param name="query">As it came, with its question mark; or empty.</param>
+    public Uri Target(string[] values, string query) =>
+        new(string.Concat(Upstream.AbsoluteUri.AsSpan().TrimEnd('/'), UpstreamPath.Fill(Path.Parameters, values), query.AsSpan(0, query.IndexOf('#') is >= 0 and var end ? end : query.Length)), AsItIs);
+
+    // Nothing is left to straighten out: the path is built from the route, and the query is the upstream's to read.
+    private static readonly UriCreationOptions AsItIs = new() { DangerousDisablePathAndQueryCanonicalization = true };
+}

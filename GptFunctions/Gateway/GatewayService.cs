@@ -1,0 +1,147 @@
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using GptFunctions.Identity;
+using GptFunctions.OAuth;
+using GptFunctions.Sessions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Gateway;
+
+/// <summary>A request as far as it decides who may do what.</summary>
+/// <param name="Path">Percent-decoded.</param>
+/// <param name="Token">Of the Authorization header.</param>
+internal sealed record GatewayRequest(string Method, string Path, string? Token, bool HasTokenInQuery, RequestOrigin Origin);
+
+/// <summary>A request that may go to its upstream.</summary>
+/// <param name="Values">What the parameters of the route's path stand for.</param>
+internal sealed record Admission(GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, RequestOrigin Origin);
+
+/// <summary>Either an admission or a refusal, and the user's quota when that was asked.</summary>
+internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Refusal, Quota? Quota)
+{
+    public static implicit operator Verdict(GatewayRefusal refusal) => new(null, refusal, null);
+}
+
+/// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits; and what is recorded afterwards.</summary>
+internal sealed partial class GatewayService(
+    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimits limits, AuditLog audit, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
+{
+    private const int ForgeriesPerAddress = 600;
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+
+    public async ValueTask<Verdict> AdmitAsync(GatewayRequest request, CancellationToken cancellationToken)
+    {
+        var match = routes.Find(request.Method, request.Path);
+        if (match.Route is not { } route)
+        {
+            return match.AllowedMethods.Count > 0 ? GatewayRefusal.MethodNotAllowed(match.AllowedMethods) : GatewayRefusal.NotFound;
+        }
+
+        if (request.HasTokenInQuery)
+        {
+            return GatewayRefusal.TokenInQuery(route.Scope);
+        }
+
+        if (request.Token is not { } token)
+        {
+            return GatewayRefusal.TokenMissing(route.Scope);
+        }
+
+        var check = await tokens.CheckAsync(token, route.AllowsClerkSession, cancellationToken);
+        return check.Value is { } caller
+            ? await AdmitAsync(request, match, caller, cancellationToken)
+            : await RefuseTokenAsync(check.Error!, route, request.Origin);
+    }
+
+    /// <summary>An audit event for routes that ask for it. The upstream has acted already, so the event that cannot be written goes to the log, whole.</summary>
+    /// <param name="took">Until the upstream's answer began.</param>
+    public async Task RecordAsync(Admission admission, int status, TimeSpan took)
+    {
+        if (admission.Route.EventType is not { } type)
+        {
+            return;
+        }
+
+        try
+        {
+            await audit.AppendAsync(type, admission.Origin, json =>
+            {
+                json.WriteString("clerk_user_id", admission.Caller.Subject);
+                json.WriteString("client_id", admission.Caller.ClientId);
+                json.WriteString("session_id", admission.Caller.SessionId?.ToString());
+                json.WriteNumber("status", status);
+                json.WriteNumber("duration_ms", (long)took.TotalMilliseconds);
+            }, CancellationToken.None);
+        }
+        catch (Exception error) when (ErrorMapper.IsOutage(error))
+        {
+            LogNotRecorded(type, admission.Caller.Subject, admission.Caller.ClientId, admission.Caller.SessionId, status, (long)took.TotalMilliseconds, admission.Origin.CorrelationId, error.Message);
+        }
+    }
+
+    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, CancellationToken cancellationToken)
+    {
+        var route = match.Route!;
+        InternalUser? user;
+        try
+        {
+            if (caller.SessionId is { } sessionId && !await sessions.IsLiveAsync(sessionId, cancellationToken))
+            {
+                return GatewayRefusal.Unauthenticated(new OAuthError("invalid_token", "session revoked", 401), route.Scope);
+            }
+
+            if (!caller.Has(route.Scope))
+            {
+                return GatewayRefusal.InsufficientScope(route.Scope);
+            }
+
+            user = await users.FindAsync(caller.Subject, cancellationToken);
+        }
+        catch (Exception error) when (ErrorMapper.IsOutage(error))
+        {
+            LogIdentityUnavailable(request.Origin.CorrelationId, error.Message);
+            return GatewayRefusal.IdentityUnavailable;
+        }
+
+        if (user is null)
+        {
+            return GatewayRefusal.UserNotFound;
+        }
+
+        var quota = await TakeAsync(route.Tier, caller.Subject);
+        return quota.Decision.RetryAfterSeconds is null
+            ? new Verdict(new Admission(route, match.Values, caller, user, request.Origin), null, quota)
+            : new Verdict(null, GatewayRefusal.TooMany(quota), quota);
+    }
+
+    private async ValueTask<Quota> TakeAsync(Tier tier, string subject)
+    {
+        var (policy, limit) = tier == Tier.Expensive ? ("expensive", settings.Value.ExpensiveLimit) : ("read", settings.Value.ReadLimit);
+        return new Quota(policy, limit, Minute, await limits.TryTakeAsync($"{policy}|{subject}", limit, Minute));
+    }
+
+    /// <summary>
+    /// Forged tokens are limited per address. Expired and revoked ones are not: all of ChatGPT's users come from a few addresses. A good
+    /// token never gets here, so nobody can lock an address out.
+    /// </summary>
+    private async ValueTask<Verdict> RefuseTokenAsync(OAuthError error, GatewayRoute route, RequestOrigin origin)
+    {
+        if (TokenCheck.IsForgery(error))
+        {
+            var quota = new Quota("forged-tokens", ForgeriesPerAddress, Minute, await limits.TryTakeAsync($"forged-token|{origin.Address}", ForgeriesPerAddress, Minute));
+            if (quota.Decision.RetryAfterSeconds is not null)
+            {
+                return new Verdict(null, GatewayRefusal.TooMany(quota), quota);
+            }
+        }
+
+        return GatewayRefusal.Unauthenticated(error, route.Scope);
+    }
+
+    [LoggerMessage(6010, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because session or user cannot be looked up: {Reason}")]
+    private partial void LogIdentityUnavailable(string correlationId, string reason);
+
+    [LoggerMessage(6011, LogLevel.Error, "An audit event could not be written: {EventType} user {UserId} client {ClientId} session {SessionId} status {Status} in {DurationMs} ms (correlation id {CorrelationId}): {Reason}")]
+    private partial void LogNotRecorded(string eventType, string userId, string? clientId, Guid? sessionId, int status, long durationMs, string correlationId, string reason);
+}

@@ -1,0 +1,28 @@
+using System.ComponentModel.DataAnnotations;
+using GptFunctions.Hosting;
+
+namespace GptFunctions.Gateway;
+
+internal sealed class GatewaySettings : ISettings
+{
+    private GatewayConfig? config;
+
+    /// <summary>Path of <c>gateway.json</c>. Not set: there are no routes (in Development of a checkout: the sample's, answered by a demo upstream).</summary>
+    [Setting("GATEWAY_CONFIG")]
+    public string? ConfigPath { get; set; }
+
+    /// <summary>Calls per user and minute on routes of the tier <c>read</c>.</summary>
+    [Setting("GATEWAY_READ_LIMIT")]
+    [Range(1, 1_000_000, ErrorMessage = "GATEWAY_READ_LIMIT must be between 1 and 1000000.")]
+    public int ReadLimit { get; set; } = 30;
+
+    /// <summary>Calls per user and minute on routes of the tier <c>expensive</c>.</summary>
+    [Setting("GATEWAY_EXPENSIVE_LIMIT")]
+    [Range(1, 1_000_000, ErrorMessage = "GATEWAY_EXPENSIVE_LIMIT must be between 1 and 1000000.")]
+    public int ExpensiveLimit { get; set; } = 10;
+
+    /// <summary>Read once: routes change with a restart. Null when no file is named.</summary>
+    public GatewayConfig? Config => config ??= ConfigPath is null ? null : GatewayConfig.Load(ConfigPath);
+
+    public IEnumerable<string> Problems(bool isProduction) => Config?.Problems ?? [];
+}

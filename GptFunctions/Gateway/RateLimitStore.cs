@@ -1,0 +1,148 @@
+using GptFunctions.Data;
+using Npgsql;
+
+namespace GptFunctions.Gateway;
+
+/// <summary>
+/// The buckets in the database. Tries that come while a statement is on its way wait for the next one and share it: the busier, the cheaper
+/// each one gets. Whoever comes alone waits for nobody.
+/// </summary>
+internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
+{
+    private const int PatienceSeconds = 2;
+    private const int TriesPerStatement = 200;
+
+    // tat is the theoretical arrival time: when the bucket is full again. A try costs period / limit and is admitted while tat stays within
+    // one period of now. In the order of the keys, so that statements which meet never wait for each other in a circle.
+    private const string Take = """
+        INSERT INTO rate_limits AS bucket (key, tat) SELECT key, clock_timestamp() + $2 FROM unnest($1) AS key ORDER BY key
+        ON CONFLICT (key) DO UPDATE SET tat = greatest(bucket.tat, clock_timestamp()) + $2
+        WHERE greatest(bucket.tat, clock_timestamp()) + $2 <= clock_timestamp() + $3
+        RETURNING key, extract(epoch FROM tat - clock_timestamp())::double precision
+        """;
+
+    // A statement of its own, because the one above sees what others took since it began only where it writes, not where it reads.
+    private const string Look = "SELECT key, extract(epoch FROM tat - clock_timestamp())::double precision FROM rate_limits WHERE key = ANY ($1)";
+
+    private readonly Lock turn = new();
+    private readonly List<Try> waiting = [];
+    private bool isRunning;
+
+    private sealed class Try(byte[] key, Bucket bucket) : TaskCompletionSource<(bool IsAdmitted, TimeSpan Left)>(TaskCreationOptions.RunContinuationsAsynchronously)
+    {
+        public byte[] Key => key;
+
+        public Bucket Bucket => bucket;
+    }
+
+    /// <summary>
+    /// Takes one try. Not to be cancelled when a caller hangs up: it is over in a moment, and cancelling a statement costs a connection to
+    /// the server and blocks a thread meanwhile.
+    /// </summary>
+    /// <returns>Whether it was admitted, and how long it takes until the bucket is full again.</returns>
+    public Task<(bool IsAdmitted, TimeSpan Left)> TakeAsync(byte[] key, Bucket bucket)
+    {
+        var attempt = new Try(key, bucket);
+        lock (turn)
+        {
+            waiting.Add(attempt);
+            if (isRunning)
+            {
+                return attempt.Task;
+            }
+
+            isRunning = true;
+        }
+
+        _ = RunAsync();
+        return attempt.Task;
+    }
+
+    private async Task RunAsync()
+    {
+        while (Next() is { } tries)
+        {
+            var taking = TakeAsync(tries);
+            await taking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (taking.Exception is { } failure)
+            {
+                tries.ForEach(attempt => attempt.TrySetException(failure.InnerExceptions));
+            }
+        }
+    }
+
+    /// <summary>What the next statement takes: buckets of one size, each once. Null when nothing waits.</summary>
+    private List<Try>? Next()
+    {
+        lock (turn)
+        {
+            if (waiting.Count == 0)
+            {
+                isRunning = false;
+                return null;
+            }
+
+            var bucket = waiting[0].Bucket;
+            var tries = new List<Try>(waiting.Count);
+            var keys = new HashSet<byte[]>(KeyComparer.Instance);
+            waiting.RemoveAll(attempt =>
+            {
+                if (attempt.Bucket != bucket || tries.Count == TriesPerStatement || !keys.Add(attempt.Key))
+                {
+                    return false;
+                }
+
+                tries.Add(attempt);
+                return true;
+            });
+            return tries;
+        }
+    }
+
+    private async Task TakeAsync(List<Try> tries)
+    {
+        var bucket = tries[0].Bucket;
+        await using var take = Command(Take, tries);
+        take.Bind(bucket.Cost);
+        take.Bind(bucket.Period);
+        if (await AnswerAsync(take, tries, isAdmitted: true) is { Count: > 0 } refused)
+        {
+            await using var look = Command(Look, refused);
+            var vanished = await AnswerAsync(look, refused, isAdmitted: false);
+            vanished.ForEach(attempt => attempt.TrySetResult((false, TimeSpan.Zero)));
+        }
+    }
+
+    private NpgsqlCommand Command(string sql, List<Try> tries)
+    {
+        var command = dataSource.CreateCommand(sql);
+        command.CommandTimeout = PatienceSeconds;
+        command.Bind(tries.ConvertAll(attempt => attempt.Key));
+        return command;
+    }
+
+    /// <summary>Tells those who are in the result; returns the others.</summary>
+    private static async Task<List<Try>> AnswerAsync(NpgsqlCommand command, List<Try> tries, bool isAdmitted)
+    {
+        var left = new Dictionary<byte[], Try>(tries.Count, KeyComparer.Instance);
+        tries.ForEach(attempt => left.Add(attempt.Key, attempt));
+        await using var reader = await command.ExecuteReaderAsync();
+        while (await reader.ReadAsync())
+        {
+            left.Remove(reader.GetFieldValue<byte[]>(0), out var attempt);
+            attempt!.TrySetResult((isAdmitted, TimeSpan.FromSeconds(reader.GetDouble(1))));
+        }
+
+        return [.. left.Values];
+    }
+
+    /// <summary>Keys are hashes already.</summary>
+    private sealed class KeyComparer : IEqualityComparer<byte[]>
+    {
+        public static KeyComparer Instance { get; } = new();
+
+        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+        public int GetHashCode(byte[] obj) => BitConverter.ToInt32(obj);
+    }
+}

@@ -1,0 +1,36 @@
+using GptFunctions.Data;
+
+namespace GptFunctions.Identity;
+
+/// <summary>A person as the company's APIs know them.</summary>
+/// <param name="Plan">Null: has not paid for any.</param>
+/// <param name="PlanStatus">As the payment provider calls it, for example <c>past_due</c>.</param>
+internal sealed record InternalUser(Guid Id, string? Plan, string? PlanStatus);
+
+/// <summary>Turns the subject of a token into the internal user, from memory whenever possible.</summary>
+internal sealed class InternalUsers
+{
+    private const int Capacity = 100_000;
+    private static readonly TimeSpan Known = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Unknown = TimeSpan.FromSeconds(30);
+    private readonly LiveCache<string, InternalUser?> users;
+
+    public InternalUsers(UserStore store, ChangeFeed feed, TimeProvider clock)
+    {
+        users = new(feed, clock, Capacity, user => user is null ? Unknown : Known, subject => store.FindAsync(subject, CancellationToken.None));
+        feed.Subscribe("user", subject =>
+        {
+            if (subject is null)
+            {
+                users.DropAll();
+            }
+            else
+            {
+                users.Drop(subject);
+            }
+        });
+    }
+
+    /// <summary>Null when the user is unknown or was deleted.</summary>
+    public ValueTask<InternalUser?> FindAsync(string subject, CancellationToken cancellationToken) => users.GetAsync(subject, cancellationToken);
+}

@@ -1,0 +1,153 @@
+using GptFunctions.Audit;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using NCrontab;
+using Npgsql;
+
+namespace GptFunctions.Purge;
+
+/// <summary>Deletes old rows in short transactions, one run at a time, and says what it did.</summary>
+internal sealed partial class PurgeService(PurgeStore store, AuditTrailStore auditTrail, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
+{
+    private static readonly TimeSpan Budget = TimeSpan.FromMinutes(5);
+
+    // After a batch while others are at work, so that they do not queue behind what the batches write.
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(20);
+
+    private static readonly CrontabSchedule Schedule = CrontabSchedule.Parse(PurgeFunctions.Schedule, new CrontabSchedule.ParseOptions { IncludingSeconds = true });
+
+    /// <summary>How long rows stay after their end.</summary>
+    public TimeSpan Retention => TimeSpan.FromDays(settings.Value.RetentionDays);
+
+    /// <summary>One run: until nothing is left to delete, the time is over, or the program stops (then it ends early, and returns).</summary>
+    /// <param name="retention">Instead of <see cref="Retention"/>.</param>
+    /// <param name="report">Told after each batch how many rows of its class are gone.</param>
+    /// <returns>Null when another run is at work.</returns>
+    /// <exception cref="PurgeFailedException">Something failed; all the rest was done before this was thrown.</exception>
+    public async Task<PurgeRun?> RunAsync(TimeSpan? retention, Action<PurgeClass, long>? report, CancellationToken cancellationToken)
+    {
+        var started = clock.GetTimestamp();
+        var run = new PurgeRun(clock.GetUtcNow(), retention ?? Retention);
+        await using (var ownLock = await store.TryLockAsync(cancellationToken))
+        {
+            if (ownLock is null)
+            {
+                LogHeld();
+                return null;
+            }
+
+            await DeleteAsync(run, started, report, cancellationToken);
+            await TryAsync(run, "audit_partitions", async () => run.PartitionsCreated = await auditTrail.CreatePartitionsAsync(run.StartedAt, AuditTrailStore.MonthsAhead, cancellationToken), cancellationToken);
+            run.Duration = clock.GetElapsedTime(started);
+            await CountLeftAsync(run, cancellationToken);
+            // Also when the program stops. Under the lock, so that runs are recorded in their order.
+            await TryAsync(run, "record", () => store.RecordAsync(run.StartedAt, run.StartedAt + run.Duration, run.Outcome, run.Summarise().ToString(), CancellationToken.None), CancellationToken.None);
+        }
+
+        var summary = run.Summarise();
+        logger.Log(run.Outcome == "completed" ? LogLevel.Information : LogLevel.Warning, new EventId(4001, "PurgeEnded"), summary, null, static (figures, _) => "purge " + figures);
+        return run.Errors.Count == 0 ? run : throw new PurgeFailedException(run);
+    }
+
+    /// <summary>How many rows of each class a run would delete now.</summary>
+    public async Task<IReadOnlyList<(string Class, long Rows)>> CountAsync(TimeSpan? retention, CancellationToken cancellationToken)
+    {
+        var window = new PurgeRun(clock.GetUtcNow(), retention ?? Retention).Window;
+        var counts = new List<(string, long)>();
+        foreach (var rows in PurgeClass.All)
+        {
+            counts.Add((rows.Name, await store.CountAsync(rows, window, cancellationToken)));
+        }
+
+        return counts;
+    }
+
+    /// <summary>Runs when the last scheduled time went by without a run.</summary>
+    public async Task CatchUpAsync(CancellationToken cancellationToken)
+    {
+        var due = LastDue();
+        var last = await store.ReadLastRunAsync(cancellationToken);
+        if (last >= due)
+        {
+            LogNothingMissed(last.Value);
+            return;
+        }
+
+        LogCatchingUp(due);
+        await RunAsync(retention: null, report: null, cancellationToken);
+    }
+
+    private DateTimeOffset LastDue()
+    {
+        var now = clock.GetLocalNow().DateTime; // schedules are in local time
+        var local = Schedule.GetNextOccurrences(now.AddDays(-1), now.AddTicks(1)).Last();
+        return new DateTimeOffset(local, clock.LocalTimeZone.GetUtcOffset(local));
+    }
+
+    private async Task DeleteAsync(PurgeRun run, long started, Action<PurgeClass, long>? report, CancellationToken cancellationToken)
+    {
+        foreach (var rows in PurgeClass.All)
+        {
+            var isFinished = false;
+            await TryAsync(run, rows.Name, async () =>
+            {
+                var position = rows.Start;
+                while (!isFinished && clock.GetElapsedTime(started) < Budget && !cancellationToken.IsCancellationRequested)
+                {
+                    var batch = await store.DeleteAsync(rows, run.Window, settings.Value.BatchSize, position, cancellationToken);
+                    isFinished = batch.Deleted < settings.Value.BatchSize;
+                    position = batch.Position ?? position;
+                    run.Batches++;
+                    run.Deleted[rows.Name] += batch.Deleted;
+                    run.Deleted[PurgeClass.Sessions] += batch.Sessions;
+                    report?.Invoke(rows, run.Deleted[rows.Name]);
+                    await Task.Delay(batch.IsBusy ? Rest : TimeSpan.Zero, CancellationToken.None);
+                }
+            }, cancellationToken);
+            if (!isFinished && !run.Errors.ContainsKey(rows.Name))
+            {
+                run.Unfinished.Add(rows);
+            }
+        }
+    }
+
+    private async Task CountLeftAsync(PurgeRun run, CancellationToken cancellationToken)
+    {
+        await TryAsync(run, "rows_left", async () =>
+        {
+            long left = 0;
+            foreach (var rows in run.Unfinished)
+            {
+                left += await store.CountAsync(rows, run.Window, cancellationToken);
+            }
+
+            run.Left = left;
+        }, cancellationToken);
+    }
+
+    /// <summary>Notes what the database refuses, so that the other steps go on; a step that is cut off because the program stops is no error.</summary>
+    private static async Task TryAsync(PurgeRun run, string step, Func<Task> act, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await act();
+        }
+        catch (NpgsqlException error)
+        {
+            run.Errors[step] = error;
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return;
+        }
+    }
+
+    [LoggerMessage(4002, LogLevel.Information, "Purge: another run holds the lock")]
+    private partial void LogHeld();
+
+    [LoggerMessage(4003, LogLevel.Information, "Purge: the run of {Due:u} was missed and is made up for now")]
+    private partial void LogCatchingUp(DateTimeOffset due);
+
+    [LoggerMessage(4004, LogLevel.Information, "Purge: no run was missed, the last one began at {Last:u}")]
+    private partial void LogNothingMissed(DateTimeOffset last);
+}

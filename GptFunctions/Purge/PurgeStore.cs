@@ -1,0 +1,112 @@
+using GptFunctions.Data;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace GptFunctions.Purge;
+
+/// <summary>What one batch did.</summary>
+/// <param name="Deleted">Rows of the class.</param>
+/// <param name="Position">Where the next batch goes on; null when there was nothing.</param>
+/// <param name="Sessions">Sessions that lost their last token and went with it.</param>
+/// <param name="IsBusy">Whether somebody else was using the database.</param>
+internal sealed record PurgeBatch(int Deleted, object? Position, int Sessions, bool IsBusy);
+
+/// <summary>The two points in time that a run measures age by.</summary>
+internal sealed record PurgeWindow(DateTimeOffset Now, DateTimeOffset Cutoff);
+
+internal sealed class PurgeStore(NpgsqlDataSource dataSource)
+{
+    private const string Job = "purge";
+    private const long LockKey = 0x6770_7466_0003;
+
+    // Held by a transaction, not by the session: behind a pooler in transaction mode a session is nobody's. The transaction has no
+    // snapshot and writes nothing, so it holds up no vacuum however long the run takes.
+    private const string TryLock = "SELECT pg_try_advisory_xact_lock($1) FROM set_config('idle_in_transaction_session_timeout', '10min', true)";
+
+    private const string LastRun = "SELECT started_at FROM maintenance_runs WHERE job = $1 ORDER BY started_at DESC LIMIT 1";
+
+    private const string InsertRun = "INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts) VALUES ($1, $2, $3, $4, $5)";
+
+    /// <summary>Takes the lock that lets one purge run at a time, over all processes; null when another run holds it.</summary>
+    public async Task<PurgeLock?> TryLockAsync(CancellationToken cancellationToken)
+    {
+        var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        var isMine = false;
+        try
+        {
+            await connection.BeginTransactionAsync(cancellationToken); // closing the connection ends it
+            await using var command = new NpgsqlCommand(TryLock, connection);
+            command.Bind(LockKey);
+            isMine = (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+            return isMine ? new PurgeLock(connection) : null;
+        }
+        finally
+        {
+            if (!isMine)
+            {
+                await connection.DisposeAsync();
+            }
+        }
+    }
+
+    /// <summary>Deletes one batch, in a transaction of its own.</summary>
+    /// <param name="position">Where the batch before ended.</param>
+    public async Task<PurgeBatch> DeleteAsync(PurgeClass rows, PurgeWindow window, int limit, object position, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(rows.Delete);
+        command.Bind(window.Now);
+        command.Bind(window.Cutoff);
+        command.Bind(limit);
+        command.Parameters.Add(new NpgsqlParameter { Value = position });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return new PurgeBatch((int)reader.GetInt64(0), reader.IsDBNull(1) ? null : reader.GetValue(1), (int)reader.GetInt64(2), reader.GetBoolean(3));
+    }
+
+    /// <summary>How many rows of a class are due.</summary>
+    public async Task<long> CountAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(rows.Count);
+        command.CommandTimeout = 0;
+        command.Bind(window.Now);
+        command.Bind(window.Cutoff);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    /// <summary>When the last run began, whatever came of it; null when there was none yet.</summary>
+    public async Task<DateTimeOffset?> ReadLastRunAsync(CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(LastRun);
+        command.Bind(Job);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
+    }
+
+    /// <param name="counts">A JSON object.</param>
+    public async Task RecordAsync(DateTimeOffset startedAt, DateTimeOffset finishedAt, string outcome, string counts, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(InsertRun);
+        command.Bind(Job);
+        command.Bind(startedAt);
+        command.Bind(finishedAt);
+        command.Bind(outcome);
+        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = counts, NpgsqlDbType = NpgsqlDbType.Jsonb });
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}
+
+/// <summary>The transaction that holds the purge's lock, until it is disposed.</summary>
+internal sealed class PurgeLock(NpgsqlConnection connection) : IAsyncDisposable
+{
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await connection.DisposeAsync();
+        }
+        catch (NpgsqlException)
+        {
+            // The connection was lost, and the lock with it. The run is harmless beside another one.
+        }
+    }
+}

@@ -1,0 +1,76 @@
+using System.Text.Json;
+using GptFunctions.Audit;
+using GptFunctions.Identity;
+using GptFunctions.Sessions;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace GptFunctions.Webhooks;
+
+/// <summary>Clerk tells who the users are: their profile, and when they are banned, locked or deleted.</summary>
+internal sealed class ClerkWebhooks(UserService users, SessionService sessions, IOptionsMonitor<WebhookSettings> settings) : IWebhookSource
+{
+    private const string UserDeleted = "user.deleted";
+
+    public string Name => "clerk";
+
+    public string SecretSetting => "CLERK_WEBHOOK_SECRET";
+
+    public IReadOnlyList<string> Secrets => [.. settings.CurrentValue.ClerkSecrets, .. settings.CurrentValue.ClerkSigningSecrets];
+
+    public ISignature Signature { get; } = new SvixSignature();
+
+    public WebhookEvent? Read(JsonElement body, string? headerId)
+    {
+        if (headerId is null || body.Text("type") is not { } type || body.Member("data") is not { ValueKind: JsonValueKind.Object } data)
+        {
+            return null;
+        }
+
+        var sent = body.UnixTime("timestamp", 1000);
+        var webhook = new WebhookEvent(headerId, type, data) { Subject = data.Text("id"), OccurredAt = data.UnixTime("updated_at", 1000) ?? sent };
+        return type switch
+        {
+            "user.created" or "user.updated" => webhook.Subject is null || webhook.OccurredAt is null ? null : webhook with { Order = EventOrder.Change },
+            UserDeleted when webhook.Subject is null => webhook with { IsHandled = false, Warning = "it does not name the user" },
+            UserDeleted => webhook with { Order = EventOrder.Deletion, OccurredAt = sent },
+            "session.ended" or "session.removed" or "session.revoked" => webhook, // our sessions have a life of their own
+            _ => webhook with { IsHandled = false },
+        };
+    }
+
+    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin)
+    {
+        switch (webhook.Order)
+        {
+            case EventOrder.Deletion:
+                users.Delete(batch, webhook.Subject!, origin);
+                sessions.EndAll(batch, webhook.Subject!, "user_deleted", origin);
+                break;
+            case EventOrder.Change:
+                users.Save(batch, new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data)), webhook.OccurredAt!.Value, origin);
+                if (BlockedBecause(webhook.Data) is { } reason)
+                {
+                    sessions.EndAll(batch, webhook.Subject!, reason, origin);
+                }
+
+                break;
+        }
+    }
+
+    private static string? BlockedBecause(JsonElement user) => user.IsTrue("banned") ? "user_banned" : user.IsTrue("locked") ? "user_locked" : null;
+
+    private static string? Email(JsonElement user)
+    {
+        var addresses = user.Items("email_addresses").ToList();
+        var primary = user.Text("primary_email_address_id");
+        var address = addresses.Find(address => address.Text("id") == primary);
+        return (address.ValueKind == JsonValueKind.Undefined ? addresses.FirstOrDefault() : address).Text("email_address");
+    }
+
+    private static string? FullName(JsonElement user)
+    {
+        var name = string.Join(' ', new[] { user.Text("first_name"), user.Text("last_name") }.OfType<string>());
+        return name.Length > 0 ? name : user.Text("username");
+    }
+}

@@ -1,0 +1,68 @@
+using System.Globalization;
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using GptFunctions.OAuth;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Azure.Functions.Worker;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Webhooks;
+
+/// <summary>Where senders deliver their events.</summary>
+internal sealed class WebhookFunctions(
+    WebhookService service, ClerkWebhooks clerk, StripeWebhooks stripe, VerificationWebhooks verification, OrderWebhooks orders, ClientAddress addresses, IOptionsMonitor<OAuthSettings> settings)
+{
+    public const string Clerk = "WebhookClerk";
+    private const int MaximumBody = 1024 * 1024;
+
+    [Function(Clerk)]
+    public Task<IResult> ClerkAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/clerk")] HttpRequest request, CancellationToken cancellationToken) =>
+        ReceiveAsync(clerk, request, cancellationToken);
+
+    [Function("WebhookClerkAlias")]
+    public Task<IResult> ClerkAliasAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/clerk")] HttpRequest request, CancellationToken cancellationToken) =>
+        ReceiveAsync(clerk, request, cancellationToken);
+
+    [Function("WebhookClerkAliasV2")]
+    public Task<IResult> ClerkAliasV2Async([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/v2/webhooks/clerk")] HttpRequest request, CancellationToken cancellationToken) =>
+        ReceiveAsync(clerk, request, cancellationToken);
+
+    [Function("WebhookStripe")]
+    public Task<IResult> StripeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/stripe")] HttpRequest request, CancellationToken cancellationToken) =>
+        ReceiveAsync(stripe, request, cancellationToken);
+
+    [Function("WebhookStripeMoved")]
+    public IResult StripeMoved([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/stripe")] HttpRequest request) =>
+        Problem.Result(request.HttpContext, StatusCodes.Status410Gone, "Gone", $"Stripe's events are received at {settings.CurrentValue.PublicBaseUrl}/webhooks/stripe: change the endpoint's URL in Stripe's dashboard.");
+
+    [Function("WebhookVerification")]
+    public Task<IResult> VerificationAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/verification")] HttpRequest request, CancellationToken cancellationToken) =>
+        ReceiveAsync(verification, request, cancellationToken);
+
+    [Function("WebhookOrders")]
+    public Task<IResult> OrdersAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/orders")] HttpRequest request, CancellationToken cancellationToken) =>
+        ReceiveAsync(orders, request, cancellationToken);
+
+    private async Task<IResult> ReceiveAsync(IWebhookSource source, HttpRequest request, CancellationToken cancellationToken)
+    {
+        var (_, body) = await RequestBody.ReadAsync(request, MaximumBody, bytes => bytes.ToArray(), cancellationToken);
+        // From here on the sender may hang up: what has begun is finished, so that the next delivery finds it done.
+        var result = await service.ReceiveAsync(source, name => request.Headers[name] is [{ Length: > 0 } value] ? value : null, body, addresses.Origin(request.HttpContext));
+        return Write(request.HttpContext.Response.Headers, result);
+    }
+
+    private static IResult Write(IHeaderDictionary headers, WebhookResult result)
+    {
+        if (result.RetryAfterSeconds is { } seconds)
+        {
+            headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (result.IsUnverified)
+        {
+            headers["X-Webhook-Unverified"] = "true";
+        }
+
+        return Results.Json(result.Answer, WebhookJson.Default.WebhookAnswer, statusCode: result.Status);
+    }
+}

@@ -1,0 +1,125 @@
+using GptFunctions.Audit;
+using GptFunctions.Data;
+using Npgsql;
+
+namespace GptFunctions.Webhooks;
+
+/// <summary>An event as operators see it.</summary>
+internal sealed record RecordedEvent(
+    string Source, string EventId, string Type, string? Subject, string Status, int Attempts, DateTimeOffset? EventAt, DateTimeOffset ReceivedAt, DateTimeOffset ProcessedAt, string? Error);
+
+/// <summary>The inbox: one transaction holds the claim of an event, its changes, their audit events and its completion.</summary>
+internal sealed class WebhookStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+{
+    private const string Claim = "SELECT webhook_claim($1, $2, $3, $4, $5, $6, $7, $8)";
+
+    // Not while another delivery handles the event: its result will count, and this one must not wait for it.
+    private const string RecordFailure = """
+        INSERT INTO webhook_events AS known (source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error, payload)
+        SELECT $1, $2, $3, $4, 'failed', 1, $5, $6, greatest($6, $7), $8, $9
+        WHERE pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))
+        ON CONFLICT (source, event_id) DO UPDATE SET attempts = known.attempts + 1, processed_at = excluded.processed_at, error = excluded.error, payload = excluded.payload
+        WHERE known.status = 'failed'
+        """;
+
+    private const string FindPayload = "SELECT payload FROM webhook_events WHERE source = $1 AND event_id = $2 AND status = 'failed'";
+
+    private const string List = """
+        SELECT source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error FROM webhook_events
+        WHERE ($1::text IS NULL OR source = $1) AND ($2::text IS NULL OR status = $2)
+        ORDER BY processed_at DESC LIMIT $3
+        """;
+
+    /// <summary>Claims the event and, if it is to take effect, makes its changes: two round trips, of which the first begins the transaction and the second commits it.</summary>
+    public async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var batch = new NpgsqlBatch();
+        source.AddChanges(batch, webhook, origin);
+        batch.Add("COMMIT");
+        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
+        await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
+        var claimed = await ClaimAsync(connection, source.Name, webhook, now, cancellationToken);
+        if (claimed is "in_progress" or "already_completed")
+        {
+            return claimed == "in_progress" ? WebhookResult.InProgress : WebhookResult.Duplicate;
+        }
+
+        if (claimed != "completed")
+        {
+            await transaction.CommitAsync(cancellationToken);
+            return claimed == "ignored" ? WebhookResult.Ignored : WebhookResult.SkippedStale;
+        }
+
+        batch.Connection = connection;
+        WebhookResult result;
+        await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
+        {
+            result = await source.AnswerAsync(reader, webhook, cancellationToken);
+            while (await reader.NextResultAsync(cancellationToken))
+            {
+                // Until the commit has answered, nothing has happened.
+            }
+        }
+
+        outbox.Raise();
+        return result;
+    }
+
+    /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
+    public async Task RecordFailureAsync(string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(RecordFailure);
+        command.Bind(source);
+        command.Bind(webhook.Id);
+        command.Bind(webhook.Type);
+        command.Bind(webhook.Subject);
+        command.Bind(webhook.OccurredAt);
+        command.Bind(receivedAt);
+        command.Bind(failedAt);
+        command.Bind(error);
+        command.Bind(payload);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>The payload of a failed event; null for any other.</summary>
+    public async Task<byte[]?> FindPayloadAsync(string source, string eventId, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(FindPayload);
+        command.Bind(source);
+        command.Bind(eventId);
+        return (byte[]?)await command.ExecuteScalarAsync(cancellationToken);
+    }
+
+    /// <summary>The newest events, of all sources or one, in every status or one.</summary>
+    public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(List);
+        command.Bind(source);
+        command.Bind(status);
+        command.Bind(limit);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var events = new List<RecordedEvent>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            events.Add(new RecordedEvent(
+                reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.Get<string?>(3), reader.GetString(4), reader.GetInt32(5),
+                reader.Get<DateTimeOffset?>(6), reader.GetFieldValue<DateTimeOffset>(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<string?>(9)));
+        }
+
+        return events;
+    }
+
+    private static async Task<string> ClaimAsync(NpgsqlConnection connection, string source, WebhookEvent webhook, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(Claim, connection);
+        command.Bind(source);
+        command.Bind(webhook.Id);
+        command.Bind(webhook.Type);
+        command.Bind(webhook.Subject);
+        command.Bind(webhook.OccurredAt);
+        command.Bind(webhook.IsHandled);
+        command.Bind(webhook.Order switch { EventOrder.Creation => "creation", EventOrder.Change => "change", EventOrder.Deletion => "deletion", _ => "none" });
+        command.Bind(now);
+        return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+}
