@@ -96,7 +96,7 @@ public sealed partial class RollbackAndSecretsScriptTests
         Assert.Equal(values, written.Values);
         Assert.Equal(2, bench.Input.Split("kind: Secret").Length - 1);
         Assert.Contains("name: gpt-setup\n", bench.Input.Split("---\n")[1], StringComparison.Ordinal);
-        Assert.StartsWith("database-owner-url: ", bench.Input.Split("---\n")[1].Split("data:\n  ")[1], StringComparison.Ordinal);
+        Assert.StartsWith("database-owner-url: ", bench.Input.Split("---\n")[1].Split("\ndata:\n  ")[1], StringComparison.Ordinal);
         foreach (var value in values)
         {
             foreach (var text in (string[])[said, .. bench.Calls])
