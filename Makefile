@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook production-deploy rollback
+.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -44,6 +44,9 @@ bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULT
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh
+
+k8s-render: ## what a deployment would apply, into .local/k8s
+	@exec infra/k8s/render.sh
 
 production-deploy: ## bring an image to production: IMAGE=REGISTRY/gpt-functions@sha256:... (KUBE_CONTEXT=...)
 	@exec infra/deploy/deploy.sh --environment production --image "$(IMAGE)"

@@ -11,6 +11,9 @@ internal static class ClientPackages
 
     public static string Directory { get; } = Path.Combine(TestServices.RepositoryRoot, "GptFunctions.Tests", "Clients");
 
+    /// <summary>Waits until the packages are there, for those who use one without a script of this folder.</summary>
+    public static Task EnsureAsync() => Installed.Value;
+
     /// <summary>Starts a script of this folder. The caller disposes the process.</summary>
     public static async Task<Process> StartAsync(string script, params string[] arguments)
     {

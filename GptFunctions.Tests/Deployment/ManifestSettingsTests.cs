@@ -1,0 +1,124 @@
+using System.Reflection;
+using System.Text.Json.Nodes;
+using GptFunctions.Gateway;
+using GptFunctions.Hosting;
+using GptFunctions.Tests.Support;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Tests.Deployment;
+
+/// <summary>The settings in the manifests are the program's: none unknown, none missing, all accepted by its own check in Production.</summary>
+public sealed class ManifestSettingsTests
+{
+    /// <summary>Read by the host, or before any settings class.</summary>
+    private static readonly string[] Elsewhere = ["AZURE_FUNCTIONS_ENVIRONMENT", "SECRETS_PATH", "AzureFunctionsWebHost__hostid"];
+
+    private static readonly string[] Known =
+        [.. typeof(SettingAttribute).Assembly.GetTypes().SelectMany(type => type.GetProperties()).Select(property => property.GetCustomAttribute<SettingAttribute>()?.Name).OfType<string>()];
+
+    public static TheoryData<string, bool> Renderings => KustomizeRender.All;
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public async Task Every_name_is_a_setting_of_the_program(string environment, bool plainSecrets)
+    {
+        var manifests = await KustomizeRender.LoadAsync(environment, plainSecrets);
+        foreach (var container in Containers(manifests))
+        {
+            using var settings = RenderedSettings.Of(manifests, container, Broker);
+            Assert.Empty(settings.Environment.Keys.Where(name => !name.StartsWith("AzureFunctionsJobHost__functions__", StringComparison.Ordinal)).Except([.. Known, .. Elsewhere], StringComparer.Ordinal));
+            Assert.Equal("Production", settings.Environment["AZURE_FUNCTIONS_ENVIRONMENT"]);
+        }
+
+        Assert.Empty(SecretsTests.Names.Select(name => name.Replace('-', '_').ToUpperInvariant()).Except(Known, StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public async Task Production_accepts_the_settings_of_every_container(string environment, bool plainSecrets)
+    {
+        var manifests = await KustomizeRender.LoadAsync(environment, plainSecrets);
+        foreach (var container in Containers(manifests))
+        {
+            using var settings = RenderedSettings.Of(manifests, container, Broker);
+            Assert.Empty(Problems(settings));
+        }
+    }
+
+    [Theory]
+    [InlineData("gpt-client-id")]
+    [InlineData("gpt-client-secret")]
+    [InlineData("gpt-ec-private-key")]
+    [InlineData("gpt-refresh-key")]
+    [InlineData("clerk-oauth-client-secret")]
+    [InlineData("database-url")]
+    [InlineData("rabbitmq-url")]
+    public async Task Without_a_secret_that_is_required_the_start_is_refused(string missing)
+    {
+        ArgumentNullException.ThrowIfNull(missing);
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        using var settings = RenderedSettings.Of(manifests, manifests.Container("http"), []);
+        File.Delete(Path.Combine(settings.SecretsPath, missing));
+        Assert.StartsWith(missing.Replace('-', '_').ToUpperInvariant() + " is missing", Assert.Single(Problems(settings)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(KustomizeRender.Staging)]
+    [InlineData(KustomizeRender.Production)]
+    public async Task Gateway_routes_are_read_without_a_problem(string environment)
+    {
+        var manifests = await KustomizeRender.LoadAsync(environment);
+        using var settings = RenderedSettings.Of(manifests, manifests.Container("http"), []);
+        var config = GatewayConfig.Load(settings.Environment["GATEWAY_CONFIG"]!);
+        Assert.Empty(config.Problems);
+        Assert.NotEmpty(config.Routes);
+        Assert.NotNull(config.OpenApiFile);
+
+        // The ingress waits longer than the slowest route, and a pod that ends has time for it.
+        var slowest = config.Routes.Max(route => route.Timeout).TotalSeconds;
+        var ingress = double.Parse(manifests.Find("Ingress", "gpt-functions").Map("metadata/annotations")["nginx.ingress.kubernetes.io/proxy-read-timeout"], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(slowest, 1, Math.Min(ingress, manifests.Pod("http").At("terminationGracePeriodSeconds")!.GetValue<long>()));
+    }
+
+    [Fact]
+    public async Task One_relay_a_pod_of_http_and_none_elsewhere()
+    {
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        foreach (var component in Manifests.Components)
+        {
+            using var settings = RenderedSettings.Of(manifests, manifests.Container(component), Broker);
+            Assert.Equal(component == "http" ? null : "false", settings.Environment.GetValueOrDefault("OUTBOX_RELAY"));
+            Assert.Equal(component == "http", settings.Environment.ContainsKey("GATEWAY_CONFIG"));
+            Assert.Equal("X-Real-IP", settings.Environment["CLIENT_ADDRESS_HEADER"]); // what ingress-nginx sets
+        }
+    }
+
+    private static Dictionary<string, string> Broker => new(StringComparer.Ordinal) { ["rabbitmq-url"] = "amqps://app:password@broker:5671" };
+
+    private static IEnumerable<JsonNode> Containers(Manifests manifests) => Manifests.Components.SelectMany(component => new[] { manifests.Container(component), manifests.Setup(component) });
+
+    /// <summary>What the program would say at its start.</summary>
+    private static IReadOnlyList<string> Problems(RenderedSettings settings)
+    {
+        // Above everything the machine's environment says, but below the files, as in a pod.
+        var all = Known.ToDictionary(name => name, _ => (string?)null, StringComparer.Ordinal).With(settings.Environment);
+        using var app = (IDisposable)StandaloneHost.Build(builder =>
+        {
+            builder.Configuration.AddInMemoryCollection(all.Select(setting => KeyValuePair.Create(setting.Key.Replace("__", ":", StringComparison.Ordinal), setting.Value)));
+            Features.Add(builder);
+        });
+        var services = ((Microsoft.AspNetCore.Builder.WebApplication)app).Services;
+        try
+        {
+            services.GetRequiredService<IStartupValidator>().Validate();
+            services.GetRequiredService<OpenApiDocument>(); // routes against scopes: at the start, too
+            return [];
+        }
+        catch (Exception error) when (Startup.Problems(error) is { Count: > 0 } problems)
+        {
+            return problems;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using System.Text.Json.Nodes;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Deployment;
+
+/// <summary>Who may talk to whom: nothing but what is listed.</summary>
+public sealed class NetworkTests
+{
+    private const string Namespace = "kubernetes.io/metadata.name";
+
+    public static TheoryData<string, bool> Renderings => KustomizeRender.All;
+
+    [Theory]
+    [MemberData(nameof(Renderings))]
+    public async Task Everything_is_denied_first(string environment, bool plainSecrets)
+    {
+        var policies = (await KustomizeRender.LoadAsync(environment, plainSecrets)).OfKind("NetworkPolicy");
+        var deny = policies.Single(policy => policy.Text("metadata/name") == "default-deny").At("spec")!;
+        Assert.Equal("""{"podSelector":{},"policyTypes":["Ingress","Egress"]}""", deny.ToJsonString());
+        Assert.Equal(["default-deny", "from-ingress-controller", "to-servers", "to-upstreams"], policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Only_the_ingress_controller_comes_in_and_only_to_http()
+    {
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        var policy = manifests.OfKind("NetworkPolicy").Single(item => item.At("spec/ingress") is not null).At("spec")!;
+        Assert.Equal(manifests.Deployment("http").At("spec/selector")!.ToJsonString(), policy.At("podSelector")!.ToJsonString());
+        var rule = policy.List("ingress").Single();
+        Assert.Equal("ingress-nginx", rule.List("from").Single().Map("namespaceSelector/matchLabels")[Namespace]);
+        Assert.Equal(("TCP", "8080"), (rule.List("ports").Single().Text("protocol"), rule.List("ports").Single().Text("port")));
+    }
+
+    [Fact]
+    public async Task Out_go_names_database_and_broker_and_from_http_443_and_the_business_apis()
+    {
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        var servers = manifests.Find("NetworkPolicy", "to-servers").At("spec")!;
+        Assert.Equal("""{"app.kubernetes.io/name":"gpt-functions"}""", servers.At("podSelector/matchLabels")!.ToJsonString());
+        Assert.Equal(["UDP 53, TCP 53 to kube-system", "TCP 5432, TCP 6432, TCP 5671, TCP 5672"], servers.List("egress").Select(Words));
+
+        var upstreams = manifests.Find("NetworkPolicy", "to-upstreams").At("spec")!;
+        Assert.Equal(manifests.Deployment("http").At("spec/selector")!.ToJsonString(), upstreams.At("podSelector")!.ToJsonString());
+        Assert.Equal("TCP 443", Words(upstreams.List("egress")[0]));
+        Assert.Equal("true", upstreams.List("egress")[1].List("to").Single().Map("namespaceSelector/matchLabels")["gpt-functions/upstream"]);
+        Assert.Equal(2, upstreams.List("egress").Count);
+    }
+
+    [Fact]
+    public async Task Sample_for_a_business_api_lets_in_the_gateway_of_production_alone()
+    {
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        var sample = Yaml.Load(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "samples", "business-api.yaml")).Single();
+        Assert.Equal(["Ingress"], sample.List("spec/policyTypes").Select(type => type.ToString()));
+        var from = sample.List("spec/ingress").Single().List("from").Single();
+        Assert.Equal(manifests.OfKind("Namespace").Single().Text("metadata/name"), from.Map("namespaceSelector/matchLabels")[Namespace]);
+        Assert.Equal(manifests.Deployment("http").Map("spec/template/metadata/labels").OrderBy(label => label.Key), from.Map("podSelector/matchLabels").OrderBy(label => label.Key));
+    }
+
+    [Theory]
+    [InlineData(KustomizeRender.Staging)]
+    [InlineData(KustomizeRender.Production)]
+    public async Task Ingress_answers_for_the_public_base_url_with_TLS_and_limits_bodies(string environment)
+    {
+        var manifests = await KustomizeRender.LoadAsync(environment);
+        var ingress = manifests.Find("Ingress", "gpt-functions");
+        var host = new Uri(manifests.FindConfig("gpt-settings").Map("data")["PUBLIC_BASE_URL"]).Host;
+        Assert.Equal(host, ingress.List("spec/rules").Single().Text("host"));
+        Assert.Equal(host, ingress.List("spec/tls").Single().List("hosts").Single().ToString());
+        Assert.NotNull(ingress.Text("spec/tls/0/secretName"));
+        var annotations = ingress.Map("metadata/annotations");
+        Assert.Equal(("8m", "true"), (annotations["nginx.ingress.kubernetes.io/proxy-body-size"], annotations["nginx.ingress.kubernetes.io/force-ssl-redirect"]));
+        Assert.DoesNotContain(annotations.Keys, key => key.Contains("snippet", StringComparison.Ordinal)); // refused by the controller's default
+        var service = manifests.Find("Service", "gpt-functions-http");
+        Assert.Equal(manifests.Deployment("http").At("spec/selector/matchLabels")!.ToJsonString(), service.At("spec/selector")!.ToJsonString());
+        Assert.Equal(("http", "http"), (service.Text("spec/ports/0/name"), service.Text("spec/ports/0/targetPort")));
+    }
+
+    private static string Words(JsonNode rule)
+    {
+        var ports = string.Join(", ", rule.List("ports").Select(port => $"{port.Text("protocol")} {port.Text("port")}"));
+        return rule.List("to") is [var to] ? $"{ports} to {to.Map("namespaceSelector/matchLabels")[Namespace]}" : ports;
+    }
+}
