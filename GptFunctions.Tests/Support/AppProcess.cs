@@ -23,10 +23,11 @@ internal sealed class AppProcess : IAsyncDisposable
     public int Id => process.Id;
 
     /// <summary>Starts the standalone host on a free port (PUBLIC_BASE_URL stays as given, so that several share one issuer) and waits until it is ready.</summary>
-    public static async Task<AppProcess> StartAsync(IReadOnlyDictionary<string, string?> settings, string? directory = null)
+    /// <param name="program">The assembly; the one beside the tests by default.</param>
+    public static async Task<AppProcess> StartAsync(IReadOnlyDictionary<string, string?> settings, string? directory = null, string? program = null)
     {
         var port = TestApp.FreePort();
-        var app = new AppProcess(Create([], settings, port, directory), $"http://127.0.0.1:{port}");
+        var app = new AppProcess(Create([], settings, port, directory, program), $"http://127.0.0.1:{port}");
         app.Begin();
         var clock = Stopwatch.StartNew();
         while (!await app.IsReadyAsync())
@@ -47,9 +48,13 @@ internal sealed class AppProcess : IAsyncDisposable
         RunInAsync(Path.GetTempPath(), settings, arguments);
 
     /// <summary>Runs a command in a directory, which keeps what Development stores in files.</summary>
-    public static async Task<(int ExitCode, string Output, string Error)> RunInAsync(string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments)
+    public static Task<(int ExitCode, string Output, string Error)> RunInAsync(string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments) =>
+        RunProgramAsync(null, directory, settings, arguments);
+
+    /// <summary>Runs a command of another build.</summary>
+    public static async Task<(int ExitCode, string Output, string Error)> RunProgramAsync(string? program, string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments)
     {
-        using var command = Create(arguments, settings, null, directory);
+        using var command = Create(arguments, settings, null, directory, program);
         command.Start();
         var output = command.StandardOutput.ReadToEndAsync();
         var error = command.StandardError.ReadToEndAsync();
@@ -84,10 +89,10 @@ internal sealed class AppProcess : IAsyncDisposable
         process.Dispose();
     }
 
-    private static Process Create(string[] arguments, IReadOnlyDictionary<string, string?> settings, int? port, string? directory)
+    private static Process Create(string[] arguments, IReadOnlyDictionary<string, string?> settings, int? port, string? directory, string? program)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = directory ?? Path.GetTempPath() };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"));
+        start.ArgumentList.Add(program ?? Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"));
         foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);
