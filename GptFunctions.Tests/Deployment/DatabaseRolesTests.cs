@@ -150,6 +150,18 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
         Assert.Equal(0, await database.CountAsync("pg_proc", "proname LIKE 'gpt%' AND proowner <> 'gpt_owner'::regrole"));
     }
 
+    /// <summary>The way of the runbook to another password: a second role with the rights of the first.</summary>
+    [Fact]
+    public async Task Second_role_of_the_application_sees_and_may_do_the_same()
+    {
+        await roles.Database.ExecuteAsync("DROP ROLE IF EXISTS gpt_app_2; CREATE ROLE gpt_app_2 LOGIN PASSWORD 'second' IN ROLE gpt_app");
+        var url = new UriBuilder(roles.ApplicationUrl) { UserName = "gpt_app_2", Password = "second" }.Uri.ToString();
+        Assert.Equal("2", await RolesDatabase.ReadAsync(url, "SELECT count(*) FROM users"));
+        Assert.Null(await RolesDatabase.TryAsync(url, "UPDATE users SET name = 'Ada' WHERE clerk_user_id = 'user_ada'"));
+        Assert.Equal(Refused, await RolesDatabase.TryAsync(url, "DELETE FROM users"));
+        await roles.Database.ExecuteAsync("DROP ROLE gpt_app_2");
+    }
+
     [Fact]
     public async Task Application_leaves_connections_to_others() =>
         Assert.Equal("true 20 5", await roles.Database.ScalarAsync<string>("""

@@ -107,6 +107,18 @@ public sealed partial class RollbackAndSecretsScriptTests
         }
     }
 
+    [Fact]
+    public async Task Secret_that_is_optional_joins_the_others_when_it_is_set()
+    {
+        using var bench = new DeployBench();
+        Set(bench);
+        bench.Settings["GPT_EC_PREVIOUS_KEYS"] = "an older key";
+        var (code, said) = await bench.RunAsync("secrets.sh", ["--environment", "production"]);
+        Assert.Equal((0, "Secrets gpt-secrets (10 keys) and gpt-setup (1) of gpt-functions are as the variables say.\n"), (code, said));
+        Assert.Contains($"  gpt-ec-previous-keys: {Convert.ToBase64String("an older key"u8)}\n", bench.Input, StringComparison.Ordinal);
+        Assert.DoesNotContain("orders-webhook-secret", bench.Input, StringComparison.Ordinal);
+    }
+
     public static TheoryData<string> EachVariable => [.. Variables];
 
     [Theory]

@@ -124,7 +124,7 @@ public sealed partial class WorkflowTests
 
         var library = await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy", "lib.sh"));
         string[] Keys(string list) => Regex.Match(library, $@"^{list}=\((?<keys>[^)]+)\)$", RegexOptions.Multiline | RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)).Groups["keys"].Value.Split(' ');
-        Assert.Equal(given.Keys.Order(StringComparer.Ordinal), Keys("secret_keys").Concat(Keys("setup_keys")).Select(key => key.ToUpperInvariant().Replace('-', '_')).Order(StringComparer.Ordinal));
+        Assert.Equal(given.Keys.Order(StringComparer.Ordinal), Keys("secret_keys").Concat(Keys("setup_keys")).Concat(Keys("optional_keys")).Select(key => key.ToUpperInvariant().Replace('-', '_')).Order(StringComparer.Ordinal));
 
         var setup = (await KustomizeRender.LoadAsync(job, plainSecrets: true)).Pod("http").List("volumes").Single(volume => volume.Text("name") == "setup-secrets");
         var mounted = setup.List("projected/sources").SelectMany(source => source.List("secret/items").Select(item => (source.Text("secret/name"), item.Text("key")))).ToHashSet();

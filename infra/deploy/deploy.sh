@@ -96,7 +96,7 @@ check_vault() {
   vault=$(sed -n 's/^ *keyvaultName: *//p' "$rendered" | head -1)
   have az || { problem "az is not installed (https://aka.ms/azure-cli): it looks secrets up in $vault."; return; }
   names=$(az keyvault secret list --vault-name "$vault" --query '[?attributes.enabled].name' --output tsv 2>/dev/null) ||
-    { problem "Key Vault $vault cannot be read: az login, and the role Key Vault Secrets User for you."; return; }
+    { problem "Key Vault $vault cannot be read: az login, and the role Key Vault Reader for you."; return; }
   for key in "${secret_keys[@]}" "${setup_keys[@]}"; do
     grep -qx "$key" <<<"$names" || problem "Key Vault $vault: $key is missing or disabled."
   done

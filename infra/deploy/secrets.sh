@@ -6,7 +6,8 @@
 # Variables, all required: GPT_CLIENT_ID, GPT_CLIENT_SECRET, GPT_EC_PRIVATE_KEY,
 # GPT_REFRESH_KEY, CLERK_WEBHOOK_SECRET, CLERK_OAUTH_CLIENT_SECRET, STRIPE_WEBHOOK_SECRET,
 # DATABASE_URL (role gpt_app), RABBITMQ_URL, DATABASE_OWNER_URL (role gpt_owner), and
-# KUBE_CONTEXT. Refuses when one is empty. Values go to the cluster through a pipe, never
+# KUBE_CONTEXT. Refuses when one is empty. Optional: GPT_EC_PREVIOUS_KEYS,
+# ORDERS_WEBHOOK_SECRET, VERIFICATION_WEBHOOK_SECRET. Values go to the cluster through a pipe, never
 # onto a command line, into a file or the output. Exit codes: see deploy.sh.
 
 set -euo pipefail
@@ -34,6 +35,10 @@ for key in "${secret_keys[@]}" "${setup_keys[@]}"; do
 done
 [ "${DATABASE_URL:-}" != "${DATABASE_OWNER_URL:-}" ] || [ -z "${DATABASE_URL:-}" ] ||
   problem "DATABASE_URL and DATABASE_OWNER_URL are the same: the first is for the role gpt_app, the second for gpt_owner (infra/postgres/roles.sql)."
+for key in "${optional_keys[@]}"; do
+  name=$(variable_of "$key")
+  [ -z "${!name:-}" ] || secret_keys+=("$key")
+done
 check_cluster
 
 # secret NAME KEY...: a manifest on standard output.
