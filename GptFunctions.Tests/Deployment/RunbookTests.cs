@@ -104,7 +104,7 @@ public sealed partial class RunbookTests
         }
     }
 
-    [GeneratedRegex(@"(?<![\w/.-])(?:infra|GptFunctions|GptFunctions\.Tests|\.github)/[\w./-]*\w", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"(?<![\w/.-])(?:infra|GptFunctions(?!/bin/)|GptFunctions\.Tests|\.github)/[\w./-]*\w", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex RepositoryPath();
 
     [GeneratedRegex(@"\]\((?<target>[^)]+)\)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]

@@ -71,13 +71,13 @@ render() {
 
 # What a company must replace, by file and line; comments do not count.
 check_placeholders() {
-  local pattern='example\.com|REPLACE-ME|00000000-0000-0000-0000-000000000000' line
-  grep -vE '^ *(#|//)' "$rendered" | grep -qE "$pattern" || return 0
+  local pattern='example\.com|REPLACE-ME|00000000-0000-0000-0000-000000000000' found line
+  found=$(grep -E "$pattern" "$rendered" | grep -vE '^ *(#|//)') || return 0
   while IFS= read -r line; do
     [ "$secrets_source" = kubernetes ] && [[ "$line" = */azure.yaml:* ]] && continue # of no effect
     problem "still a placeholder: ${line#"$root"/}"
   done < <(grep -rnE "$pattern" "$overlay" | grep -vE ':[0-9]+: *(#|//)' | sort)
-  [ "${#problems[@]}" -gt 0 ] || problem "still a placeholder in what would be applied: $(grep -vE '^ *(#|//)' "$rendered" | grep -m1 -E "$pattern" | sed 's/^ *//')"
+  [ "${#problems[@]}" -gt 0 ] || problem "still a placeholder in what would be applied: $(awk '{ $1 = $1; print; exit }' <<<"$found")"
 }
 
 # check_secret NAME KEY...: each key there and not empty; lengths are asked for, never values.
@@ -93,7 +93,7 @@ check_secret() {
 
 check_vault() {
   local vault names key
-  vault=$(sed -n 's/^ *keyvaultName: *//p' "$rendered" | head -1)
+  vault=$(sed -n '/^ *keyvaultName: */{s///p;q}' "$rendered")
   have az || { problem "az is not installed (https://aka.ms/azure-cli): it looks secrets up in $vault."; return; }
   names=$(az keyvault secret list --vault-name "$vault" --query '[?attributes.enabled].name' --output tsv 2>/dev/null) ||
     { problem "Key Vault $vault cannot be read: az login, and the role Key Vault Reader for you."; return; }

@@ -101,7 +101,7 @@ smoke_test() {
   wait_until "${SMOKE_TIMEOUT:-60}" ready_answers || { say "smoke test: $public_url/ready answered $status: $body"; return 1; }
   say "smoke test: /ready 200"
   answer_of /.well-known/oauth-authorization-server
-  issuer=$(sed -n 's/.*"issuer" *: *"\([^"]*\)".*/\1/p' <<<"$body" | head -1)
+  issuer=$(sed -n 's/.*"issuer" *: *"\([^"]*\)".*/\1/p' <<<"$body")
   [ "$status" = 200 ] && [ "$issuer" = "$public_url" ] || { say "smoke test: the discovery document ($status) names the issuer '$issuer', not PUBLIC_BASE_URL $public_url"; return 1; }
   say "smoke test: issuer $issuer"
   answer_of /__selftest
@@ -113,7 +113,7 @@ smoke_test() {
 }
 
 # setting_of FILE NAME: a setting in rendered manifests.
-setting_of() { sed -n "s/^  $2: *\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" "$1" | head -1; }
+setting_of() { sed -n "/^  $2: /{s/^  $2: *\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p;q}" "$1"; }
 
 # restore FILE: the manifests of a record, and waits for them.
 restore() {
