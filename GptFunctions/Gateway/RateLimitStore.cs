@@ -28,11 +28,15 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
     private readonly List<Try> waiting = [];
     private bool isRunning;
 
-    private sealed class Try(byte[] key, Bucket bucket) : TaskCompletionSource<(bool IsAdmitted, TimeSpan Left)>(TaskCreationOptions.RunContinuationsAsynchronously)
+    /// <summary>Whoever waits for it goes on where its result is set.</summary>
+    private sealed class Try(byte[] key, Bucket bucket) : TaskCompletionSource<(bool IsAdmitted, TimeSpan Left)>
     {
         public byte[] Key => key;
 
         public Bucket Bucket => bucket;
+
+        /// <summary>Null until the database has said it.</summary>
+        public (bool IsAdmitted, TimeSpan Left)? Answer { get; set; }
     }
 
     /// <summary>
@@ -60,13 +64,26 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
 
     private async Task RunAsync()
     {
-        while (Next() is { } tries)
+        if (Next() is not { } tries)
         {
-            var taking = TakeAsync(tries);
-            await taking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (taking.Exception is { } failure)
+            return;
+        }
+
+        var taking = TakeAsync(tries);
+        await taking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _ = RunAsync();
+
+        // While the next statement is on its way, those who waited for this one go on here, one after the other: that costs far less than
+        // a thread for each. Whichever thread gets the next answer does the same for its own.
+        foreach (var attempt in tries)
+        {
+            if (attempt.Answer is { } answer)
             {
-                tries.ForEach(attempt => attempt.TrySetException(failure.InnerExceptions));
+                attempt.SetResult(answer);
+            }
+            else
+            {
+                attempt.SetException(taking.Exception!.InnerExceptions);
             }
         }
     }
@@ -109,7 +126,7 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
         {
             await using var look = Command(Look, refused);
             var vanished = await AnswerAsync(look, refused, isAdmitted: false);
-            vanished.ForEach(attempt => attempt.TrySetResult((false, TimeSpan.Zero)));
+            vanished.ForEach(attempt => attempt.Answer = (false, TimeSpan.Zero));
         }
     }
 
@@ -130,7 +147,7 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
         while (await reader.ReadAsync())
         {
             left.Remove(reader.GetFieldValue<byte[]>(0), out var attempt);
-            attempt!.TrySetResult((isAdmitted, TimeSpan.FromSeconds(reader.GetDouble(1))));
+            attempt!.Answer = (isAdmitted, TimeSpan.FromSeconds(reader.GetDouble(1)));
         }
 
         return [.. left.Values];

@@ -77,6 +77,13 @@ counter() {
   cat "$results"/*.trx 2>/dev/null | sed -n "s/.*<Counters.* $1=\"\([0-9]*\)\".*/\1/p" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 
+# failures: the failed tests again, with their messages, because they are far up by then.
+failures() {
+  printf '\nFailed:\n'
+  awk '/^[0-9][0-9]:[0-9:.]* / { next } # the app'"'"'s log
+    /^  (Passed|Skipped) / { shown = 0 } /^  Failed / { shown = 1; lines = 0 } shown && lines++ < 25' "$log" | cut -c 1-400 | head -n 300
+}
+
 cleanup() {
   local code=$?
   trap '' INT TERM HUP
@@ -124,6 +131,7 @@ logged dotnet test Functions.sln "${arguments[@]}" || code=$?
 passed=$(counter passed)
 failed=$(($(counter failed) + $(counter error) + $(counter timeout) + $(counter aborted)))
 skipped=$(($(counter total) - passed - failed))
+[ "$failed" = 0 ] || failures
 say "Tested ($(seconds_since "$t0") s); results in .local/test-results, output in .local/test.log."
 if [ "$code" != 0 ] && [ "$failed" = 0 ]; then
   say "dotnet test ended with $code although no test failed (a crash of the test process?): counted as one failure, see .local/test.log."
