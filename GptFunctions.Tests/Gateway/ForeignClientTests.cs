@@ -51,11 +51,7 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
     public async Task Mcp_client_sees_the_progress_of_a_tool_while_it_works()
     {
         await using var server = await TestUpstream.StartAsync("mcp-server.mjs");
-        var routes = Path.Combine(Directory.CreateTempSubdirectory("gateway-").FullName, "mcp.json");
-        await File.WriteAllTextAsync(routes, $$"""
-            { "routes": [{ "name": "mcp", "methods": ["GET", "POST", "DELETE"], "path": "/gpt/mcp", "upstream": "{{server.Url}}", "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 }] }
-            """);
-        await using var replica = await app.StartReplicaAsync(("GATEWAY_CONFIG", routes));
+        await using var replica = await app.StartReplicaAsync(("GATEWAY_CONFIG", await WriteRoutesAsync(server)));
         var user = await fixture.Users.AddAsync();
 
         var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "mcp-client.mjs", replica.Http.BaseAddress!.GetLeftPart(UriPartial.Authority), user.Token));
@@ -64,5 +60,32 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
         Assert.Equal([1, 2], result.GetProperty("seen").EnumerateArray().Select(progress => progress.GetInt32()));
         Assert.Equal(user.Id.ToString(), result.GetProperty("internalId").GetString());
         Assert.True(result.GetProperty("hadSession").GetBoolean());
+    }
+
+    /// <summary>oauth.md 15: all that an MCP host needs to know is the URL. It finds us, registers itself, and a person agrees.</summary>
+    [Fact]
+    public async Task Mcp_client_that_knows_only_the_url_registers_signs_a_person_in_and_calls_a_tool()
+    {
+        await using var server = await TestUpstream.StartAsync("mcp-server.mjs");
+        var port = TestApp.FreePort();
+        var baseUrl = $"http://127.0.0.1:{port}";
+        await using var replica = await app.StartReplicaAsync(("PORT", $"{port}"), ("PUBLIC_BASE_URL", baseUrl), ("GATEWAY_CONFIG", await WriteRoutesAsync(server)));
+
+        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "mcp-sign-in.mjs", baseUrl, "user_mcp"));
+
+        Assert.Equal("UnauthorizedError", result.GetProperty("refusal").GetString());
+        Assert.StartsWith("reg_", result.GetProperty("clientId").GetString(), StringComparison.Ordinal);
+        Assert.Equal(JsonValueKind.Null, result.GetProperty("clientSecret").ValueKind);
+        Assert.StartsWith("jobs:read", result.GetProperty("scope").GetString(), StringComparison.Ordinal); // this one asks for all there is
+        Assert.Contains("search", result.GetProperty("tools").EnumerateArray().Select(tool => tool.GetString()));
+    }
+
+    private static async Task<string> WriteRoutesAsync(TestUpstream server)
+    {
+        var routes = Path.Combine(Directory.CreateTempSubdirectory("gateway-").FullName, "mcp.json");
+        await File.WriteAllTextAsync(routes, $$"""
+            { "routes": [{ "name": "mcp", "methods": ["GET", "POST", "DELETE"], "path": "/gpt/mcp", "upstream": "{{server.Url}}", "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 }] }
+            """);
+        return routes;
     }
 }

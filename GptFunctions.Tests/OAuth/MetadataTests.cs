@@ -25,6 +25,7 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
         Assert.Equal(app.BaseUrl + "/oauth/token", metadata.GetProperty("token_endpoint").GetString());
         Assert.Equal(app.BaseUrl + "/oauth/revoke", metadata.GetProperty("revocation_endpoint").GetString());
         Assert.Equal(app.BaseUrl + "/oauth/introspect", metadata.GetProperty("introspection_endpoint").GetString());
+        Assert.Equal(app.BaseUrl + "/oauth/register", metadata.GetProperty("registration_endpoint").GetString());
         Assert.Equal(app.BaseUrl + Jwks, metadata.GetProperty("jwks_uri").GetString());
         Assert.Equal(["jobs:read", "applications:read", "applications:write", "resume:read"], Texts(metadata, "scopes_supported"));
         Assert.Equal(["code"], Texts(metadata, "response_types_supported"));
@@ -35,7 +36,7 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
         Assert.Equal(["client_secret_basic", "client_secret_post", "none"], Texts(metadata, "revocation_endpoint_auth_methods_supported"));
         Assert.Equal(["client_secret_basic", "client_secret_post"], Texts(metadata, "introspection_endpoint_auth_methods_supported"));
         Assert.True(metadata.GetProperty("authorization_response_iss_parameter_supported").GetBoolean());
-        Assert.Equal(15, metadata.EnumerateObject().Count());
+        Assert.Equal(16, metadata.EnumerateObject().Count());
     }
 
     /// <summary>Every endpoint that is advertised answers something other than 404.</summary>

@@ -79,7 +79,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     {
         var pending = question.Request;
         return new ConsentView(
-            pending.Id.ToString("N"), browser.Derive(CsrfPurpose, pending.Id), pending.ClientName, RedirectUri.Host(pending.RedirectUri), pending.Email ?? pending.Subject!,
+            pending.Id.ToString("N"), browser.Derive(CsrfPurpose, pending.Id), pending.ClientName, pending.IsSelfRegistered, RedirectUri.Host(pending.RedirectUri), pending.Email ?? pending.Subject!,
             [.. pending.Scopes.Select(scope => new ScopeLine(scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
             [.. question.Sessions.Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
             question.Sessions.MinBy(session => session.LastActive)?.ClientName);

@@ -6,9 +6,10 @@ using Npgsql;
 namespace GptFunctions.OAuth;
 
 /// <summary>A sign-in in progress as its own browser may see it.</summary>
+/// <param name="IsSelfRegistered">Nobody has checked what the client says of itself.</param>
 /// <param name="ConsentedScopes">What the person granted this client at this redirect host before; empty when nothing, or before anyone signed in.</param>
 internal sealed record PendingRequest(
-    Guid Id, string ClientId, string ClientName, string[] ClientRedirectUris, string RedirectUri, string[] Scopes, string? State, bool IsDecided, Guid? UserId, string? Subject, string? Email, string[] ConsentedScopes);
+    Guid Id, string ClientId, string ClientName, string[] ClientRedirectUris, string RedirectUri, string[] Scopes, string? State, bool IsDecided, Guid? UserId, string? Subject, string? Email, bool IsSelfRegistered, string[] ConsentedScopes);
 
 /// <summary>Where the browser goes with the code.</summary>
 internal sealed record Approval(string RedirectUri, string? State);
@@ -22,14 +23,18 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
 
     private const string Find = """
         SELECT request.id, request.client_id, client.name, client.redirect_uris, request.redirect_uri, request.scopes, request.state, request.decided_at IS NOT NULL,
-               users.id, users.clerk_user_id, users.email
+               users.id, users.clerk_user_id, users.email, client.kind = 'registered'
         FROM gpt_authorization_requests request
         JOIN gpt_clients client ON client.client_id = request.client_id AND client.disabled_at IS NULL
         LEFT JOIN users ON users.id = request.user_id
         WHERE request.id = $1 AND request.browser_hash = $2 AND request.expires_at > $3
         """;
 
-    private const string FindConsent = "SELECT scopes FROM gpt_consents WHERE user_id = $1 AND client_id = $2 AND ($3::text IS NULL OR redirect_host = $3) AND revoked_at IS NULL";
+    // A client that registered itself is nobody in particular: what was agreed to before is not taken as agreed.
+    private const string FindConsent = """
+        SELECT scopes FROM gpt_consents WHERE user_id = $1 AND client_id = $2 AND ($3::text IS NULL OR redirect_host = $3) AND revoked_at IS NULL
+        AND NOT EXISTS (SELECT FROM gpt_clients client WHERE client.client_id = $2 AND client.kind = 'registered')
+        """;
 
     // What Clerk's webhooks wrote about a person is newer than a sign-in: only gaps are filled. A deleted account stays deleted and empty.
     private const string SignIn = $"""
@@ -140,7 +145,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         return await reader.ReadAsync(cancellationToken)
             ? new PendingRequest(
                 reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4), reader.GetFieldValue<string[]>(5), reader.Get<string?>(6),
-                reader.GetBoolean(7), reader.Get<Guid?>(8), reader.Get<string?>(9), reader.Get<string?>(10), [])
+                reader.GetBoolean(7), reader.Get<Guid?>(8), reader.Get<string?>(9), reader.Get<string?>(10), reader.GetBoolean(11), [])
             : null;
     }
 

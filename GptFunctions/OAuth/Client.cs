@@ -15,6 +15,9 @@ internal static class AuthMethods
 internal sealed record Client(
     string Id, string Name, string Kind, string[] AuthMethods, int SecretCount, string[] RedirectUris, string[] Scopes, bool RequirePkce, DateTimeOffset CreatedAt, DateTimeOffset? LastUsedAt, DateTimeOffset? DisabledAt)
 {
+    /// <summary>The kind of a client that registered itself and that no operator has approved.</summary>
+    public const string SelfRegistered = "registered";
+
     /// <summary>Has no secret: its codes are bound to it by PKCE alone, and its loopback redirects may use any port.</summary>
     public bool IsPublic => AuthMethods.Contains(OAuth.AuthMethods.None);
 

@@ -84,7 +84,8 @@ internal static class ClientCommands
         var method = Many("--auth-method", "Auth methods: replace all.");
         var pkce = new Option<bool?>("--require-pkce") { Description = "true or false." };
         var enable = new Option<bool>("--enable") { Description = "Enable a disabled client again." };
-        var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable };
+        var approve = new Option<bool>("--approve") { Description = "You know who is behind a client that registered itself: people are asked once, as for other clients, and it is kept." };
+        var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable, approve };
         command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
         {
             var gpts = parsed.GetValue(gpt) ?? [];
@@ -94,7 +95,7 @@ internal static class ClientCommands
             }
 
             string[] uris = [.. gpts.SelectMany(ClientService.CallbacksOf), .. parsed.GetValue(redirect) ?? []];
-            var change = new ClientChange(parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce), parsed.GetValue(enable) ? false : null);
+            var change = new ClientChange(parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce), parsed.GetValue(enable) ? false : null, parsed.GetValue(approve));
             return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change, cancellationToken), "updated");
         }));
         return command;

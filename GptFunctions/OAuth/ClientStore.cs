@@ -1,12 +1,13 @@
+using GptFunctions.Audit;
 using GptFunctions.Data;
 using Npgsql;
 
 namespace GptFunctions.OAuth;
 
 /// <summary>What changes about a client; null leaves a value as it is.</summary>
-internal sealed record ClientChange(string? Name = null, string[]? AuthMethods = null, string[]? RedirectUris = null, string[]? Scopes = null, bool? RequirePkce = null, bool? IsDisabled = null);
+internal sealed record ClientChange(string? Name = null, string[]? AuthMethods = null, string[]? RedirectUris = null, string[]? Scopes = null, bool? RequirePkce = null, bool? IsDisabled = null, bool IsApproved = false);
 
-internal sealed class ClientStore(NpgsqlDataSource dataSource)
+internal sealed class ClientStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
 {
     private const string Columns = "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at";
 
@@ -20,10 +21,21 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
         ON CONFLICT (client_id) DO NOTHING
         """;
 
+    private const string Register = $"""
+        WITH client AS (
+            INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        )
+        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+        SELECT $10, '{AuditEvents.ClientRegistered}', $9, event_envelope($10, '{AuditEvents.ClientRegistered}', $9, $11, jsonb_build_object(
+            'client_id', $1, 'client_name', $2, 'auth_method', $4[1], 'redirect_uris', $6, 'ip_address', $12))
+        """;
+
     private const string Update = """
         UPDATE gpt_clients SET
             name = coalesce($2, name), auth_methods = coalesce($3, auth_methods), redirect_uris = coalesce($4, redirect_uris), scopes = coalesce($5, scopes),
-            require_pkce = coalesce($6, require_pkce), disabled_at = CASE WHEN $7 THEN coalesce(disabled_at, $8) WHEN NOT $7 THEN NULL ELSE disabled_at END
+            require_pkce = coalesce($6, require_pkce), disabled_at = CASE WHEN $7 THEN coalesce(disabled_at, $8) WHEN NOT $7 THEN NULL ELSE disabled_at END,
+            kind = CASE WHEN NOT $9 OR kind <> 'registered' THEN kind WHEN 'none' = ANY (auth_methods) THEN 'public' ELSE 'confidential' END
         WHERE client_id = $1
         """;
 
@@ -67,16 +79,20 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
     public async Task<bool> InsertAsync(Client client, byte[][] secretHashes, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(Insert);
-        command.Bind(client.Id);
-        command.Bind(client.Name);
-        command.Bind(client.Kind);
-        command.Bind(client.AuthMethods);
-        command.Bind(secretHashes);
-        command.Bind(client.RedirectUris);
-        command.Bind(client.Scopes);
-        command.Bind(client.RequirePkce);
-        command.Bind(client.CreatedAt);
+        Bind(command, client, secretHashes);
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+    }
+
+    /// <summary>Writes a client that introduced itself, with its audit event. The id is new.</summary>
+    public async Task RegisterAsync(Client client, byte[][] secretHashes, RequestOrigin origin, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Register);
+        Bind(command, client, secretHashes);
+        command.Bind(Guid.CreateVersion7(client.CreatedAt));
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+        outbox.Raise();
     }
 
     /// <summary>False when there is no such client.</summary>
@@ -91,6 +107,7 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
         command.Bind(change.RequirePkce);
         command.Bind(change.IsDisabled);
         command.Bind(now);
+        command.Bind(change.IsApproved);
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 
@@ -123,6 +140,19 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource)
         command.Bind(now);
         command.Bind(name);
         return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    private static void Bind(NpgsqlCommand command, Client client, byte[][] secretHashes)
+    {
+        command.Bind(client.Id);
+        command.Bind(client.Name);
+        command.Bind(client.Kind);
+        command.Bind(client.AuthMethods);
+        command.Bind(secretHashes);
+        command.Bind(client.RedirectUris);
+        command.Bind(client.Scopes);
+        command.Bind(client.RequirePkce);
+        command.Bind(client.CreatedAt);
     }
 
     private static Client Read(NpgsqlDataReader reader) => new(

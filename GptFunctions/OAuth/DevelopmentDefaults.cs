@@ -25,6 +25,7 @@ internal static class DevelopmentDefaults
             ["PUBLIC_BASE_URL"] = baseUrl,
             ["GPT_CLIENT_ID"] = "demo-gpt",
             ["GPT_CLIENT_NAME"] = "Demo GPT",
+            ["GPT_CLIENT_REGISTRATION"] = "true",
             ["GPT_REDIRECT_URI"] = baseUrl + "/dev/callback",
         };
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = defaults });

@@ -10,7 +10,7 @@ namespace GptFunctions.OAuth;
 
 /// <summary>RFC 8414 section 2. Only what works is advertised, and all that works is.</summary>
 internal sealed record ServerMetadata(
-    string Issuer, string AuthorizationEndpoint, string TokenEndpoint, string RevocationEndpoint, string IntrospectionEndpoint, string JwksUri, IReadOnlyList<string> ScopesSupported,
+    string Issuer, string AuthorizationEndpoint, string TokenEndpoint, string RevocationEndpoint, string IntrospectionEndpoint, string? RegistrationEndpoint, string JwksUri, IReadOnlyList<string> ScopesSupported,
     string[] ResponseTypesSupported, string[] ResponseModesSupported, string[] GrantTypesSupported, string[] CodeChallengeMethodsSupported,
     string[] TokenEndpointAuthMethodsSupported, string[] RevocationEndpointAuthMethodsSupported, string[] IntrospectionEndpointAuthMethodsSupported,
     bool AuthorizationResponseIssParameterSupported);
@@ -35,7 +35,7 @@ internal sealed class MetadataFunctions(IOptions<OAuthSettings> settings, ScopeC
     [Function("WellKnownAuthorizationServer")]
     public IResult AuthorizationServer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-authorization-server/{*path}")] HttpRequest request) =>
         Document(request, new ServerMetadata(
-            BaseUrl, BaseUrl + "/oauth/authorize", BaseUrl + "/oauth/token", BaseUrl + "/oauth/revoke", BaseUrl + "/oauth/introspect", BaseUrl + "/.well-known/jwks.json", scopes.Names,
+            BaseUrl, BaseUrl + "/oauth/authorize", BaseUrl + "/oauth/token", BaseUrl + "/oauth/revoke", BaseUrl + "/oauth/introspect", settings.Value.AllowsRegistration ? BaseUrl + "/oauth/register" : null, BaseUrl + "/.well-known/jwks.json", scopes.Names,
             ["code"], ["query"], ["authorization_code", "refresh_token"], ["S256"], AllMethods, AllMethods, SecretMethods, true), OAuthJson.Default.ServerMetadata);
 
     [Function("WellKnownProtectedResource")]

@@ -12,6 +12,8 @@ internal sealed record ErrorResponse(string Error, string ErrorDescription);
 [JsonSerializable(typeof(ServerMetadata))]
 [JsonSerializable(typeof(ResourceMetadata))]
 [JsonSerializable(typeof(KeySet))]
+[JsonSerializable(typeof(RegistrationRequest))]
+[JsonSerializable(typeof(RegistrationResponse))]
 [JsonSerializable(typeof(DataResponse<ConsentState>))]
 [JsonSerializable(typeof(DataResponse<RedirectTo>))]
 internal sealed partial class OAuthJson : JsonSerializerContext;

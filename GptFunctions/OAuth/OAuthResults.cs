@@ -14,10 +14,10 @@ internal static class OAuthResults
         request.HttpContext.Response.Headers.Pragma = "no-cache";
     }
 
-    public static IResult Json<T>(HttpRequest request, T value, JsonTypeInfo<T> type)
+    public static IResult Json<T>(HttpRequest request, T value, JsonTypeInfo<T> type, int status = StatusCodes.Status200OK)
     {
         ForbidCaching(request);
-        return Results.Json(value, type);
+        return Results.Json(value, type, statusCode: status);
     }
 
     /// <summary>200 and nothing to say. An empty JSON object, because some clients (simple-oauth2) read every answer as JSON.</summary>
@@ -44,9 +44,9 @@ internal static class OAuthResults
         return Results.Json(new ErrorResponse(error.Code, error.Description), OAuthJson.Default.ErrorResponse, statusCode: error.Status);
     }
 
-    public static IResult MethodNotAllowed(HttpRequest request)
+    public static IResult MethodNotAllowed(HttpRequest request, string body = "form")
     {
         request.HttpContext.Response.Headers.Allow = "POST";
-        return Error(request, new OAuthError("invalid_request", "Use POST with a form body.", StatusCodes.Status405MethodNotAllowed));
+        return Error(request, new OAuthError("invalid_request", $"Use POST with a {body} body.", StatusCodes.Status405MethodNotAllowed));
     }
 }

@@ -74,6 +74,10 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_SCOPES")]
     public string? Scopes { get; set; }
 
+    /// <summary>Whether clients may register themselves (RFC 7591), as MCP hosts do.</summary>
+    [Setting("GPT_CLIENT_REGISTRATION")]
+    public bool AllowsRegistration { get; set; }
+
     /// <summary>Plain http is for Development only; it decides the cookie's name and its Secure attribute.</summary>
     public bool IsHttps => PublicBaseUrl!.StartsWith("https:", StringComparison.Ordinal);
 

@@ -8,7 +8,7 @@ namespace GptFunctions.OAuth;
 
 internal static class OAuthSetup
 {
-    /// <summary>The authorization server: authorize, consent, token, revoke, introspect, metadata, clients, keys.</summary>
+    /// <summary>The authorization server: authorize, consent, token, revoke, introspect, register, metadata, clients, keys.</summary>
     public static void AddOAuth(this IHostApplicationBuilder builder)
     {
         DevelopmentDefaults.Add(builder);
@@ -16,6 +16,7 @@ internal static class OAuthSetup
         var services = builder.Services;
         services.AddSingleton<SigningKeys>().AddSingleton<AccessTokens>().AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
+        services.AddSingleton<RegistrationService>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
         services.AddSingleton<RevocationStore>().AddSingleton<RevocationService>();

@@ -48,6 +48,9 @@ internal static partial class RedirectUri
         };
     }
 
+    /// <summary>Whether it leads to a web server or to this device, as opposed to an app's private-use scheme.</summary>
+    public static bool IsWeb(string uri) => uri.StartsWith("https:", StringComparison.OrdinalIgnoreCase) || Loopback().IsMatch(uri);
+
     /// <summary>
     /// The part that a consent is remembered for and that people are shown. For a private-use scheme that is the scheme: who
     /// gets the answer is whoever owns it, and what follows (com.example.app://chatgpt.com) can claim anything.

@@ -1,0 +1,102 @@
+using System.Diagnostics.Metrics;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using GptFunctions.Audit;
+using GptFunctions.Gateway;
+using GptFunctions.Tests.Support;
+using GptFunctions.Webhooks;
+
+namespace GptFunctions.Tests.Deployment;
+
+/// <summary>infra/observability: every figure that an alert or a panel asks for is one that the program keeps, under the name that Prometheus gives it.</summary>
+public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fixture) : IClassFixture<AppFixture<ObservabilityTests>>
+{
+    /// <summary>Of RabbitMQ and of kube-state-metrics.</summary>
+    private static readonly string[] Foreign = ["rabbitmq_detailed_queue_messages", "kube_deployment_status_replicas_available"];
+
+    private static readonly string Folder = Path.Combine(TestServices.RepositoryRoot, "infra", "observability");
+
+    [Fact]
+    public void Alerts_ask_for_figures_that_exist_and_say_what_to_do()
+    {
+        var rules = Yaml.Load(Path.Combine(Folder, "alerts.yaml")).Single().List("groups").SelectMany(group => group.List("rules")).ToList();
+        Assert.NotEmpty(rules);
+        Assert.Equal(rules.Count, rules.Select(rule => rule.Text("alert")).Distinct().Count());
+        Assert.All(rules, rule =>
+        {
+            AssertKnown(rule.Text("expr")!);
+            Assert.Contains(rule.Text("labels/severity"), (string[])["critical", "warning"]);
+            Assert.False(string.IsNullOrWhiteSpace(rule.Text("annotations/summary")) || string.IsNullOrWhiteSpace(rule.Text("annotations/action")), rule.Text("alert"));
+        });
+    }
+
+    /// <summary>countdowns-health.md, "Critical thresholds", of the figures that there are.</summary>
+    [Theory]
+    [InlineData("OutboxOld", "gpt_outbox_age_seconds", "> 60")]
+    [InlineData("DeadLetters", "gpt-audit-events.dead", "> 0")]
+    [InlineData("WebhooksSlow", "gpt_webhooks_duration_seconds_bucket", "> 5")]
+    [InlineData("GatewayErrorsFast", "gpt_gateway_duration_seconds_count", "> 14.4 * 0.001")]
+    public void Critical_thresholds_are_alerts(string alert, string figure, string threshold)
+    {
+        var rule = Yaml.Load(Path.Combine(Folder, "alerts.yaml")).Single().List("groups/0/rules").Single(item => item.Text("alert") == alert);
+        Assert.Equal("critical", rule.Text("labels/severity"));
+        Assert.Contains(figure, rule.Text("expr"), StringComparison.Ordinal);
+        Assert.EndsWith(threshold, rule.Text("expr")!.Trim(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Dashboard_shows_every_figure_and_none_that_does_not_exist()
+    {
+        using var dashboard = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "dashboard.json")));
+        var panels = dashboard.RootElement.GetProperty("panels").EnumerateArray().ToList();
+        Assert.Equal(panels.Count, panels.Select(panel => panel.GetProperty("id").GetInt32()).Distinct().Count());
+        var queries = panels.SelectMany(panel => panel.GetProperty("targets").EnumerateArray()).Select(target => target.GetProperty("expr").GetString()!).ToList();
+        Assert.All(queries, AssertKnown);
+        var shown = queries.SelectMany(Names).ToHashSet(StringComparer.Ordinal);
+        Assert.All(Figures(), figure => Assert.True(figure.Any(shown.Contains), $"The dashboard has no panel for {figure[0]}."));
+    }
+
+    private void AssertKnown(string query)
+    {
+        var names = Names(query).ToList();
+        Assert.NotEmpty(names);
+        Assert.Empty(names.Except([.. Figures().SelectMany(figure => figure), .. Foreign], StringComparer.Ordinal));
+    }
+
+    private static IEnumerable<string> Names(string query) => MetricName().Matches(query).Select(match => match.Value);
+
+    /// <summary>The names of each instrument of the program.</summary>
+    private List<string[]> Figures()
+    {
+        fixture.App.Get<AuditMetrics>();
+        fixture.App.Get<GatewayMetrics>();
+        fixture.App.Get<WebhookMetrics>();
+        var found = new Dictionary<string, string[]>(StringComparer.Ordinal);
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, _) =>
+        {
+            if (instrument.Meter.Name.StartsWith("GptFunctions.", StringComparison.Ordinal))
+            {
+                found[instrument.Name] = PrometheusNames(instrument);
+            }
+        };
+        listener.Start();
+        Assert.NotEmpty(found);
+        return [.. found.Values];
+    }
+
+    /// <summary>OTLP to Prometheus: dots become underscores, units are written out (annotations in braces are not), counters end in _total.</summary>
+    private static string[] PrometheusNames(Instrument instrument)
+    {
+        var name = instrument.Name.Replace('.', '_') + (instrument.Unit == "s" ? "_seconds" : "");
+        return instrument.GetType().Name.Split('`')[0] switch
+        {
+            "Counter" => [name + "_total"],
+            "Histogram" => [name + "_bucket", name + "_count", name + "_sum"],
+            _ => [name],
+        };
+    }
+
+    [GeneratedRegex(@"\b(?:gpt|kube|rabbitmq)_\w+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex MetricName();
+}
