@@ -56,7 +56,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var now = clock.GetUtcNow();
         var method = request.TokenEndpointAuthMethod ?? AuthMethods.Basic; // RFC 7591 section 2: the default
         var secret = method == AuthMethods.None ? null : Secret.New();
-        string[] granted = request.Scope is null ? [.. scopes.Names] : Known(request.Scope);
+        var granted = request.Scope is null ? [.. scopes.Names] : Known(request.Scope);
         var client = new Client(
             "reg_" + Guid.CreateVersion7(now).ToString("N"), NameOf(request.ClientName, redirectUris[0]), Client.SelfRegistered, [method], secret is null ? 0 : 1, redirectUris, granted,
             RequirePkce: true, now, null, null);
