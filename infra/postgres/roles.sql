@@ -75,6 +75,8 @@ BEGIN
     END LOOP;
 END $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+-- Said although the owner of the database has them: a copy of the database belongs to whoever made it.
+GRANT USAGE, CREATE ON SCHEMA public TO gpt_owner;
 GRANT USAGE ON SCHEMA public TO gpt_app, gpt_readonly;
 
 -- Tables and functions of later migrations: the application can use them at once, nobody else before this file names them.
