@@ -2,12 +2,12 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook k8s-render
+.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
 run: ## start everything on http://127.0.0.1:7071 (PORT=...); Ctrl-C stops it
 	@exec infra/dev/run.sh
@@ -47,3 +47,9 @@ screenshots: ## pictures of the pages
 
 k8s-render: ## what a deployment would apply, into .local/k8s
 	@exec infra/k8s/render.sh
+
+production-deploy: ## bring an image to production: IMAGE=REGISTRY/gpt-functions@sha256:... (KUBE_CONTEXT=...)
+	@exec infra/deploy/deploy.sh --environment production --image "$(IMAGE)"
+
+rollback: ## bring back what ran before: [ENVIRONMENT=production] (KUBE_CONTEXT=...)
+	@exec infra/deploy/rollback.sh --environment "$(or $(ENVIRONMENT),production)"

@@ -37,6 +37,17 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         Directory.Delete(directory, recursive: true);
     }
 
+    /// <summary>After a rollback the init container of the image before runs on the schema of the image after.</summary>
+    [Fact]
+    public async Task Setup_on_a_newer_schema_says_so_applies_nothing_and_succeeds()
+    {
+        await using var database = await TestDatabase.CreateAsync(nameof(CommandTests) + "_newer");
+        await database.ExecuteAsync("INSERT INTO schema_migrations (version, name, checksum) VALUES (999, 'Later', 'x')");
+        var run = await AppProcess.RunAsync(TestApp.DefaultSettings(database.Url, 7071), "setup");
+        Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        Assert.StartsWith($"database: schema version 999 is newer than this program's {Migrator.Embedded[^1].Version}: nothing applied, the program can run on it\n", run.Output, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Setup_with_a_changed_secret_keeps_the_one_before_valid_and_follows_the_settings()
     {

@@ -28,7 +28,10 @@ internal static class SetupCommand
             Console.WriteLine($"database: applied V{migration.Version:000}_{migration.Name}");
         }
 
-        Console.WriteLine($"database: schema version {migrator.LatestVersion}{(applied.Count == 0 ? ", nothing to do" : "")}");
+        var version = await migrator.ReadVersionAsync(cancellationToken);
+        Console.WriteLine(version > migrator.LatestVersion
+            ? $"database: schema version {version} is newer than this program's {migrator.LatestVersion}: nothing applied, the program can run on it"
+            : $"database: schema version {version}{(applied.Count == 0 ? ", nothing to do" : "")}");
 
         var partitions = await services.GetRequiredService<AuditTrailStore>().CreatePartitionsAsync(services.GetRequiredService<TimeProvider>().GetUtcNow(), AuditTrailStore.MonthsAhead, cancellationToken);
         Console.WriteLine($"audit trail: {(partitions == 0 ? "all partitions are there" : $"{partitions} monthly partitions added")}");

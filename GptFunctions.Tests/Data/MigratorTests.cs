@@ -59,12 +59,38 @@ public sealed class MigratorTests : IAsyncLifetime
         Assert.Equal(0, await database.CountAsync("things"));
     }
 
+    /// <summary>What a rollback needs: the image before runs on the schema of the image after.</summary>
     [Fact]
-    public async Task Apply_on_a_newer_database_stops()
+    public async Task Apply_on_a_newer_database_changes_nothing()
     {
         await ApplyAsync(First, Second);
-        var error = await Assert.ThrowsAsync<MigrationException>(() => ApplyAsync(First));
-        Assert.Equal("The database has schema version 2, this program knows 1: deploy a newer image.", error.Message);
+        Assert.Empty(await ApplyAsync(First));
+        Assert.Equal(2, await MigratorOf(First).ReadVersionAsync(default));
+    }
+
+    [Fact]
+    public async Task Apply_on_a_newer_database_that_lacks_a_migration_stops_and_names_it()
+    {
+        await ApplyAsync(First, new Migration(3, "Third", "CREATE TABLE third ()", "c"));
+        var error = await Assert.ThrowsAsync<MigrationException>(() => ApplyAsync(First, Second));
+        Assert.Equal("The database is newer than this program and lacks its migration V002_More: deploy an image that has both.", error.Message);
+        Assert.Equal(0, await database.CountAsync("things"));
+    }
+
+    [Fact]
+    public async Task Apply_on_a_database_with_an_unknown_migration_between_stops_and_names_it()
+    {
+        var third = new Migration(3, "Third", "CREATE TABLE third ()", "c");
+        await ApplyAsync(First, Second, third);
+        var error = await Assert.ThrowsAsync<MigrationException>(() => ApplyAsync(First, third));
+        Assert.Equal("The database has a migration V002 that this program does not know, though it knows V003: deploy an image that has both.", error.Message);
+    }
+
+    [Fact]
+    public async Task Apply_on_a_newer_database_with_a_changed_text_stops()
+    {
+        await ApplyAsync(First, Second);
+        await Assert.ThrowsAsync<MigrationException>(() => ApplyAsync(First with { Checksum = "changed" }));
     }
 
     [Fact]

@@ -17,7 +17,7 @@ public sealed class NetworkTests
         var policies = (await KustomizeRender.LoadAsync(environment, plainSecrets)).OfKind("NetworkPolicy");
         var deny = policies.Single(policy => policy.Text("metadata/name") == "default-deny").At("spec")!;
         Assert.Equal("""{"podSelector":{},"policyTypes":["Ingress","Egress"]}""", deny.ToJsonString());
-        Assert.Equal(["default-deny", "from-ingress-controller", "to-servers", "to-upstreams"], policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
+        Assert.Equal(["default-deny", "from-ingress-controller", "from-ingress-controller-to-acme", "to-servers", "to-upstreams"], policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
     }
 
     [Fact]

@@ -8,7 +8,7 @@ namespace GptFunctions.Data;
 /// <summary>One embedded script <c>V###_Name.sql</c>. The checksum is SHA-256 over its text with line ends normalised.</summary>
 internal sealed record Migration(int Version, string Name, string Sql, string Checksum);
 
-/// <summary>A migration that was applied has another text now, or the database is newer than this program.</summary>
+/// <summary>The database's migrations are not those of this program: another text, or one that it does not know between its own.</summary>
 internal sealed class MigrationException(string message) : Exception(message);
 
 /// <summary>
@@ -36,7 +36,10 @@ internal sealed class Migrator(NpgsqlDataSource dataSource, IReadOnlyList<Migrat
     /// <summary>The schema version this program was built for.</summary>
     public int LatestVersion { get; } = migrations[^1].Version;
 
-    /// <summary>Applies what is missing; returns what was applied now (empty when the schema was up to date).</summary>
+    /// <summary>
+    /// Applies what is missing; returns what was applied now (empty when the schema was up to date). A newer schema is accepted and
+    /// left as it is: after a rollback the older program runs on it, because migrations expand first and contract a release later.
+    /// </summary>
     public async Task<IReadOnlyList<Migration>> ApplyAsync(CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
@@ -123,10 +126,14 @@ internal sealed class Migrator(NpgsqlDataSource dataSource, IReadOnlyList<Migrat
             }
         }
 
-        var newest = applied.Keys.DefaultIfEmpty().Max();
-        if (newest > LatestVersion)
+        if (applied.Keys.Order().FirstOrDefault(version => version < LatestVersion && migrations.All(known => known.Version != version)) is var unknown and not 0)
         {
-            throw new MigrationException($"The database has schema version {newest}, this program knows {LatestVersion}: deploy a newer image.");
+            throw new MigrationException($"The database has a migration V{unknown:000} that this program does not know, though it knows V{LatestVersion:000}: deploy an image that has both.");
+        }
+
+        if (applied.Keys.Any(version => version > LatestVersion) && migrations.FirstOrDefault(migration => !applied.ContainsKey(migration.Version)) is { } missing)
+        {
+            throw new MigrationException($"The database is newer than this program and lacks its migration V{missing.Version:000}_{missing.Name}: deploy an image that has both.");
         }
     }
 

@@ -106,6 +106,7 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 
 ensure curl "curl ca-certificates" have curl
+ensure "psql 15 or newer" "postgresql-client" have psql
 ensure "Node.js 18 or newer with npm" "nodejs npm" node_there
 ensure "Chromium" "chromium fonts-dejavu-core" browser_there
 lines=$("$dev_dir/services.sh" up --name test --started-to "$started") || die "The services did not start: see above."

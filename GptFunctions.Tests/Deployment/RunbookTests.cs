@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Deployment;
+
+/// <summary>infra/runbook.md and the README's commands: every file, make target, command, option and flag that is named exists.</summary>
+public sealed partial class RunbookTests
+{
+    private static readonly string Root = TestServices.RepositoryRoot;
+    private static readonly string Runbook = File.ReadAllText(Path.Combine(Root, "infra", "runbook.md"));
+    private static readonly string Sizing = File.ReadAllText(Path.Combine(Root, "infra", "sizing.md"));
+
+    [Fact]
+    public void Files_that_it_names_exist()
+    {
+        var named = RepositoryPath().Matches(Runbook + Sizing).Select(match => match.Value.TrimEnd('.')).Distinct(StringComparer.Ordinal).ToList();
+        Assert.Contains("infra/postgres/roles.sql", named);
+        Assert.All(named, path => Assert.True(Path.Exists(Path.Combine(Root, path)), path));
+    }
+
+    [Theory]
+    [InlineData("runbook.md")]
+    [InlineData("sizing.md")]
+    public void Links_lead_somewhere(string file)
+    {
+        var text = File.ReadAllText(Path.Combine(Root, "infra", file));
+        var headings = Heading().Matches(text).Select(match => match.Groups["text"].Value.ToLowerInvariant().Replace(" ", "-", StringComparison.Ordinal)).ToHashSet(StringComparer.Ordinal);
+        foreach (var link in Link().Matches(text).Select(match => match.Groups["target"].Value).Where(link => !link.StartsWith("http", StringComparison.Ordinal)))
+        {
+            Assert.True(link.StartsWith('#') ? headings.Contains(link[1..]) : Path.Exists(Path.Combine(Root, "infra", link.Split('#')[0])), link);
+        }
+    }
+
+    [Fact]
+    public void Make_targets_that_it_names_exist()
+    {
+        var targets = File.ReadAllLines(Path.Combine(Root, "Makefile")).Where(line => line.Contains(": ##", StringComparison.Ordinal)).Select(line => line.Split(':')[0]).ToList();
+        var named = MakeTarget().Matches(Runbook + Sizing).Select(match => match.Groups["target"].Value).Distinct(StringComparer.Ordinal).ToList();
+        Assert.Contains("production-deploy", named);
+        Assert.All(named, target => Assert.Contains(target, targets));
+    }
+
+    /// <summary>The scripts' own --help names each flag.</summary>
+    [Fact]
+    public void Flags_of_scripts_that_it_names_exist()
+    {
+        var calls = ScriptCall().Matches(Runbook).ToList();
+        Assert.True(calls.Count >= 5);
+        foreach (var call in calls)
+        {
+            var help = File.ReadAllText(Path.Combine(Root, call.Groups["script"].Value)).Split("set -euo")[0];
+            Assert.All(Option().Matches(call.Groups["arguments"].Value), option => Assert.Matches($@"(?<![\w-]){option.Value}(?![\w-])", help));
+        }
+    }
+
+    /// <summary>The help of each command, asked of the program itself, lists every option that is used with it.</summary>
+    [Fact]
+    public async Task Commands_of_the_program_that_it_names_exist_with_their_options()
+    {
+        var calls = ProgramCall().Matches(Runbook)
+            .Select(match => (Command: match.Groups["command"].Value.Trim(), Options: Option().Matches(match.Groups["arguments"].Value).Select(option => option.Value)))
+            .GroupBy(call => call.Command, call => call.Options, StringComparer.Ordinal).ToList();
+        Assert.True(calls.Count >= 7, string.Join(", ", calls.Select(call => call.Key)));
+        foreach (var call in calls)
+        {
+            var (code, help, error) = await AppProcess.RunAsync(new Dictionary<string, string?>(StringComparer.Ordinal), [.. call.Key.Split(' '), "--help"]);
+            Assert.True(code == 0 && error.Length == 0, call.Key + ": " + error);
+            Assert.Contains("GptFunctions " + call.Key, help, StringComparison.Ordinal); // and not the help of the command above it
+            Assert.All(call.SelectMany(options => options).Distinct(StringComparer.Ordinal), option => Assert.Contains(option, help, StringComparison.Ordinal));
+        }
+    }
+
+    /// <summary>Deployments, Secrets, ConfigMaps and so on, as the manifests call them.</summary>
+    [Fact]
+    public async Task Objects_of_the_cluster_that_it_names_exist()
+    {
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        var names = manifests.Objects.Select(item => item.Text("metadata/name")!).ToHashSet(StringComparer.Ordinal);
+        var named = ClusterObject().Matches(Runbook).Select(match => match.Groups["name"].Value).Distinct(StringComparer.Ordinal).ToList();
+        Assert.Contains("gpt-functions-timers", named);
+        Assert.All(named, name => Assert.Contains(name, names));
+        Assert.All(NamespaceOption().Matches(Runbook).Select(match => match.Groups["name"].Value).Except(["rabbitmq", "ingress-nginx"], StringComparer.Ordinal), name => Assert.Equal("gpt-functions", name));
+    }
+
+    [Fact]
+    public void Every_secret_has_a_way_to_be_rotated()
+    {
+        var table = Runbook.Split("## Rotate\n")[1].Split("\n## ")[0];
+        Assert.All([.. SecretsTests.Names, "database-owner-url"], name => Assert.Contains($"`{name}`", table, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Shell_blocks_can_be_read_by_bash()
+    {
+        foreach (var block in ShellBlock().Matches(Runbook).Select(match => match.Groups["text"].Value))
+        {
+            using var bash = Process.Start(new ProcessStartInfo("bash", ["-n"]) { RedirectStandardInput = true, RedirectStandardError = true, UseShellExecute = false })!;
+            await bash.StandardInput.WriteAsync(block);
+            bash.StandardInput.Close();
+            var said = await bash.StandardError.ReadToEndAsync();
+            await bash.WaitForExitAsync();
+            Assert.True(bash.ExitCode == 0 && said.Length == 0, said + block);
+        }
+    }
+
+    [GeneratedRegex(@"(?<![\w/.-])(?:infra|GptFunctions(?!/bin/)|GptFunctions\.Tests|\.github)/[\w./-]*\w", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex RepositoryPath();
+
+    [GeneratedRegex(@"\]\((?<target>[^)]+)\)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Link();
+
+    [GeneratedRegex("^#+ (?<text>.+)$", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Heading();
+
+    [GeneratedRegex(@"(?:`|^)make (?<target>[a-z0-9-]+)", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex MakeTarget();
+
+    [GeneratedRegex(@"(?<script>infra/[\w/-]+\.sh)(?<arguments>(?: +(?:--?)?[\w./:@=-]+)*)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex ScriptCall();
+
+    [GeneratedRegex(@"(?<![\w-])--[a-z][a-z-]*", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Option();
+
+    [GeneratedRegex(@"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex ProgramCall();
+
+    [GeneratedRegex(@"(?:deployment/|deploy/|scaledobject )(?<name>gpt-[a-z-]+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex ClusterObject();
+
+    [GeneratedRegex(@"kubectl -n (?<name>[\w-]+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex NamespaceOption();
+
+    [GeneratedRegex(@"```sh\n(?<text>.*?)```", RegexOptions.Singleline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex ShellBlock();
+}
