@@ -34,7 +34,7 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
     public IResult Healthz([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "healthz")] HttpRequest request) =>
         NoStore(request, Results.Json(new StatusResponse("ok", Version, false, (long)clock.GetElapsedTime(started.Timestamp).TotalSeconds), HealthJson.Default.StatusResponse));
 
-    /// <summary>Whether requests can be served: database, schema version, signing key.</summary>
+    /// <summary>Whether requests can be served: database, schema version, signing key; and where audit events are consumed, whether they are.</summary>
     [Function("Ready")]
     public async Task<IResult> ReadyAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "ready")] HttpRequest request, CancellationToken cancellationToken)
     {

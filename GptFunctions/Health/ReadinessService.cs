@@ -1,3 +1,4 @@
+using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Gateway;
 using GptFunctions.OAuth;
@@ -6,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Health;
 
 /// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
-internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, RateLimits limits, TimeProvider clock) : IDisposable
+internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, RateLimits limits, ConsumerCheck consumer, TimeProvider clock) : IDisposable
 {
     public const string Ok = "ok";
     private const string Degraded = "degraded: ";
@@ -49,6 +50,7 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Rate
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Patience);
+        var consumerProblem = consumer.IsOurs ? consumer.FindProblemAsync(limit.Token) : Task.FromResult<string?>(null);
         try
         {
             var version = await migrator.ReadVersionAsync(limit.Token);
@@ -60,6 +62,11 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Rate
         {
             checks["database"] = error is PostgresException refusal ? $"the database refuses: SQLSTATE {refusal.SqlState}" : "the database does not answer";
             checks["schema"] = "unknown";
+        }
+
+        if (consumer.IsOurs)
+        {
+            checks["audit_consumer"] = await consumerProblem is { } problem ? (consumer.IsAside ? Degraded : "") + problem : Ok;
         }
 
         return checks;

@@ -1,0 +1,81 @@
+using System.Net;
+using System.Text.Json;
+using GptFunctions.Audit;
+using GptFunctions.Tests.Support;
+
+namespace GptFunctions.Tests.Audit;
+
+/// <summary>functions-runtime.md: "A queue or broker missing at start disables the function while HTTP stays up, and it is not retried ... the audit pod's readiness must notice."</summary>
+[Collection(AuditQueueTurns.Name)]
+public sealed class ConsumerReadinessTests : IAsyncLifetime
+{
+    private static readonly (string, string?)[] AuditPod = [("AzureFunctionsJobHost:functions:0", "AuditConsumer"), ("AzureFunctionsJobHost:functions:1", "Ready")];
+    private TestBroker broker = null!;
+    private TestDatabase database = null!;
+    private Dictionary<string, string?> settings = null!;
+
+    public async Task InitializeAsync()
+    {
+        broker = await TestBroker.ConnectAsync();
+        await broker.DeclareAsync(AuditSettings.Queue);
+        database = await TestDatabase.CreateAsync(nameof(ConsumerReadinessTests));
+        settings = TestApp.DefaultSettings(database.Url, TestApp.FreePort()).With([new("RABBITMQ_URL", broker.Url)]);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await broker.DeleteAsync(AuditSettings.Queue); // it is not as setup declares it
+        await broker.DisposeAsync();
+        await database.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task Pod_that_consumes_is_ready()
+    {
+        await using var pod = await TestApp.StartAsync(database, With(AuditPod));
+
+        await Wait.UntilAsync(async () => await ReadyAsync(pod) == (HttpStatusCode.OK, "ok"));
+    }
+
+    /// <summary>The queue was missing at the start; that it is there later does not bring the consumer back, so the pod stays unready.</summary>
+    [Fact]
+    public async Task Pod_whose_consumer_was_disabled_at_the_start_is_not_ready()
+    {
+        await broker.DeleteAsync(AuditSettings.Queue);
+        await using var pod = await TestApp.StartAsync(database, With(AuditPod));
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "there is no queue gpt-audit-events: run 'GptFunctions setup'"), await ReadyAsync(pod));
+
+        await broker.DeclareAsync(AuditSettings.Queue);
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "nobody consumes the queue gpt-audit-events"), await ReadyAsync(pod));
+    }
+
+    [Fact]
+    public async Task Pod_without_its_broker_is_not_ready()
+    {
+        await using var proxy = new TestProxy(broker.Url);
+        await using var pod = await TestApp.StartAsync(database, With([.. AuditPod, ("RABBITMQ_URL", proxy.Url)]));
+        await Wait.UntilAsync(async () => (await ReadyAsync(pod)).Status == HttpStatusCode.OK);
+
+        await proxy.CutAsync();
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "the broker does not answer"), await ReadyAsync(pod));
+    }
+
+    /// <summary>"Broker reachable or relay able to wait": who answers requests goes on without a broker, and says what is missing.</summary>
+    [Fact]
+    public async Task Process_that_also_answers_requests_serves_without_a_consumer()
+    {
+        await broker.DeleteAsync(AuditSettings.Queue);
+        await using var all = await TestApp.StartAsync(database, With([]));
+
+        Assert.Equal((HttpStatusCode.OK, "degraded: there is no queue gpt-audit-events: run 'GptFunctions setup'"), await ReadyAsync(all));
+    }
+
+    private Dictionary<string, string?> With((string Name, string? Value)[] more) => settings.With(more.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)));
+
+    private static async Task<(HttpStatusCode Status, string? Consumer)> ReadyAsync(TestApp app)
+    {
+        app.Clock.Advance(TimeSpan.FromSeconds(2)); // the answer is kept that long
+        using var response = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative));
+        return (response.StatusCode, JsonElement.Parse(await response.Content.ReadAsStringAsync()).GetProperty("checks").GetProperty("audit_consumer").GetString());
+    }
+}
