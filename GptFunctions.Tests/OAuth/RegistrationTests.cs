@@ -31,8 +31,14 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
     {
         var answer = await RegisterAsync(new()
         {
-            ["redirect_uris"] = new JsonArray(Callback), ["client_name"] = "A host", ["token_endpoint_auth_method"] = method, ["grant_types"] = new JsonArray("authorization_code", "refresh_token", "implicit"),
-            ["response_types"] = new JsonArray("code", "token"), ["client_uri"] = "https://host.example", ["software_id"] = 7, ["scope"] = "openid jobs:read",
+            ["redirect_uris"] = new JsonArray(Callback),
+            ["client_name"] = "A host",
+            ["token_endpoint_auth_method"] = method,
+            ["grant_types"] = new JsonArray("authorization_code", "refresh_token", "implicit"),
+            ["response_types"] = new JsonArray("code", "token"),
+            ["client_uri"] = "https://host.example",
+            ["software_id"] = 7,
+            ["scope"] = "openid jobs:read",
         });
 
         Assert.Equal(HttpStatusCode.Created, answer.Status);

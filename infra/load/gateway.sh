@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: infra/load/gateway.sh [--seconds N] [--rounds N] [--connections "1 8 32"] [--save]
+Usage: infra/load/gateway.sh [--seconds N] [--rounds N] [--connections "1 8 32 64"] [--save]
 
 Measures GET /gpt/jobs/search with wrk, in turns: straight at an upstream that answers at once, through a forwarding proxy of a few lines
 on Kestrel that checks nothing (both peers.cs), and through the gateway with everything on; and the statement of the limit alone with
@@ -14,7 +14,7 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-seconds=4 rounds=3 connections="1 8 32" save=false users=64
+seconds=4 rounds=3 connections="1 8 32 64" save=false users=64
 while [ $# -gt 0 ]; do
   case $1 in
     --seconds) seconds=$2; shift 2 ;;
