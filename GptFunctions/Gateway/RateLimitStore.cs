@@ -71,10 +71,8 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
 
         var taking = TakeAsync(tries);
         await taking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _ = RunAsync();
 
-        // While the next statement is on its way, those who waited for this one go on here, one after the other: that costs far less than
-        // a thread for each. Whichever thread gets the next answer does the same for its own.
+        // Those who waited go on here, one after the other, which costs far less than a thread for each.
         foreach (var attempt in tries)
         {
             if (attempt.Answer is { } answer)
@@ -86,6 +84,9 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
                 attempt.SetException(taking.Exception!.InnerExceptions);
             }
         }
+
+        // The next statement waits its turn behind the work that waits for a thread: the busier the process, the more tries share it.
+        ThreadPool.UnsafeQueueUserWorkItem(static store => _ = store.RunAsync(), this, preferLocal: false);
     }
 
     /// <summary>What the next statement takes: buckets of one size, each once. Null when nothing waits.</summary>
