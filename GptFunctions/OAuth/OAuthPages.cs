@@ -15,7 +15,7 @@ internal static class OAuthPages
     {
         var headers = context.Response.Headers;
         var targets = string.Join(' ', (formTargets ?? []).Distinct(StringComparer.Ordinal).Prepend("'self'"));
-        headers.ContentSecurityPolicy = $"default-src 'none'; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'";
+        headers.ContentSecurityPolicy = $"default-src 'none'; img-src data:; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'";
         headers.CacheControl = "no-store";
         return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
     }
