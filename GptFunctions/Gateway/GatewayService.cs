@@ -129,7 +129,7 @@ internal sealed partial class GatewayService(
     {
         if (TokenCheck.IsForgery(error))
         {
-            var quota = new Quota("forged-tokens", ForgeriesPerAddress, Minute, await limits.TryTakeAsync($"forged-token|{origin.Address}", ForgeriesPerAddress, Minute));
+            var quota = new Quota("forged-tokens", ForgeriesPerAddress, Minute, await limits.TryTakeAsync($"forged-token|{origin.Network}", ForgeriesPerAddress, Minute));
             if (quota.Decision.RetryAfterSeconds is not null)
             {
                 return new Verdict(null, GatewayRefusal.TooMany(quota), quota);

@@ -39,9 +39,9 @@ internal sealed class ClientAuthentication(RateLimits limits, AuditLog audit, IO
     public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin, CancellationToken cancellationToken)
     {
         var limit = settings.CurrentValue.AuthFailureLimit;
-        var ofClient = await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{origin.Address}", limit, FailureWindow);
+        var ofClient = await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{origin.Network}", limit, FailureWindow);
         // Only for what the first one admits: a client that repeats its mistake for ever leaves room for the mistakes of others.
-        var refusal = ofClient.RetryAfterSeconds ?? (await limits.TryTakeAsync($"client-auth-address|{origin.Address}", limit * ClientsPerAddress, FailureWindow)).RetryAfterSeconds;
+        var refusal = ofClient.RetryAfterSeconds ?? (await limits.TryTakeAsync($"client-auth-address|{origin.Network}", limit * ClientsPerAddress, FailureWindow)).RetryAfterSeconds;
         if (refusal is { } seconds)
         {
             return OAuthError.TooManyFailures(seconds);

@@ -41,7 +41,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
             return InvalidMetadata(problem);
         }
 
-        if ((await limits.TryTakeAsync($"register|{origin.Address}", PerAddress, Window)).RetryAfterSeconds is { } seconds)
+        if ((await limits.TryTakeAsync($"register|{origin.Network}", PerAddress, Window)).RetryAfterSeconds is { } seconds)
         {
             return new OAuthError("temporarily_unavailable", $"Too many clients were registered from this address. Try again in {seconds} seconds.", StatusCodes.Status429TooManyRequests) { RetryAfterSeconds = seconds };
         }
