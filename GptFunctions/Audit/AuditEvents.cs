@@ -17,6 +17,7 @@ internal static class AuditEvents
     public const string SessionRevoked = "gpt.oauth.session_revoked";
     public const string AllSessionsRevoked = "gpt.oauth.all_sessions_revoked";
     public const string ClientAuthFailed = "gpt.oauth.client_auth_failed";
+    public const string ClientAuthLimited = "gpt.oauth.client_auth_limited";
     public const string ClientRegistered = "gpt.oauth.client_registered";
     public const string SignedIn = "gpt.oauth.signed_in";
     public const string UserUpdated = "gpt.webhook.user_updated";

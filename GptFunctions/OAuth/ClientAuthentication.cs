@@ -7,12 +7,11 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>Reads client credentials from a request, and answers failed attempts.</summary>
-internal sealed class ClientAuthentication(RateLimits limits, AuditLog audit, IOptionsMonitor<OAuthSettings> settings)
+internal sealed class ClientAuthentication(RateLimits limits, FailureTally tally, AuditLog audit, IOptionsMonitor<OAuthSettings> settings)
 {
     private const string BasicScheme = "Basic ";
     private const int MaximumClientIdLength = 512;
     private const int ClientsPerAddress = 10;
-    private static readonly TimeSpan FailureWindow = TimeSpan.FromMinutes(15);
 
     /// <summary>RFC 6749 2.3: exactly one method. The secret leaves this method as a hash only.</summary>
     public static Outcome<ClientCredentials> Read(string? authorization, FormParameters form)
@@ -33,18 +32,35 @@ internal sealed class ClientAuthentication(RateLimits limits, AuditLog audit, IO
     }
 
     /// <summary>
-    /// Counts a failed attempt per client id and address, and per address whatever ids it makes up. Up to the limits it is audited and
-    /// answered with its error, beyond them the answer is 429. The right secret is never counted, so nobody can lock a client out.
+    /// Counts a failed attempt per client id and network (an IPv4 address, a /64 of IPv6), and per network whatever ids it makes up. Up to
+    /// the limits it is audited and answered with its error; beyond them the answer is 429, and the trail gets one event per window with
+    /// the number of tries. The right secret is never counted, so nobody can lock a client out.
     /// </summary>
     public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin, CancellationToken cancellationToken)
     {
-        var limit = settings.CurrentValue.AuthFailureLimit;
-        var ofClient = await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{origin.Network}", limit, FailureWindow);
-        // Only for what the first one admits: a client that repeats its mistake for ever leaves room for the mistakes of others.
-        var refusal = ofClient.RetryAfterSeconds ?? (await limits.TryTakeAsync($"client-auth-address|{origin.Network}", limit * ClientsPerAddress, FailureWindow)).RetryAfterSeconds;
-        if (refusal is { } seconds)
+        if (tally.Refuse(origin) is { } stillRefused)
         {
-            return OAuthError.TooManyFailures(seconds);
+            return OAuthError.TooManyFailures(stillRefused);
+        }
+
+        var (limit, network) = (settings.CurrentValue.AuthFailureLimit, origin.Network);
+        if ((await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{network}", limit, FailureTally.Window)).RetryAfterSeconds is { } ofClient)
+        {
+            tally.Add(credentials.ClientId, origin, ofClient);
+            return OAuthError.TooManyFailures(ofClient);
+        }
+
+        // Only for what the first one admits: a client that repeats its mistake for ever leaves room for the mistakes of others.
+        if ((await limits.TryTakeAsync($"client-auth-address|{network}", limit * ClientsPerAddress, FailureTally.Window)).RetryAfterSeconds is { } ofNetwork)
+        {
+            tally.Add(null, origin, ofNetwork);
+            return OAuthError.TooManyFailures(ofNetwork);
+        }
+
+        // The limits let one more through every now and then; whoever goes on is being counted already.
+        if (tally.TryAdd(credentials.ClientId, origin))
+        {
+            return error;
         }
 
         await audit.AppendAsync(AuditEvents.ClientAuthFailed, origin, json =>

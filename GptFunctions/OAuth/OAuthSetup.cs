@@ -16,6 +16,7 @@ internal static class OAuthSetup
         var services = builder.Services;
         services.AddSingleton<SigningKeys>().AddSingleton<AccessTokens>().AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
+        services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton<RegistrationService>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();

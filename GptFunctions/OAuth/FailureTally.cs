@@ -1,0 +1,157 @@
+using System.Runtime.InteropServices;
+using GptFunctions.Audit;
+using GptFunctions.Hosting;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace GptFunctions.OAuth;
+
+/// <summary>
+/// Failed client authentications beyond the limits. Each would be a row of the audit trail that an attacker decides about, so they are counted
+/// here, and told as one event when the window is over or the process stops: an attack that ends is told too. A process that is killed takes
+/// its counts of that window along; the failures up to the limit are in the trail one by one.
+/// </summary>
+internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, ILogger<FailureTally> logger) : BackgroundService
+{
+    public static readonly TimeSpan Window = TimeSpan.FromMinutes(15);
+    private const int Capacity = 10_000;
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
+    private static readonly Key Others = new(null, "others"); // when there are too many to tell apart
+    private readonly Lock turn = new();
+    private readonly Dictionary<Key, Count> counts = [];
+
+    /// <param name="ClientId">Null: the network's limit is what was reached, with whatever ids.</param>
+    [StructLayout(LayoutKind.Auto)]
+    private readonly record struct Key(string? ClientId, string Network);
+
+    /// <param name="First">Of the first try that is counted here.</param>
+    private sealed record Count(RequestOrigin First, DateTimeOffset Since)
+    {
+        public long Tries { get; set; }
+
+        public DateTimeOffset RefusedUntil { get; set; }
+    }
+
+    /// <summary>
+    /// The seconds for which the limit of this network still refuses everybody, and counts the try then: known here, so that ids which
+    /// somebody makes up leave nothing behind, not even a bucket.
+    /// </summary>
+    public int? Refuse(RequestOrigin origin)
+    {
+        lock (turn)
+        {
+            var now = clock.GetUtcNow();
+            if (counts.Count == 0 || !counts.TryGetValue(new Key(null, origin.Network), out var count) || count.RefusedUntil <= now)
+            {
+                return null;
+            }
+
+            count.Tries++;
+            return (int)Math.Ceiling((count.RefusedUntil - now).TotalSeconds);
+        }
+    }
+
+    /// <summary>Counts a try that a limit refused: the client's in this network, or with a null id the network's.</summary>
+    public void Add(string? clientId, RequestOrigin origin, int retryAfterSeconds)
+    {
+        lock (turn)
+        {
+            var key = new Key(clientId, origin.Network);
+            if (!counts.ContainsKey(key) && counts.Count >= Capacity)
+            {
+                key = Others;
+            }
+
+            var now = clock.GetUtcNow();
+            if (!counts.TryGetValue(key, out var count))
+            {
+                counts[key] = count = new Count(origin, now);
+            }
+
+            count.Tries++;
+            count.RefusedUntil = now.AddSeconds(retryAfterSeconds);
+        }
+    }
+
+    /// <summary>Counts a try that the limits let through, when tries like it are being counted already; else it is to be told by itself.</summary>
+    public bool TryAdd(string clientId, RequestOrigin origin)
+    {
+        lock (turn)
+        {
+            if (counts.Count == 0)
+            {
+                return false;
+            }
+
+            var network = origin.Network;
+            if (!counts.TryGetValue(new Key(clientId, network), out var count) && !counts.TryGetValue(new Key(null, network), out count))
+            {
+                return false;
+            }
+
+            count.Tries++;
+            return true;
+        }
+    }
+
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        await TellAsync(DateTimeOffset.MaxValue);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Pause, clock);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            await TellAsync(clock.GetUtcNow() - Window);
+        }
+    }
+
+    /// <summary>Writes the event of each count that began by then. What cannot be written stays for the next time.</summary>
+    private async Task TellAsync(DateTimeOffset latestStart)
+    {
+        foreach (var (key, count) in Take(latestStart))
+        {
+            try
+            {
+                await audit.AppendAsync(AuditEvents.ClientAuthLimited, count.First, json =>
+                {
+                    json.WriteString("client_id", key.ClientId);
+                    json.WriteString("network", key.Network);
+                    json.WriteNumber("tries", count.Tries);
+                    json.WriteString("since", count.Since);
+                }, CancellationToken.None);
+            }
+            catch (Exception error) when (ErrorMapper.IsOutage(error) || error is NpgsqlException) // also: no right to write, no table
+            {
+                PutBack(key, count);
+                LogNotTold(count.Tries, key.ClientId, key.Network, count.Since, error.Message);
+            }
+        }
+    }
+
+    private List<KeyValuePair<Key, Count>> Take(DateTimeOffset latestStart)
+    {
+        lock (turn)
+        {
+            var due = counts.Where(count => count.Value.Since <= latestStart).ToList();
+            due.ForEach(count => counts.Remove(count.Key));
+            return due;
+        }
+    }
+
+    private void PutBack(Key key, Count count)
+    {
+        lock (turn)
+        {
+            count.Tries += counts.TryGetValue(key, out var newer) ? newer.Tries : 0;
+            counts[key] = count;
+        }
+    }
+
+    [LoggerMessage(2010, LogLevel.Warning, "{Tries} failed authentications beyond the limit (client {ClientId}, network {Network}, since {Since}) could not be written to the audit trail: {Reason}")]
+    private partial void LogNotTold(long tries, string? clientId, string network, DateTimeOffset since, string reason);
+}
