@@ -7,7 +7,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.Gateway;
 
 /// <summary>The resource that access tokens are for: everything below /gpt.</summary>
-internal sealed class GatewayFunctions(GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, ClientAddress addresses, TimeProvider clock)
+internal sealed class GatewayFunctions(GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls, ClientAddress addresses, TimeProvider clock)
 {
     public const string OpenApiPath = "/gpt/openapi.json";
 
@@ -38,8 +38,9 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request, CancellationToken cancellationToken)
     {
         var (context, started) = (request.HttpContext, clock.GetTimestamp());
+        using var call = new OpenCall(calls);
         var verdict = await service.AdmitAsync(
-            new GatewayRequest(request.Method, request.Path.Value!, Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context)), cancellationToken);
+            new GatewayRequest(request.Method, request.Path.Value!, Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context), call), cancellationToken);
         if (verdict.Quota is { } quota)
         {
             GatewayAnswers.Tell(context.Response, quota);

@@ -41,6 +41,12 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         RetryAfterSeconds = 2,
     };
 
+    public static GatewayRefusal Busy { get; } = new(StatusCodes.Status503ServiceUnavailable, "Too many calls are open", "The gateway has as many calls open as it can take. Nothing was changed; try again in a few seconds.")
+    {
+        Code = "GATEWAY_BUSY",
+        RetryAfterSeconds = 2,
+    };
+
     public static GatewayRefusal Unreachable { get; } = new(StatusCodes.Status502BadGateway, "The service behind this action cannot be reached", "The connection failed. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_UNREACHABLE" };
 
     public static GatewayRefusal MethodNotAllowed(IReadOnlyList<string> methods) =>
@@ -67,6 +73,13 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         var detail = $"All {quota.Limit} calls of this kind per {(int)quota.Period.TotalSeconds} seconds are used up. Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
         return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail) { RetryAfterSeconds = seconds, ViolatedPolicy = quota.Policy };
     }
+
+    public static GatewayRefusal TooManyOpen(int open) => new(
+        StatusCodes.Status429TooManyRequests, "Too many calls at once", $"The user has {open} calls open already. Wait until one of them has ended, then try again. Nothing was changed.")
+    {
+        Code = "TOO_MANY_OPEN_CALLS",
+        RetryAfterSeconds = 5,
+    };
 
     public static GatewayRefusal TooSlow(TimeSpan timeout) =>
         new(StatusCodes.Status504GatewayTimeout, "The service behind this action is too slow", $"There was no answer within {(int)timeout.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_TIMEOUT" };

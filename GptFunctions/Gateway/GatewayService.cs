@@ -11,7 +11,8 @@ namespace GptFunctions.Gateway;
 /// <summary>A request as far as it decides who may do what.</summary>
 /// <param name="Path">Percent-decoded.</param>
 /// <param name="Token">Of the Authorization header.</param>
-internal sealed record GatewayRequest(string Method, string Path, string? Token, bool HasTokenInQuery, RequestOrigin Origin);
+/// <param name="Call">Takes its place once the user is known.</param>
+internal sealed record GatewayRequest(string Method, string Path, string? Token, bool HasTokenInQuery, RequestOrigin Origin, OpenCall Call);
 
 /// <summary>A request that may go to its upstream.</summary>
 /// <param name="Values">What the parameters of the route's path stand for.</param>
@@ -107,6 +108,11 @@ internal sealed partial class GatewayService(
         if (user is null)
         {
             return GatewayRefusal.UserNotFound;
+        }
+
+        if (request.Call.Enter(user.Id) is { } full)
+        {
+            return full;
         }
 
         var quota = await TakeAsync(route.Tier, caller.Subject);

@@ -21,6 +21,16 @@ internal sealed class GatewaySettings : ISettings
     [Range(1, 1_000_000, ErrorMessage = "GATEWAY_EXPENSIVE_LIMIT must be between 1 and 1000000.")]
     public int ExpensiveLimit { get; set; } = 10;
 
+    /// <summary>Calls that one user may have open at once in this process.</summary>
+    [Setting("GATEWAY_OPEN_CALLS_PER_USER")]
+    [Range(1, 10_000, ErrorMessage = "GATEWAY_OPEN_CALLS_PER_USER must be between 1 and 10000.")]
+    public int OpenCallsPerUser { get; set; } = 20;
+
+    /// <summary>Calls that may be open at once in this process.</summary>
+    [Setting("GATEWAY_OPEN_CALLS")]
+    [Range(1, 100_000, ErrorMessage = "GATEWAY_OPEN_CALLS must be between 1 and 100000.")]
+    public int OpenCalls { get; set; } = 1000;
+
     /// <summary>Read once: routes change with a restart. Null when no file is named.</summary>
     public GatewayConfig? Config => config ??= ConfigPath is null ? null : GatewayConfig.Load(ConfigPath);
 

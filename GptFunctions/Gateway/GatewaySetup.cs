@@ -13,7 +13,7 @@ internal static class GatewaySetup
         builder.AddSettings<GatewaySettings>();
         var services = builder.Services;
         services.AddSingleton<DemoUpstream>().AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
-        services.AddSingleton<TokenCheck>().AddSingleton<RateLimitStore>().AddSingleton<RateLimits>().AddSingleton<GatewayService>();
+        services.AddSingleton<TokenCheck>().AddSingleton<RateLimitStore>().AddSingleton<RateLimits>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
         services.AddSingleton<Assertions>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, GatewayFunctions.CatchAll))
         {
