@@ -103,12 +103,48 @@ public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixtu
         });
     }
 
+    /// <summary>Whatever the code that it interrupts throws: a caller who hangs up is no error of ours.</summary>
+    [Theory]
+    [InlineData("cancelled")]
+    [InlineData("io")]
+    [InlineData("disposed")]
+    public async Task Caller_who_hangs_up_is_no_error_in_the_log(string kind)
+    {
+        var call = ErrorTestFunctions.HangUps[kind];
+        var before = app.Log.Lines.Count(IsFailure);
+        using var hangUp = new CancellationTokenSource();
+        var answer = app.Http.GetAsync(new Uri("/test-errors/hang-up?kind=" + kind, UriKind.Relative), hangUp.Token);
+        await call.Begun.Task.WaitAsync(TimeSpan.FromSeconds(20));
+
+        await hangUp.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answer);
+        await call.Ended.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        Assert.Equal(before, app.Log.Lines.Count(IsFailure));
+
+        static bool IsFailure(string line) => line.StartsWith("Error", StringComparison.Ordinal) || line.StartsWith("Warning", StringComparison.Ordinal);
+    }
+
+    /// <summary>What both hosts decide by; a bug that happens to a caller who has gone stays a bug.</summary>
+    [Fact]
+    public void Hang_up_is_told_from_bugs_and_outages()
+    {
+        var gone = new CancellationToken(canceled: true);
+        foreach (var error in (Exception[])[new OperationCanceledException(), new IOException("broken"), new ObjectDisposedException("HttpContext")])
+        {
+            Assert.Equal((true, false), (ErrorMapper.IsHangUp(error, gone), ErrorMapper.IsHangUp(error, CancellationToken.None)));
+        }
+
+        Assert.All((Exception[])[new InvalidOperationException("a bug"), ErrorTestFunctions.Make("socket")], error => Assert.False(ErrorMapper.IsHangUp(error, gone)));
+        Assert.True(ErrorMapper.IsHangUp(new Microsoft.AspNetCore.Connections.ConnectionResetException("reset"), CancellationToken.None));
+    }
+
     private Task<HttpResponseMessage> GetAsync(string path) => app.Http.GetAsync(new Uri(path, UriKind.Relative));
 }
 
 public sealed class ErrorMappingFixture : TestFunctionsFixture
 {
-    protected override IReadOnlyList<string> Functions => [nameof(ErrorTestFunctions.TestErrorBug), nameof(ErrorTestFunctions.TestErrorOutage), nameof(ErrorTestFunctions.TestErrorOAuth), nameof(ErrorTestFunctions.TestErrorPage), nameof(ErrorTestFunctions.TestErrorHalf)];
+    protected override IReadOnlyList<string> Functions => [nameof(ErrorTestFunctions.TestErrorBug), nameof(ErrorTestFunctions.TestErrorOutage), nameof(ErrorTestFunctions.TestErrorOAuth), nameof(ErrorTestFunctions.TestErrorPage), nameof(ErrorTestFunctions.TestErrorHalf), nameof(ErrorTestFunctions.TestErrorHangUp)];
 }
 
 public static class ErrorTestFunctions
@@ -141,7 +177,37 @@ public static class ErrorTestFunctions
         throw new InvalidOperationException("too late for another answer");
     }
 
-    private static Exception Make(HttpRequest? request) => request?.Query["kind"].ToString() switch
+    /// <summary>One call for each kind, so that a test knows where it stands.</summary>
+    internal static Dictionary<string, (TaskCompletionSource Begun, TaskCompletionSource Ended)> HangUps { get; } =
+        ((string[])["cancelled", "io", "disposed"]).ToDictionary(kind => kind, _ => (new TaskCompletionSource(), new TaskCompletionSource()), StringComparer.Ordinal);
+
+    [Function(nameof(TestErrorHangUp))]
+    public static async Task<IResult> TestErrorHangUp([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-errors/hang-up")] HttpRequest request, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        var kind = request.Query["kind"].ToString();
+        var (begun, ended) = HangUps[kind];
+        request.HttpContext.Response.OnCompleted(() =>
+        {
+            ended.SetResult();
+            return Task.CompletedTask;
+        });
+        begun.SetResult();
+        try
+        {
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+        catch (OperationCanceledException) when (kind != "cancelled")
+        {
+            throw kind == "io" ? new IOException("the connection is gone") : new ObjectDisposedException("the request");
+        }
+
+        return Results.Empty;
+    }
+
+    private static Exception Make(HttpRequest? request) => Make(request?.Query["kind"].ToString());
+
+    internal static Exception Make(string? kind) => kind switch
     {
         "socket" => new NpgsqlException("Exception while connecting", new SocketException((int)SocketError.ConnectionRefused)),
         "admin-shutdown" => Refusal(PostgresErrorCodes.AdminShutdown),

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -56,6 +57,13 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
         _ when IsOutage(error) => Failure.Outage,
         _ => Failure.Bug,
     };
+
+    /// <summary>
+    /// Whether an exception says no more than that the caller hung up: nobody reads an answer, and nothing of ours failed. The token is the
+    /// one that the hang-up cancels; then a request can be neither read nor written, and in the Functions host no longer be used at all.
+    /// </summary>
+    public static bool IsHangUp(Exception error, CancellationToken hungUp) =>
+        error is ConnectionResetException || (hungUp.IsCancellationRequested && error is (OperationCanceledException or IOException or ObjectDisposedException));
 
     /// <summary>Trouble with a server we depend on, as opposed to a bug: the same request can succeed later.</summary>
     public static bool IsOutage(Exception error) => error switch

@@ -44,6 +44,11 @@ internal static class FunctionsHost
                     await AnswerAsync(context, http, result);
                 }
             }
+            catch (Exception error) when (IsHangUp(context, http, Unwrap(error)))
+            {
+                // Nobody reads an answer; thrown on, it would stand in the host's log as a failed invocation.
+                context.GetInvocationResult().Value = Results.Empty;
+            }
             catch (Exception error) when (!http.Response.HasStarted)
             {
                 http.Response.Clear();
@@ -56,6 +61,13 @@ internal static class FunctionsHost
                 throw;
             }
         }
+
+        /// <summary>
+        /// The host tells the worker of a hang-up by cancelling the invocation, and closes its own connection to the worker; either comes
+        /// first. With the former the request's pipeline ends at once, so the request must not be looked at any more.
+        /// </summary>
+        private static bool IsHangUp(FunctionContext context, HttpContext http, Exception error) =>
+            ErrorMapper.IsHangUp(error, context.CancellationToken) || (!context.CancellationToken.IsCancellationRequested && ErrorMapper.IsHangUp(error, http.RequestAborted));
 
         /// <summary>
         /// Writes the answer here, where a failure to write is still caught, and leaves an empty result: the integration would

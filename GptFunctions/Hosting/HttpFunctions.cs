@@ -41,9 +41,9 @@ internal static class HttpFunctions
         {
             await invoke(context);
         }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        catch (Exception error) when (ErrorMapper.IsHangUp(error, context.RequestAborted))
         {
-            // The caller hung up: nobody reads an answer.
+            // Nobody reads an answer.
         }
         catch (Exception error) when (!context.Response.HasStarted)
         {
