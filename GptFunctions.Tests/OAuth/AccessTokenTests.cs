@@ -143,13 +143,15 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
         Assert.Equal(HttpStatusCode.OK, (await flow.RevokeAsync(client, token)).Status);
     }
 
-    /// <summary>GPT_EC_PREVIOUS_KEYS: tokens signed before a key rotation live on, new ones are signed with the new key.</summary>
-    [Fact]
-    public async Task Token_of_the_previous_key_is_accepted_after_a_rotation()
+    /// <summary>GPT_EC_PREVIOUS_KEYS: tokens signed before a key rotation live on, new ones are signed with the new key. The public half suffices.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Token_of_the_previous_key_is_accepted_after_a_rotation(bool isPublic)
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_rotation");
-        await using var rotated = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", SigningKey.Generate()), ("GPT_EC_PREVIOUS_KEYS", app.Settings["GPT_EC_PRIVATE_KEY"]));
+        await using var rotated = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", SigningKey.Generate()), ("GPT_EC_PREVIOUS_KEYS", isPublic ? PublicKey(app.Settings["GPT_EC_PRIVATE_KEY"]!) : app.Settings["GPT_EC_PRIVATE_KEY"]));
         await using var withdrawn = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", rotated.Settings["GPT_EC_PRIVATE_KEY"]));
 
         Assert.Equal(HttpStatusCode.OK, (await new OAuthFlow(rotated.Http).SessionsAsync(tokens["access_token"]!)).Status);
@@ -157,6 +159,35 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
         Assert.Equal(KeyId(rotated), AccessTokenText.Header(renewed["access_token"]!).GetProperty("kid").GetString());
         Assert.Equal("invalid_token", (await new OAuthFlow(withdrawn.Http).SessionsAsync(tokens["access_token"]!)).Error);
         Assert.Equal(HttpStatusCode.OK, (await new OAuthFlow(withdrawn.Http).SessionsAsync(renewed["access_token"]!)).Status);
+    }
+
+    /// <summary>A key that is announced before it signs: replicas that have it already accept what the first of them to switch over signs.</summary>
+    [Fact]
+    public async Task Token_of_a_key_that_is_announced_is_accepted_and_the_key_signs_nothing()
+    {
+        var next = SigningKey.Generate();
+        await using var announced = await app.StartReplicaAsync(("GPT_EC_PREVIOUS_KEYS", PublicKey(next)));
+        await using var switched = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", next), ("GPT_EC_PREVIOUS_KEYS", PublicKey(app.Settings["GPT_EC_PRIVATE_KEY"]!)));
+        var client = await OAuthFlow.AddClientAsync(app);
+        var tokens = await new OAuthFlow(switched.Http).TokensAsync(client, "user_announced");
+
+        Assert.Equal(HttpStatusCode.OK, (await new OAuthFlow(announced.Http).SessionsAsync(tokens["access_token"]!)).Status);
+        var renewed = await new OAuthFlow(announced.Http).RefreshAsync(client, tokens["refresh_token"]!);
+        Assert.Equal(KeyId(app), AccessTokenText.Header(renewed["access_token"]!).GetProperty("kid").GetString());
+        foreach (var text in (string[])[next, PublicKey(next)])
+        {
+            Assert.True(SigningKey.TryParsePublic(text, out var key));
+            Assert.ThrowsAny<CryptographicException>(() => key!.Sign([1], new byte[64]));
+        }
+
+        Assert.False(SigningKey.TryParse(PublicKey(next), out _));
+    }
+
+    private static string PublicKey(string privateKey)
+    {
+        using var key = ECDsa.Create();
+        key.ImportFromPem(Encoding.ASCII.GetString(Convert.FromBase64String(privateKey)));
+        return Convert.ToBase64String(Encoding.ASCII.GetBytes(key.ExportSubjectPublicKeyInfoPem()));
     }
 
     private static ECDsa Key(TestApp app)

@@ -30,7 +30,7 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_EC_PRIVATE_KEY")]
     public string? SigningKey { get; set; }
 
-    /// <summary>Keys that signed tokens still alive; in the key set, but used for nothing new.</summary>
+    /// <summary>Keys that signed tokens still alive, or will sign soon: in the key set, but used for nothing new. Public or private, of which the public half counts.</summary>
     [Setting("GPT_EC_PREVIOUS_KEYS")]
     public string[] PreviousSigningKeys { get; set; } = [];
 
@@ -130,9 +130,9 @@ internal sealed class OAuthSettings : ISettings
             yield return $"GPT_EC_PRIVATE_KEY is not the base64 of a PKCS#8 PEM with a P-256 private key: {makeKey}.";
         }
 
-        if (Array.Exists(PreviousSigningKeys, key => !OAuth.SigningKey.TryParse(key, out _)))
+        if (Array.Exists(PreviousSigningKeys, key => !OAuth.SigningKey.TryParsePublic(key, out _)))
         {
-            yield return "GPT_EC_PREVIOUS_KEYS holds a value that is not the base64 of a PKCS#8 PEM with a P-256 private key.";
+            yield return "GPT_EC_PREVIOUS_KEYS holds a value that is not the base64 of a PEM with a P-256 key, public or private (several, separated by spaces): make one of GPT_EC_PRIVATE_KEY with: base64 -d | openssl pkey -pubout | base64 -w0.";
         }
 
         if (RefreshKeys.Length == 0)

@@ -26,9 +26,14 @@ internal sealed class SigningKeys : IDisposable
     private static List<SigningKey> Parse(OAuthSettings settings)
     {
         var keys = new List<SigningKey>();
-        foreach (var text in settings.PreviousSigningKeys.Prepend(settings.SigningKey!))
+        if (SigningKey.TryParse(settings.SigningKey!, out var current))
         {
-            if (SigningKey.TryParse(text, out var key) && !keys.Exists(known => known.KeyId == key!.KeyId))
+            keys.Add(current!);
+        }
+
+        foreach (var text in settings.PreviousSigningKeys)
+        {
+            if (SigningKey.TryParsePublic(text, out var key) && !keys.Exists(known => known.KeyId == key!.KeyId))
             {
                 keys.Add(key!);
             }
