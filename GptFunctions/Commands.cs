@@ -4,6 +4,7 @@ using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using GptFunctions.Purge;
+using GptFunctions.Sessions;
 using GptFunctions.Webhooks;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -28,6 +29,7 @@ internal static class Commands
         AuditCommands.Create(),
         PurgeCommands.Create(),
         WebhookCommands.Create(),
+        SessionCommands.Create(),
     };
 
     /// <summary>Whether these are the words of a command, rightly spelt or not; the Functions host starts the program with options of its own.</summary>

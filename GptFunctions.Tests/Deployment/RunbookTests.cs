@@ -71,6 +71,36 @@ public sealed partial class RunbookTests
         }
     }
 
+    /// <summary>Who changes rows by hand leaves no audit event: the program does it. Roles, and copying a trail, are the administrator's.</summary>
+    [Fact]
+    public void No_row_of_the_program_is_changed_by_hand()
+    {
+        var tables = Directory.EnumerateFiles(Path.Combine(Root, "GptFunctions", "Data", "Migrations")).SelectMany(file => Table().Matches(File.ReadAllText(file))).Select(match => match.Groups["name"].Value).ToHashSet(StringComparer.Ordinal);
+        Assert.Contains("gpt_sessions", tables);
+        var changed = Change().Matches(Runbook + Sizing).Select(match => match.Groups["name"].Value).Where(tables.Contains).ToList();
+        Assert.Equal(["gpt_oauth_events"], changed); // INSERT: what was recorded on a server that is given up
+        Assert.All((string[])["--user", "--session", "--all"], option => Assert.Contains("GptFunctions sessions revoke " + option, Runbook, StringComparison.Ordinal));
+    }
+
+    /// <summary>ingress-nginx can clear a caller's header by its own settings only, so it is a step, and the step that tries a host is beside it.</summary>
+    [Fact]
+    public void Ingress_clears_a_callers_invocation_id_and_one_curl_tries_a_host()
+    {
+        var install = ShellBlock().Matches(Runbook).Select(match => match.Groups["text"].Value).Single(block => block.Contains("helm upgrade --install ingress-nginx", StringComparison.Ordinal));
+        Assert.Matches(@" --set controller\.proxySetHeaders\.x-ms-invocation-id=(?:\s|$)", install);
+        Assert.Contains(ShellBlock().Matches(Runbook), block => block.Groups["text"].Value.StartsWith("curl ", StringComparison.Ordinal) && block.Groups["text"].Value.Contains("-H 'x-ms-invocation-id: ", StringComparison.Ordinal));
+    }
+
+    /// <summary>A deployment leaves a deployment at zero replicas alone, so a restore must not end with one.</summary>
+    [Fact]
+    public void Restore_starts_the_pods_that_it_stopped()
+    {
+        var blocks = ShellBlock().Matches(Runbook.Split("\n## Restore\n")[1].Split("\n## ")[0]).Select(match => match.Groups["text"].Value).ToList();
+        var stopped = Scaled().Matches(blocks[0]).Select(match => match.Groups["name"].Value).ToList();
+        Assert.NotEmpty(stopped);
+        Assert.All(stopped, name => Assert.Matches($@"scale deployment/{name} --replicas=[1-9]", blocks[^1]));
+    }
+
     /// <summary>Deployments, Secrets, ConfigMaps and so on, as the manifests call them.</summary>
     [Fact]
     public async Task Objects_of_the_cluster_that_it_names_exist()
@@ -122,8 +152,17 @@ public sealed partial class RunbookTests
     [GeneratedRegex(@"(?<![\w-])--[a-z][a-z-]*", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Option();
 
-    [GeneratedRegex(@"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit|sessions) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
     private static partial Regex ProgramCall();
+
+    [GeneratedRegex(@"CREATE (?:UNLOGGED )?TABLE (?<name>\w+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Table();
+
+    [GeneratedRegex(@"(?:UPDATE|DELETE FROM|INSERT INTO|TRUNCATE) (?<name>\w+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Change();
+
+    [GeneratedRegex(@"deployment/(?<name>[\w-]+)(?=.* --replicas=0)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Scaled();
 
     [GeneratedRegex(@"(?:deployment/|deploy/|scaledobject )(?<name>gpt-[a-z-]+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex ClusterObject();

@@ -33,6 +33,10 @@ internal sealed class SessionService(SessionStore store, TimeProvider clock)
     public Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, CancellationToken cancellationToken) =>
         store.EndAsync(sessionId, reason, eventType, origin, clock.GetUtcNow(), cancellationToken);
 
+    /// <summary>Ends some of all the live sessions there are; zero when none is left.</summary>
+    public Task<int> EndSomeAsync(string reason, RequestOrigin origin, CancellationToken cancellationToken) =>
+        store.EndSomeAsync(reason, origin, clock.GetUtcNow(), cancellationToken);
+
     /// <summary>Asks the database; what must not cost a query asks <see cref="SessionLiveness"/>.</summary>
     public async Task<bool> IsLiveAsync(Guid sessionId, CancellationToken cancellationToken) => await store.ReadEndAsync(sessionId, cancellationToken) > clock.GetUtcNow();
 }

@@ -32,6 +32,16 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal out
         SELECT count(*) FROM ended
         """;
 
+    // In the order of their ids, and few at a time: whoever changes one of them waits for a moment.
+    private const string EndSome = $"""
+        WITH ended AS (
+            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
+            WHERE id IN (SELECT id FROM gpt_sessions WHERE revoked_at IS NULL ORDER BY id LIMIT 500 FOR NO KEY UPDATE)
+            RETURNING id, user_id, client_id
+        ), {EndTokensAndTell}
+        SELECT count(*) FROM ended
+        """;
+
     // Disconnecting the last session of a client takes the consent back as well: the next connection asks again.
     private const string Disconnect = $"""
         WITH ended AS (
@@ -100,6 +110,13 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal out
         await using var command = Command(EndOne, reason, eventType, origin, now);
         command.Bind(sessionId);
         return await EndedAsync(command, cancellationToken);
+    }
+
+    /// <summary>Ends some sessions, whoever they belong to; returns how many.</summary>
+    public async Task<int> EndSomeAsync(string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = Command(EndSome, reason, AuditEvents.SessionRevoked, origin, now);
+        return (int)(long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     /// <summary>Ends a session of this user; false when the user has no such live session.</summary>
