@@ -10,10 +10,15 @@ public sealed partial class DockerfileTests
     private static readonly string Root = TestServices.RepositoryRoot;
     private static readonly IReadOnlyList<(string Word, string Arguments)> Lines = Read("Dockerfile");
 
+    /// <summary>The variables of the image.</summary>
+    public static IReadOnlyDictionary<string, string> Environment { get; } =
+        Variable().Matches(Assert.Single(All("ENV"))).ToDictionary(match => match.Groups["name"].Value, match => match.Groups["value"].Value, StringComparer.Ordinal);
+
     [Fact]
     public void Base_images_have_an_exact_tag()
     {
-        var images = All("FROM").Select(rest => rest.Split(' ')[0]).ToList();
+        var named = All("ARG").Select(argument => argument.Split('=', 2)).Where(parts => parts.Length == 2).ToDictionary(parts => "${" + parts[0] + "}", parts => parts[1], StringComparer.Ordinal);
+        var images = All("FROM").Select(rest => rest.Split(' ')[0]).Select(image => named.GetValueOrDefault(image, image)).ToList();
         Assert.Equal(2, images.Count);
         Assert.All(images, image => Assert.Matches(Tagged(), image));
         Assert.Contains(images, image => image.StartsWith("mcr.microsoft.com/azure-functions/dotnet-isolated:4-dotnet-isolated10.0", StringComparison.Ordinal));
@@ -31,10 +36,42 @@ public sealed partial class DockerfileTests
     [Fact]
     public void Environment_is_what_the_manifests_expect()
     {
-        var variables = Variable().Matches(Assert.Single(All("ENV"))).ToDictionary(match => match.Groups["name"].Value, match => match.Groups["value"].Value, StringComparer.Ordinal);
+        var variables = Environment;
         Assert.Equal("http://+:8080", variables["ASPNETCORE_URLS"]);
         Assert.Equal("/home/site/wwwroot", variables["AzureWebJobsScriptRoot"]);
         Assert.Equal(("files", "true", "dotnet-isolated", "/tmp"), (variables["AzureWebJobsSecretStorageType"], variables["AzureFunctionsJobHost__Logging__Console__IsEnabled"], variables["FUNCTIONS_WORKER_RUNTIME"], variables["HOME"]));
+        Assert.Equal("true", variables["AzureWebJobsDisableHomepage"]);
+    }
+
+    /// <summary>Hosts before 4.1044 let a caller's x-ms-invocation-id stand: such a call waits 15 s for an invocation that never comes.</summary>
+    [Theory]
+    [InlineData("4.1044.100", "", true)]
+    [InlineData("4.1048.200", "", true)]
+    [InlineData("4.2001.1", "", true)]
+    [InlineData("", """ "Microsoft.Azure.WebJobs.Script.WebHost/4.1048.200": { """, true)]
+    [InlineData("4.1043.200", "", false)]
+    [InlineData("4.1037.2", "", false)]
+    [InlineData("4.48.100", "", false)]
+    [InlineData("", """ "Microsoft.Azure.WebJobs.Script.WebHost/4.1037.2": { """, false)]
+    [InlineData("", "", false)]
+    public async Task Host_that_waits_for_a_callers_invocation_id_ends_the_build(string variable, string manifest, bool isTaken)
+    {
+        var check = Assert.Single(All("RUN"), rest => rest.Contains("HOST_VERSION", StringComparison.Ordinal));
+        var directory = Directory.CreateTempSubdirectory("gpt-host-").FullName;
+        await File.WriteAllTextAsync(Path.Combine(directory, "Microsoft.Azure.WebJobs.Script.WebHost.deps.json"), manifest);
+        using var shell = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("sh", ["-c", check.Replace("/azure-functions-host/", directory + "/", StringComparison.Ordinal)])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            UseShellExecute = false,
+            Environment = { ["HOST_VERSION"] = variable },
+        })!;
+        var said = await shell.StandardError.ReadToEndAsync();
+        await shell.WaitForExitAsync();
+        Directory.Delete(directory, recursive: true);
+
+        Assert.True(isTaken == (shell.ExitCode == 0), said);
+        Assert.Equal(isTaken, said.Length == 0);
     }
 
     [Fact]

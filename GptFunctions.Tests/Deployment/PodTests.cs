@@ -1,5 +1,11 @@
 using System.Text.Json.Nodes;
+using GptFunctions.Gateway;
+using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tests.Deployment;
 
@@ -70,16 +76,40 @@ public sealed class PodTests
         }
     }
 
+    /// <summary>
+    /// Four numbers in four places, each longer than the one before: the slowest call, what either host waits for it after SIGTERM, and what
+    /// the pod leaves them until SIGKILL.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Renderings))]
     public async Task Pods_may_finish_what_they_do(string environment, bool plainSecrets)
     {
         var manifests = await KustomizeRender.LoadAsync(environment, plainSecrets);
+        using var settings = RenderedSettings.Of(manifests, manifests.Container("http"), []);
+        var route = new GatewayRoute("any", ["GET"], PathTemplate.Parse("/gpt/any")!, new Uri("http://upstream"), PathTemplate.Parse("/any")!, "any", Tier.Read, 1);
+        var slowest = GatewayConfig.Load(settings.Environment["GATEWAY_CONFIG"]!).Routes.Append(route).Max(route => route.Timeout).TotalSeconds;
+        var ofTheHost = int.Parse(DockerfileTests.Environment["ASPNETCORE_SHUTDOWNTIMEOUTSECONDS"], System.Globalization.CultureInfo.InvariantCulture);
+        await using var app = StandaloneHost.Build(builder => builder.AddHosting());
+        var ofTheProgram = app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout.TotalSeconds;
+
+        Assert.InRange(slowest, 45, Math.Min(ofTheHost, ofTheProgram) - 1);
         foreach (var component in Manifests.Components)
         {
             var rest = Number(manifests.Pod(component), "terminationGracePeriodSeconds") - Number(manifests.Container(component), "lifecycle/preStop/sleep/seconds");
-            Assert.True(rest > 45, "An upstream of the gateway has 45 s to begin its answer.");
+            Assert.True(rest > Math.Max(ofTheHost, ofTheProgram), $"{component} is killed {rest} s after SIGTERM, before its hosts give up.");
         }
+    }
+
+    /// <summary>The same variable for both hosts, for whoever has slower routes.</summary>
+    [Fact]
+    public async Task Program_waits_as_long_as_the_hosts_variable_says()
+    {
+        await using var app = StandaloneHost.Build(builder =>
+        {
+            builder.AddHosting();
+            builder.Configuration.AddInMemoryCollection([new("shutdownTimeoutSeconds", "90")]); // as ASP.NET Core reads ASPNETCORE_SHUTDOWNTIMEOUTSECONDS
+        });
+        Assert.Equal(TimeSpan.FromSeconds(90), app.Services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout);
     }
 
     [Theory]

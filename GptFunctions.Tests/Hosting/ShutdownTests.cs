@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 namespace GptFunctions.Tests.Hosting;
 
 /// <summary>functions-runtime.md, "Container facts": SIGTERM lets requests in flight finish.</summary>
-public sealed class ShutdownTests(AppFixture<ShutdownTests> fixture) : IClassFixture<AppFixture<ShutdownTests>>
+public sealed class ShutdownTests(GatewayFixture<ShutdownTests> fixture) : IClassFixture<GatewayFixture<ShutdownTests>>
 {
     [Fact]
     public async Task Sigterm_with_a_request_in_flight_lets_it_finish_and_exits_with_0()
@@ -24,6 +24,32 @@ public sealed class ShutdownTests(AppFixture<ShutdownTests> fixture) : IClassFix
         await held.LetGoAsync();
 
         Assert.Equal(HttpStatusCode.OK, (await refresh).Status);
+        Assert.Equal(0, await exit);
+    }
+
+    /// <summary>
+    /// An upstream has 45 s to begin its answer, so a call may be under way for that long after SIGTERM. This one is for 27 s, which is longer
+    /// than a host waits unless it is told to; how long it waits at most, PodTests compares.
+    /// </summary>
+    [Fact]
+    public async Task Sigterm_with_a_slow_call_of_the_gateway_lets_it_end()
+    {
+        var user = await fixture.Users.AddAsync();
+        await using var process = await AppProcess.StartAsync(fixture.App.Settings);
+        using var response = await process.Http.CallAsync(user.Token, "/gpt/stream/events", completion: HttpCompletionOption.ResponseHeadersRead);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+
+        var exit = process.StopAsync(TimeSpan.FromSeconds(60));
+        var patience = Task.Delay(TimeSpan.FromSeconds(27));
+        Assert.Same(patience, await Task.WhenAny(exit, patience));
+        var read = response.Content.ReadAsStringAsync();
+        await Wait.UntilAsync(async () =>
+        {
+            await fixture.Upstream.NextAsync();
+            return read.IsCompleted;
+        });
+
+        Assert.Equal("data: 0\n\ndata: 1\n\ndata: 2\n\n", await read);
         Assert.Equal(0, await exit);
     }
 

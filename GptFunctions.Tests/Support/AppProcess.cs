@@ -70,11 +70,12 @@ internal sealed class AppProcess : IAsyncDisposable
     }
 
     /// <summary>SIGTERM, then waits; returns the exit code.</summary>
-    public async Task<int> StopAsync()
+    /// <param name="patience">How long it may take; 30 s when left out.</param>
+    public async Task<int> StopAsync(TimeSpan? patience = null)
     {
         using var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]);
         await kill.WaitForExitAsync();
-        await process.WaitForExitAsync().WaitAsync(Patience);
+        await process.WaitForExitAsync().WaitAsync(patience ?? Patience);
         return process.ExitCode;
     }
 

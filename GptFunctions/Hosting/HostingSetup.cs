@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -10,7 +11,10 @@ namespace GptFunctions.Hosting;
 internal static class HostingSetup
 {
     private const string DefaultSecretsPath = "/mnt/secrets";
-    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(25);
+
+    // A call through the gateway has 45 s until its upstream must have begun to answer. The image gives the Functions host the same time, and
+    // the pod (terminationGracePeriodSeconds) more.
+    private const string StopSeconds = "50";
 
     /// <summary>What both hosts share: where settings come from, the clock, correlation, security headers, error mapping.</summary>
     public static void AddHosting(this IHostApplicationBuilder builder)
@@ -25,7 +29,8 @@ internal static class HostingSetup
         builder.Services.AddSingleton<ClientAddress>();
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();
-        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = StopTimeout);
+        // Below every other source, so that ASPNETCORE_SHUTDOWNTIMEOUTSECONDS counts, as in the Functions host.
+        builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = [new("shutdownTimeoutSeconds", StopSeconds)] });
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
     }
 }
