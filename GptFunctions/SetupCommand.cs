@@ -42,8 +42,16 @@ internal static class SetupCommand
         if (services.GetRequiredService<IHostEnvironment>().IsDevelopment())
         {
             var file = Path.Combine(DevelopmentDefaults.LocalDirectory(), "demo-client.env");
-            DevelopmentDefaults.Write(file, $"GPT_CLIENT_ID={settings.ClientId}\nGPT_CLIENT_SECRET={settings.ClientSecret}\nGPT_REDIRECT_URI={settings.RedirectUris[0]}\n", overwrite: true);
-            Console.WriteLine($"clients: id, secret and redirect URI are in {Path.GetRelativePath(Environment.CurrentDirectory, file)}");
+            var name = Path.GetRelativePath(Environment.CurrentDirectory, file);
+            try
+            {
+                DevelopmentDefaults.Write(file, $"GPT_CLIENT_ID={settings.ClientId}\nGPT_CLIENT_SECRET={settings.ClientSecret}\nGPT_REDIRECT_URI={settings.RedirectUris[0]}\n", overwrite: true);
+                Console.WriteLine($"clients: id, secret and redirect URI are in {name}");
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                Console.WriteLine($"clients: {name} with id, secret and redirect URI could not be written ({error.Message.TrimEnd('.')}); they are as your settings say");
+            }
         }
 
         return 0;

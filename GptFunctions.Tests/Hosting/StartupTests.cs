@@ -20,8 +20,8 @@ public sealed class StartupTests
         { "DATABASE_URL", null, "DATABASE_URL is missing" },
         { "DATABASE_URL", "mysql://app:very-secret@host/db", "DATABASE_URL is neither" },
         { "DATABASE_POOL_SIZE", "0", "DATABASE_POOL_SIZE must be between 1 and 500." },
-        { "DATABASE_POOL_SIZE", "many", "DATABASE_POOL_SIZE must be a whole number." },
-        { "PORT", "http", "PORT must be a whole number." },
+        { "DATABASE_POOL_SIZE", "many", "DATABASE_POOL_SIZE must be a whole number between 1 and 500." },
+        { "PORT", "http", "PORT must be a whole number between 1 and 65535." },
         { "PORT", "70000", "PORT must be between 1 and 65535." },
         { "PUBLIC_BASE_URL", null, "PUBLIC_BASE_URL is missing" },
         { "PUBLIC_BASE_URL", "http://api.example.com", "PUBLIC_BASE_URL must start with https:// in Production." },
@@ -41,12 +41,14 @@ public sealed class StartupTests
         { "GPT_REFRESH_KEY", null, "GPT_REFRESH_KEY is missing" },
         { "GPT_REFRESH_KEY", "very-secret", "GPT_REFRESH_KEY must be" },
         { "GPT_AUTH_CODE_EXPIRY", "301", "GPT_AUTH_CODE_EXPIRY must be between 1 and 300 seconds." },
-        { "GPT_ACCESS_TOKEN_EXPIRY", "15m", "GPT_ACCESS_TOKEN_EXPIRY must be a whole number." },
-        { "GPT_REFRESH_TOKEN_EXPIRY", "99999999999", "GPT_REFRESH_TOKEN_EXPIRY must be a whole number." },
+        { "GPT_ACCESS_TOKEN_EXPIRY", "15m", "GPT_ACCESS_TOKEN_EXPIRY must be a whole number between 10 and 86400 seconds." },
+        { "GPT_REFRESH_TOKEN_EXPIRY", "99999999999", "GPT_REFRESH_TOKEN_EXPIRY must be a whole number between 60 and 31536000 seconds." },
         { "GPT_SESSION_EXPIRY", "-1", "GPT_SESSION_EXPIRY must be between" },
         { "GPT_REFRESH_GRACE", "2592000", "GPT_REFRESH_GRACE must be" },
         { "GPT_MAX_SESSIONS_PER_USER", "0", "GPT_MAX_SESSIONS_PER_USER must be between" },
         { "GPT_AUTH_FAILURE_LIMIT", "0", "GPT_AUTH_FAILURE_LIMIT must be between" },
+        { "GPT_AUTH_FAILURE_LIMIT", "10001", "GPT_AUTH_FAILURE_LIMIT must be between 1 and 10000." },
+        { "GPT_AUTH_FAILURE_LIMIT", "3000000000", "GPT_AUTH_FAILURE_LIMIT must be a whole number between 1 and 10000." },
         { "GPT_SCOPES", "jobs:read", "GPT_SCOPES must be" },
         { "CLERK_ISSUER", null, "CLERK_ISSUER is missing" },
         { "CLERK_ISSUER", "http://clerk.example.com", "CLERK_ISSUER must start with https:// in Production." },
@@ -144,6 +146,53 @@ public sealed class StartupTests
         Assert.True(answer.IsSuccessStatusCode);
         var keys = new FileInfo(Path.Combine(directory, ".local", "development.env"));
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, keys.UnixFileMode);
+        Directory.Delete(directory, recursive: true);
+    }
+
+    /// <summary>As in the image, whose directory is read-only: a file stands where the directory would be made, which stops root as well.</summary>
+    [Fact]
+    public async Task Development_where_nothing_can_be_written_starts_when_every_key_is_given_and_says_else_what_is_missing()
+    {
+        var directory = Directory.CreateTempSubdirectory("gpt-read-only-").FullName;
+        await File.WriteAllTextAsync(Path.Combine(directory, ".local"), "");
+        await using var database = await TestDatabase.CreateAsync(nameof(StartupTests) + "_read_only");
+        var settings = TestApp.DefaultSettings(database.Url, TestApp.FreePort());
+        await using (await AppProcess.StartAsync(settings, directory))
+        {
+        }
+
+        var setup = await AppProcess.RunInAsync(directory, settings, "setup");
+        Assert.Equal((0, ""), (setup.ExitCode, setup.Error));
+        Assert.Contains("demo-client.env with id, secret and redirect URI could not be written", setup.Output, StringComparison.Ordinal);
+
+        settings["GPT_REFRESH_KEY"] = settings["GPT_CLIENT_SECRET"] = null;
+        foreach (var arguments in (string[][])[[], ["setup"]])
+        {
+            var (exitCode, output, error) = await AppProcess.RunInAsync(directory, settings, arguments);
+            Assert.Equal((78, ""), (exitCode, output));
+            Assert.StartsWith($"GptFunctions cannot start: one setting needs attention.\n - GPT_REFRESH_KEY, GPT_CLIENT_SECRET: Development makes what is missing and keeps it in {directory}/.local/development.env, but that could not be written", error, StringComparison.Ordinal);
+            Assert.Equal(2, error.TrimEnd().Split('\n').Length);
+        }
+
+        Directory.Delete(directory, recursive: true);
+    }
+
+    [Fact]
+    public async Task Development_writes_only_what_no_setting_gives_and_adds_what_is_missing_later()
+    {
+        var directory = Directory.CreateTempSubdirectory("gpt-partly-").FullName;
+        await using var database = await TestDatabase.CreateAsync(nameof(StartupTests) + "_partly");
+        var settings = TestApp.DefaultSettings(database.Url, TestApp.FreePort());
+        settings["GPT_REFRESH_KEY"] = null;
+        Assert.Equal(0, (await AppProcess.RunInAsync(directory, settings, "setup")).ExitCode);
+        var first = await File.ReadAllLinesAsync(Path.Combine(directory, ".local", "development.env"));
+        settings["GPT_EC_PRIVATE_KEY"] = null;
+        Assert.Equal(0, (await AppProcess.RunInAsync(directory, settings, "setup")).ExitCode);
+        var second = await File.ReadAllLinesAsync(Path.Combine(directory, ".local", "development.env"));
+
+        Assert.StartsWith("GPT_REFRESH_KEY=", Assert.Single(first), StringComparison.Ordinal);
+        Assert.Equal((2, first[0]), (second.Length, second[0]));
+        Assert.StartsWith("GPT_EC_PRIVATE_KEY=", second[1], StringComparison.Ordinal);
         Directory.Delete(directory, recursive: true);
     }
 

@@ -83,7 +83,7 @@ internal sealed partial class SettingsReader<T>(IConfiguration configuration, bo
     {
         var unreadable = Settings
             .Where(setting => configuration[setting.Name] is { Length: > 0 } text && !TryConvert(text, setting.Property.PropertyType, out _))
-            .Select(setting => $"{setting.Name} must be {Kind(setting.Property.PropertyType)}.");
+            .Select(setting => Unreadable(setting.Property, setting.Name));
         var annotated = new List<ValidationResult>();
         Validator.TryValidateObject(options, new ValidationContext(options), annotated, validateAllProperties: true);
         return [.. unreadable, .. annotated.Select(result => result.ErrorMessage!), .. options.Problems(isProduction)];
@@ -101,6 +101,11 @@ internal sealed partial class SettingsReader<T>(IConfiguration configuration, bo
         value = converter.IsValid(text) ? converter.ConvertFromString(null, CultureInfo.InvariantCulture, text) : null;
         return value is not null;
     }
+
+    /// <summary>A number that is too long to be read is out of range as well, so the range is said in any case.</summary>
+    private static string Unreadable(PropertyInfo property, string name) => property.GetCustomAttribute<RangeAttribute>()?.ErrorMessage is { } range
+        ? range.Replace(" must be ", " must be a whole number ", StringComparison.Ordinal)
+        : $"{name} must be {Kind(property.PropertyType)}.";
 
     private static string Kind(Type type) => type == typeof(int) ? "a whole number" : type == typeof(bool) ? "true or false" : "a " + type.Name;
 

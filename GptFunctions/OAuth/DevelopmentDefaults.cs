@@ -1,16 +1,24 @@
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
 /// <summary>
-/// Working values for Development, below every other source of settings. Keys and the demo client's secret are made once and
+/// Working values for Development, below every other source of settings. Keys and the demo client's secret that no setting gives are made once and
 /// kept in <c>.local/development.env</c>, so that tokens survive a restart. In Production none of this exists.
 /// </summary>
 internal static class DevelopmentDefaults
 {
     private const string FileName = "development.env";
+
+    private static readonly Dictionary<string, Func<string>> Generated = new(StringComparer.Ordinal)
+    {
+        ["GPT_EC_PRIVATE_KEY"] = SigningKey.Generate,
+        ["GPT_REFRESH_KEY"] = NewKey,
+        ["GPT_CLIENT_SECRET"] = Secret.New,
+    };
 
     public static void Add(IHostApplicationBuilder builder)
     {
@@ -20,7 +28,7 @@ internal static class DevelopmentDefaults
         }
 
         var baseUrl = builder.Configuration["PUBLIC_BASE_URL"] ?? $"http://127.0.0.1:{builder.Configuration["PORT"] ?? "7071"}";
-        var defaults = new Dictionary<string, string?>(ReadOrCreate(LocalDirectory()), StringComparer.OrdinalIgnoreCase)
+        var defaults = new Dictionary<string, string?>(ReadOrCreate(LocalDirectory(), builder.Configuration), StringComparer.OrdinalIgnoreCase)
         {
             ["PUBLIC_BASE_URL"] = baseUrl,
             ["GPT_CLIENT_ID"] = "demo-gpt",
@@ -71,16 +79,38 @@ internal static class DevelopmentDefaults
         }
     }
 
-    private static Dictionary<string, string?> ReadOrCreate(string directory)
+    /// <summary>The generated values that the settings lack, from the file; those that it lacks too are added. When nothing is lacking the file is left alone.</summary>
+    private static Dictionary<string, string?> ReadOrCreate(string directory, IConfiguration configuration)
     {
-        var path = Path.Combine(directory, FileName);
-        if (!File.Exists(path))
+        var lacking = Generated.Keys.Where(name => string.IsNullOrEmpty(configuration[name])).ToList();
+        if (lacking.Count == 0)
         {
-            Write(path, $"GPT_EC_PRIVATE_KEY={SigningKey.Generate()}\nGPT_REFRESH_KEY={NewKey()}\nGPT_CLIENT_SECRET={Secret.New()}\n", overwrite: false);
+            return [];
         }
 
-        return File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2).ToDictionary(parts => parts[0], parts => (string?)parts[1], StringComparer.Ordinal);
+        var path = Path.Combine(directory, FileName);
+        var kept = Read(path);
+        var added = lacking.Where(name => !kept.ContainsKey(name)).ToDictionary(name => name, name => (string?)Generated[name](), StringComparer.Ordinal);
+        if (added.Count == 0)
+        {
+            return kept;
+        }
+
+        try
+        {
+            Write(path, string.Concat(kept.Concat(added).Select(value => $"{value.Key}={value.Value}\n")), overwrite: kept.Count > 0);
+            return Read(path); // another process may have been faster
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            var names = string.Join(", ", added.Keys);
+            throw new OptionsValidationException("", typeof(OAuthSettings), [$"{names}: Development makes what is missing and keeps it in {path}, but that could not be written ({error.Message.TrimEnd('.')}): set {names}, or start in a directory where files may be written."]);
+        }
     }
+
+    private static Dictionary<string, string?> Read(string path) => File.Exists(path)
+        ? File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2).ToDictionary(parts => parts[0], parts => (string?)parts[1], StringComparer.Ordinal)
+        : [];
 
     private static string NewKey() => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32));
 }
