@@ -1,4 +1,5 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text;
 using GptFunctions.Tests.Support;
 
@@ -80,6 +81,52 @@ public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassF
         var answer = await sender.PostAsync(Path, Encoding.UTF8.GetBytes(body), WebhookSender.SvixHeaders(id, body));
         Assert.Equal((HttpStatusCode.BadRequest, """{"error":"Invalid webhook payload"}"""), (answer.Status, answer.Text));
         Assert.Equal(0, await app.Database.CountAsync("webhook_events", $"event_id = '{id}'"));
+    }
+
+    /// <summary>Half of a surrogate pair in what a handler reads, wherever it is: the sender's mistake, which no retry mends.</summary>
+    [Theory]
+    [InlineData("clerk", """{"type":"user.updated","timestamp":1700000000000,"data":{"id":"user_half","updated_at":1700000000000,"first_name":"HALF"}}""")]
+    [InlineData("clerk", """{"type":"user.updated","timestamp":1700000000000,"data":{"id":"user_half","updated_at":1700000000000,"email_addresses":[{"email_address":"HALF"}]}}""")]
+    [InlineData("clerk", """{"type":"user.deleted","timestamp":1700000000000,"data":{"id":"HALF"}}""")]
+    [InlineData("stripe", """{"id":"evt_half","type":"customer.subscription.created","created":1700000000,"data":{"object":{"id":"sub_half","customer":"cus_half","status":"HALF"}}}""")]
+    [InlineData("stripe", """{"id":"evt_half","type":"customer.subscription.created","created":1700000000,"data":{"object":{"id":"sub_half","items":{"data":[{"price":{"lookup_key":"HALF"}}]}}}}""")]
+    [InlineData("stripe", """{"id":"evt_half","type":"checkout.session.completed","created":1700000000,"data":{"object":{"id":"cs_half","payment_status":"paid","client_reference_id":"HALF"}}}""")]
+    [InlineData("stripe", """{"id":"evt_half","type":"invoice.paid","created":1700000000,"data":{"object":{"parent":{"subscription_details":{"subscription":"sub_half","metadata":{"clerk_user_id":"HALF"}}}}}}""")]
+    [InlineData("stripe", """{"id":"evt_half","type":"customer.created","created":1700000000,"data":{"objec\ud83d":1}}""")]
+    [InlineData("orders", """{"id":"whe_half","event":"order.created","orderId":"order_half","customerEmail":"HALF","orderTotal":1}""")]
+    [InlineData("orders", """{"id":"whe_half","event":"order.created","orderId":"order_half","customerEmail":"a@example.com","orderTotal":"HALF"}""")]
+    [InlineData("verification", """{"id":"ver_half","event":"verification.updated","orderId":"order_half","status":"HALF"}""")]
+    public async Task Text_that_is_no_unicode_is_400(string source, string text)
+    {
+        var body = $"{text}".Replace("HALF", @"half \ud83d", StringComparison.Ordinal);
+
+        var answer = await sender.PostAsync("/webhooks/" + source, Encoding.UTF8.GetBytes(body), source switch
+        {
+            "clerk" => WebhookSender.SvixHeaders("msg_half", body),
+            "stripe" => [("Stripe-Signature", WebhookSender.StripeHeader(body))],
+            "orders" => [("X-Signature", WebhookSender.Hex(WebhookSender.OrdersSecret, body))],
+            _ => [("X-Signature", WebhookSender.Hex(WebhookSender.VerificationSecret, body))],
+        });
+
+        Assert.Equal((HttpStatusCode.BadRequest, """{"error":"Invalid webhook payload"}"""), (answer.Status, answer.Text));
+        Assert.Equal(0, await app.Database.CountAsync("webhook_events", "event_id LIKE '%half%'"));
+    }
+
+    /// <summary>RFC 8259 8.1: JSON is UTF-8. Metadata that nobody reads may hold what it likes, as long as it is JSON.</summary>
+    [Fact]
+    public async Task Bytes_that_are_no_utf8_are_400_and_strange_text_that_nobody_reads_is_not()
+    {
+        var user = WebhookSender.NewId("user");
+        var text = Events.User("user.created", user, 1_700_000_000_000).ToJsonString();
+        var bytes = Encoding.Latin1.GetBytes("""{"id":"whe_latin","event":"order.created","orderId":"o","customerEmail":"a@example.com","orderTotal":1,"note":"résumé"}""");
+        var signature = Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(WebhookSender.OrdersSecret), bytes));
+        var answer = await sender.PostAsync("/webhooks/orders", bytes, ("X-Signature", signature));
+        Assert.Equal((HttpStatusCode.BadRequest, """{"error":"Invalid webhook payload"}"""), (answer.Status, answer.Text));
+
+        var odd = text.Replace(@"""first_name""", @"""unsafe_metadata"":{""a"":""\ud800""},""first_name""", StringComparison.Ordinal);
+        answer = await sender.PostAsync(Path, Encoding.UTF8.GetBytes(odd), WebhookSender.SvixHeaders(WebhookSender.NewId("msg"), odd));
+        Assert.Equal("""{"received":true}""", answer.Text);
+        Assert.Equal(1, await app.Database.CountAsync("users", $"clerk_user_id = '{user}' AND name = 'Ada Lovelace'"));
     }
 
     [Fact]

@@ -110,6 +110,11 @@ internal sealed partial class GatewayService(
             return GatewayRefusal.UserNotFound;
         }
 
+        if (user.IsBlocked)
+        {
+            return GatewayRefusal.UserBlocked;
+        }
+
         if (request.Call.Enter(user.Id) is { } full)
         {
             return full;

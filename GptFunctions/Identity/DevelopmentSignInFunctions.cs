@@ -49,7 +49,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
             ? Page(request, pending, browser, "Use letters, digits and . _ - @ only, at most 128 of them, for example user_alice.")
             : await authorize.SignedInAsync(id, browser, new Person(userId, null, null), addresses.Origin(request.HttpContext), cancellationToken) is NextStep.Redirect next
                 ? new SeeOther(next.Url)
-                : OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This account was deleted", "Choose another user id.");
+                : OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This account was deleted or is blocked", "Choose another user id.");
     }
 
     private static bool IsUserId(string text) => text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');

@@ -4,6 +4,10 @@ namespace GptFunctions.Identity;
 /// <param name="Subject">The Clerk user id.</param>
 internal sealed record Person(string Subject, string? Email, string? Name);
 
+/// <summary>Whether the identity provider keeps a person out; null where it does not say.</summary>
+/// <param name="LockedUntil">When a lock ends by itself; null when it does not.</param>
+internal sealed record Block(bool? IsBanned, bool? IsLocked, DateTimeOffset? LockedUntil);
+
 /// <summary>Why nobody is signed in.</summary>
 /// <param name="IsDenial">The person chose not to; anything else is a fault of the answer we got.</param>
 internal sealed record SignInFailure(string Reason, bool IsDenial);

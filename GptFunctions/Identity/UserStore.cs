@@ -10,13 +10,18 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
     private const string Ensure = """
         INSERT INTO users (id, clerk_user_id, created_at) VALUES ($1, $2, $3)
         ON CONFLICT (clerk_user_id) DO UPDATE SET clerk_user_id = excluded.clerk_user_id
-        RETURNING id, deleted_at IS NOT NULL
+        RETURNING id, user_may_act(users, $3)
         """;
 
     private const string Save = $"""
         WITH person AS (
-            INSERT INTO users (id, clerk_user_id, email, name, source_updated_at, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-            ON CONFLICT (clerk_user_id) DO UPDATE SET email = excluded.email, name = excluded.name, source_updated_at = excluded.source_updated_at
+            INSERT INTO users (id, clerk_user_id, email, name, source_updated_at, created_at, banned, locked_until, blocked_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $10 IS TRUE, CASE WHEN $11 THEN $12 END, CASE WHEN $10 OR $11 THEN $6 END)
+            ON CONFLICT (clerk_user_id) DO UPDATE SET
+                email = excluded.email, name = excluded.name, source_updated_at = excluded.source_updated_at,
+                banned = coalesce($10, users.banned),
+                locked_until = CASE WHEN $11 IS NULL THEN users.locked_until ELSE excluded.locked_until END,
+                blocked_at = CASE WHEN coalesce($10, users.banned) OR coalesce($11, users.locked_until IS NOT NULL) THEN coalesce(users.blocked_at, $6) END
             WHERE users.deleted_at IS NULL
             RETURNING clerk_user_id
         )
@@ -35,18 +40,19 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
         SELECT $4, '{AuditEvents.UserDeleted}', $3, event_envelope($4, '{AuditEvents.UserDeleted}', $3, $5, jsonb_build_object('clerk_user_id', clerk_user_id, 'ip_address', $6)) FROM person
         """;
 
-    private const string Find = "SELECT id, plan, plan_status FROM users WHERE clerk_user_id = $1 AND deleted_at IS NULL";
+    private const string Find = "SELECT id, plan, plan_status, NOT user_may_act(users, $2) FROM users WHERE clerk_user_id = $1 AND deleted_at IS NULL";
 
     /// <summary>Null when the user is unknown or was deleted.</summary>
-    public async Task<InternalUser?> FindAsync(string subject, CancellationToken cancellationToken)
+    public async Task<InternalUser?> FindAsync(string subject, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(Find);
         command.Bind(subject);
+        command.Bind(now);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2)) : null;
+        return await reader.ReadAsync(cancellationToken) ? new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.GetBoolean(3)) : null;
     }
 
-    /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted.</summary>
+    /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted or is blocked.</summary>
     public async Task<Guid?> EnsureAsync(string subject, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(Ensure);
@@ -55,10 +61,10 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
         command.Bind(now);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
-        return reader.GetBoolean(1) ? null : reader.GetGuid(0);
+        return reader.GetBoolean(1) ? reader.GetGuid(0) : null;
     }
 
-    public static void AddSave(NpgsqlBatch batch, Person person, DateTimeOffset updatedAt, RequestOrigin origin, DateTimeOffset now)
+    public static void AddSave(NpgsqlBatch batch, Person person, Block block, DateTimeOffset updatedAt, RequestOrigin origin, DateTimeOffset now)
     {
         var parameters = batch.Add(Save);
         parameters.Bind(Guid.CreateVersion7(now));
@@ -70,6 +76,9 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
         parameters.Bind(Guid.CreateVersion7(now));
         parameters.Bind(origin.CorrelationId);
         parameters.Bind(origin.Address);
+        parameters.Bind(block.IsBanned);
+        parameters.Bind(block.IsLocked);
+        parameters.Bind(block.LockedUntil ?? DateTimeOffset.MaxValue);
     }
 
     public static void AddDelete(NpgsqlBatch batch, string subject, RequestOrigin origin, DateTimeOffset now)

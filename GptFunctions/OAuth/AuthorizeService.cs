@@ -70,7 +70,7 @@ internal sealed class AuthorizeService(
         }
 
         // The state is used up whatever came of it. A second callback with the same state must not end what the first one began.
-        var refusal = person is not null ? new OAuthError("access_denied", "This account was deleted.")
+        var refusal = person is not null ? new OAuthError("access_denied", "This account was deleted or is blocked.")
             : failure!.IsDenial ? new OAuthError("access_denied", "The person did not sign in.")
             : new OAuthError("server_error", failure.Reason);
         return await store.DenyAsync(id, browser.Hash, isSignedIn: false, origin, clock.GetUtcNow(), cancellationToken)
@@ -78,7 +78,7 @@ internal sealed class AuthorizeService(
             : NotInProgress;
     }
 
-    /// <summary>Notes who signed in; the consent page (or, with consent remembered, the code) comes next. Refused when the account was deleted.</summary>
+    /// <summary>Notes who signed in; the consent page (or, with consent remembered, the code) comes next. Refused when the account was deleted or is blocked.</summary>
     public async Task<NextStep> SignedInAsync(Guid id, BrowserBinding browser, Person person, RequestOrigin origin, CancellationToken cancellationToken) =>
         await store.SignInAsync(id, browser.Hash, person, origin, clock.GetUtcNow(), cancellationToken)
             ? new NextStep.Redirect($"/oauth/authorize?continue={id:N}")

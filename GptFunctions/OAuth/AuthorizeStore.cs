@@ -46,10 +46,10 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
             ON CONFLICT (clerk_user_id) DO UPDATE SET
                 email = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.email, excluded.email) END,
                 name = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.name, excluded.name) END
-            RETURNING id, clerk_user_id, deleted_at
+            RETURNING id, clerk_user_id, user_may_act(users, $3) AS may_act
         ), signed_in AS (
             UPDATE gpt_authorization_requests SET user_id = person.id, signed_in_at = $3
-            FROM person, request WHERE gpt_authorization_requests.id = request.id AND person.deleted_at IS NULL
+            FROM person, request WHERE gpt_authorization_requests.id = request.id AND person.may_act
             RETURNING clerk_user_id, request.client_id
         ), event AS (
             INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
@@ -84,7 +84,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
             -- Waits for whoever is ending everything of this user (SessionStore.EndAll): then the request is gone, and no code is made.
             SELECT users.id, users.clerk_user_id
             FROM gpt_authorization_requests pending JOIN users ON users.id = pending.user_id
-            WHERE pending.id = $9 AND users.deleted_at IS NULL
+            WHERE pending.id = $9 AND user_may_act(users, $1)
             FOR SHARE OF users
         ), request AS (
             UPDATE gpt_authorization_requests pending SET decided_at = $1
@@ -98,7 +98,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         WITH request AS (
             SELECT $9::uuid AS user_id, clerk_user_id, $10::text AS client_id, $11::text AS redirect_uri, $12::boolean AS redirect_uri_given,
                    $13::text[] AS scopes, $14::text AS state, $15::text AS code_challenge, $16::text AS resource
-            FROM users WHERE id = $9 AND deleted_at IS NULL
+            FROM users WHERE id = $9 AND user_may_act(users, $1)
         ), {Approve}
         """;
 
@@ -166,7 +166,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         return [.. scopes];
     }
 
-    /// <summary>Notes who signed in, creating the user when new; false when the request is gone or taken, or the account was deleted.</summary>
+    /// <summary>Notes who signed in, creating the user when new; false when the request is gone or taken, or the account was deleted or is blocked.</summary>
     public async Task<bool> SignInAsync(Guid id, byte[] browserHash, Person person, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(SignIn);
@@ -192,7 +192,7 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         return await ReadApprovalAsync(command, cancellationToken);
     }
 
-    /// <summary>The same for the company's own web app, which asked the person itself; null when the account was deleted.</summary>
+    /// <summary>The same for the company's own web app, which asked the person itself; null when the account was deleted or is blocked.</summary>
     public async Task<Approval?> ApproveAsync(AuthorizationRequest request, Guid userId, string redirectHost, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = ApproveCommand(ApproveHeadless, redirectHost, wasAsked: true, codeHash, codeLifetime, origin, now);

@@ -19,7 +19,7 @@ internal sealed record RedirectTo(string Url)
 internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, ClientStore clients, AuthorizeStore store, UserService users, SessionService sessions, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
-    private static readonly OAuthError Deleted = new("access_denied", "This account was deleted.", 403);
+    private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
 
     public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters, CancellationToken cancellationToken)
     {
@@ -30,7 +30,7 @@ internal sealed class HeadlessConsentService(
 
         if (await users.EnsureAsync(subject, cancellationToken) is not { } userId)
         {
-            return Deleted;
+            return Gone;
         }
 
         var scopes = parameters["scope"] is { } scope ? ScopeCatalog.Split(scope) : client.Scopes;
@@ -57,7 +57,7 @@ internal sealed class HeadlessConsentService(
         var now = clock.GetUtcNow();
         if (await users.EnsureAsync(subject, cancellationToken) is not { } userId)
         {
-            return Deleted;
+            return Gone;
         }
 
         var request = outcome.Request!;
@@ -65,7 +65,7 @@ internal sealed class HeadlessConsentService(
         var lifetime = TimeSpan.FromSeconds(settings.CurrentValue.AuthCodeExpiry);
         var approval = await store.ApproveAsync(request, userId, RedirectUri.Host(request.RedirectUri), Secret.Hash(code), lifetime, origin, now, cancellationToken);
         return approval is null
-            ? Deleted
+            ? Gone
             : new RedirectTo(RedirectUri.WithParameters(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", settings.CurrentValue.PublicBaseUrl)));
     }
 }

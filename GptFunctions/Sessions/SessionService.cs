@@ -38,5 +38,5 @@ internal sealed class SessionService(SessionStore store, TimeProvider clock)
         store.EndSomeAsync(reason, origin, clock.GetUtcNow(), cancellationToken);
 
     /// <summary>Asks the database; what must not cost a query asks <see cref="SessionLiveness"/>.</summary>
-    public async Task<bool> IsLiveAsync(Guid sessionId, CancellationToken cancellationToken) => await store.ReadEndAsync(sessionId, cancellationToken) > clock.GetUtcNow();
+    public Task<bool> IsLiveAsync(Guid sessionId, CancellationToken cancellationToken) => store.IsUsableAsync(sessionId, clock.GetUtcNow(), cancellationToken);
 }

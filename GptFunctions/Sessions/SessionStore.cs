@@ -104,6 +104,14 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal out
         WHERE session.id = $1 AND session.revoked_at IS NULL AND client.disabled_at IS NULL
         """;
 
+    private const string IsUsable = """
+        SELECT EXISTS (
+            SELECT FROM gpt_sessions session
+            JOIN gpt_clients client ON client.client_id = session.client_id AND client.disabled_at IS NULL
+            JOIN users ON users.id = session.user_id AND user_may_act(users, $2)
+            WHERE session.id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2)
+        """;
+
     /// <summary>Ends a session whoever it belongs to; false when it had ended before.</summary>
     public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
     {
@@ -177,6 +185,15 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal out
         command.Bind(sessionId);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
+    }
+
+    /// <summary>Whether a session lives, and its client and its user are let in.</summary>
+    public async Task<bool> IsUsableAsync(Guid sessionId, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(IsUsable);
+        command.Bind(sessionId);
+        command.Bind(now);
+        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     private async Task<bool> EndedAsync(NpgsqlCommand command, CancellationToken cancellationToken)

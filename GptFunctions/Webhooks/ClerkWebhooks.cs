@@ -11,6 +11,7 @@ namespace GptFunctions.Webhooks;
 internal sealed class ClerkWebhooks(UserService users, SessionService sessions, IOptionsMonitor<WebhookSettings> settings) : IWebhookSource
 {
     private const string UserDeleted = "user.deleted";
+    private const long LongestLock = 10L * 365 * 24 * 3600; // in seconds; anything more is as good as for ever
 
     public string Name => "clerk";
 
@@ -48,7 +49,7 @@ internal sealed class ClerkWebhooks(UserService users, SessionService sessions, 
                 sessions.EndAll(batch, webhook.Subject!, "user_deleted", origin);
                 break;
             case EventOrder.Change:
-                users.Save(batch, new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data)), webhook.OccurredAt!.Value, origin);
+                users.Save(batch, new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data)), BlockOf(webhook), webhook.OccurredAt!.Value, origin);
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {
                     sessions.EndAll(batch, webhook.Subject!, reason, origin);
@@ -58,7 +59,12 @@ internal sealed class ClerkWebhooks(UserService users, SessionService sessions, 
         }
     }
 
-    private static string? BlockedBecause(JsonElement user) => user.IsTrue("banned") ? "user_banned" : user.IsTrue("locked") ? "user_locked" : null;
+    private static string? BlockedBecause(JsonElement user) => user.Flag("banned") == true ? "user_banned" : user.Flag("locked") == true ? "user_locked" : null;
+
+    // Clerk lets a locked user go after a while, and that is no change of the user that it would tell.
+    private static Block BlockOf(WebhookEvent webhook) => new(
+        webhook.Data.Flag("banned"), webhook.Data.Flag("locked"),
+        webhook.Data.Number("lockout_expires_in_seconds") is { } seconds and >= 0 and < LongestLock ? webhook.OccurredAt + TimeSpan.FromSeconds(seconds) : null);
 
     private static string? Email(JsonElement user)
     {

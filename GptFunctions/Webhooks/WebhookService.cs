@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Unicode;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Hosting;
@@ -69,7 +70,8 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
 
     private async Task<WebhookResult> AcceptAsync(IWebhookSource source, Func<string, string?> headers, byte[] body, RequestOrigin origin, string? eventId = null)
     {
-        if (Parse(source, body, eventId ?? source.Signature.EventId(headers)) is not { } webhook)
+        await using var changes = new NpgsqlBatch();
+        if (Parse(source, body, eventId ?? source.Signature.EventId(headers), changes, origin) is not { } webhook)
         {
             return WebhookResult.Malformed;
         }
@@ -80,7 +82,7 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
         }
 
         var started = clock.GetTimestamp();
-        var result = await HandleAsync(source, webhook, body, origin);
+        var result = await HandleAsync(source, webhook, changes, body);
         if (clock.GetElapsedTime(started) is var elapsed && elapsed > SlowHandling)
         {
             LogSlow(source.Name, webhook.Type, webhook.Id, elapsed.TotalSeconds, result.Outcome);
@@ -89,13 +91,13 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
         return result;
     }
 
-    private async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, byte[] body, RequestOrigin origin)
+    private async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, byte[] body)
     {
         var now = clock.GetUtcNow();
         using var limit = new CancellationTokenSource(HandlerLimit, clock);
         try
         {
-            return await store.HandleAsync(source, webhook, origin, now, limit.Token);
+            return await store.HandleAsync(source, webhook, changes, now, limit.Token);
         }
         catch (Exception error) when (limit.IsCancellationRequested || !ErrorMapper.IsOutage(error))
         {
@@ -106,15 +108,27 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
         }
     }
 
-    private static WebhookEvent? Parse(IWebhookSource source, byte[] body, string? headerId)
+    /// <summary>The event, and with <paramref name="changes"/> everything that its handler reads of it: what cannot be read is the sender's mistake, not a failure of ours.</summary>
+    private static WebhookEvent? Parse(IWebhookSource source, byte[] body, string? headerId, NpgsqlBatch changes, RequestOrigin origin)
     {
+        if (!Utf8.IsValid(body))
+        {
+            return null; // RFC 8259 8.1
+        }
+
         try
         {
             using var document = JsonDocument.Parse(body);
             var webhook = document.RootElement.ValueKind == JsonValueKind.Object ? source.Read(document.RootElement.Clone(), headerId) : null;
-            return webhook is not null && IsName(webhook.Id) && IsName(webhook.Type) && (webhook.Subject is null || IsName(webhook.Subject)) ? webhook : null;
+            if (webhook is null || !IsName(webhook.Id) || !IsName(webhook.Type) || (webhook.Subject is not null && !IsName(webhook.Subject)))
+            {
+                return null;
+            }
+
+            source.AddChanges(changes, webhook, origin);
+            return webhook;
         }
-        catch (Exception error) when (error is JsonException or InvalidOperationException) // the latter: half of a surrogate pair
+        catch (JsonException)
         {
             return null;
         }
@@ -127,7 +141,7 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
     private static string Describe(Exception error)
     {
         var text = error is PostgresException postgres ? $"{postgres.SqlState}: {postgres.MessageText}" : $"{error.GetType().Name}: {error.Message}";
-        return text.Length > MaximumError ? text[..MaximumError] + "..." : text;
+        return text.Length > MaximumError ? text[..(char.IsHighSurrogate(text[MaximumError - 1]) ? MaximumError - 1 : MaximumError)] + "..." : text;
     }
 
     [LoggerMessage(5002, LogLevel.Warning, "Webhook of {Source} accepted without a signature, because {Setting} is not set")]

@@ -31,11 +31,9 @@ internal sealed class WebhookStore(NpgsqlDataSource dataSource, OutboxSignal out
         """;
 
     /// <summary>Claims the event and, if it is to take effect, makes its changes: two round trips, of which the first begins the transaction and the second commits it.</summary>
-    public async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        await using var batch = new NpgsqlBatch();
-        source.AddChanges(batch, webhook, origin);
-        batch.Add("COMMIT");
+        changes.Add("COMMIT");
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
         var claimed = await ClaimAsync(connection, source.Name, webhook, now, cancellationToken);
@@ -50,9 +48,9 @@ internal sealed class WebhookStore(NpgsqlDataSource dataSource, OutboxSignal out
             return claimed == "ignored" ? WebhookResult.Ignored : WebhookResult.SkippedStale;
         }
 
-        batch.Connection = connection;
+        changes.Connection = connection;
         WebhookResult result;
-        await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
+        await using (var reader = await changes.ExecuteReaderAsync(cancellationToken))
         {
             result = await source.AnswerAsync(reader, webhook, cancellationToken);
             while (await reader.NextResultAsync(cancellationToken))
