@@ -157,7 +157,7 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
 
         await SendAsync(Events.Subscription("updated", Time + 1, WebhookSender.NewId("sub"), customer, "trialing", "team")); // by the customer only
         Assert.Equal("pro active", await PlanAsync(byMetadata)); // the better standing
-        Assert.Equal(1, await app.Database.CountAsync("stripe_subscriptions", $"customer_id = '{customer}' AND plan = 'team' AND clerk_user_id IS NULL"));
+        Assert.Equal(1, await app.Database.CountAsync("stripe_subscriptions", $"customer_id = '{customer}' AND plan = 'team' AND clerk_user_id = '{byMetadata}'"));
     }
 
     /// <summary>"the race with Clerk's webhook is normal": both at once, many times.</summary>
@@ -226,16 +226,90 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
         var checkout = Events.Checkout(Time, null, customer, user, "pro");
         checkout["data"]!["object"]!["payment_status"] = "unpaid";
         await SendAsync(checkout);
-        Assert.Equal(" incomplete", await PlanAsync());
+        Assert.Equal(0, await app.Database.CountAsync("users", $"clerk_user_id = '{user}'"));
+
+        // Payments that take days are told later.
+        var paid = Events.Stripe("checkout.session.async_payment_succeeded", Time + 100, checkout["data"]!["object"]!.DeepClone().AsObject());
+        paid["data"]!["object"]!["payment_status"] = "paid";
+        await SendAsync(paid);
+        Assert.Equal("pro active", await PlanAsync());
+        Assert.Equal(customer, await CustomerAsync(user));
     }
 
+    /// <summary>An unpaid checkout links nothing: the end of the subscription that was paid for still finds its user.</summary>
     [Fact]
-    public async Task Customer_who_is_named_for_another_user_belongs_to_that_one()
+    public async Task Unpaid_checkout_hides_no_later_end()
+    {
+        await SendAsync(Events.Checkout(Time, subscription, customer, user, "pro"));
+        var unpaid = Events.Checkout(Time + 1, null, WebhookSender.NewId("cus"), user, "pro");
+        unpaid["data"]!["object"]!["payment_status"] = "unpaid";
+        await SendAsync(unpaid);
+        Assert.Equal("pro active", await PlanAsync());
+        Assert.Equal(customer, await CustomerAsync(user));
+
+        await SendAsync(Events.Subscription("deleted", Time + 2, subscription, customer));
+        Assert.Equal(" canceled", await PlanAsync());
+    }
+
+    /// <summary>A user may pay as several customers: each subscription ends for itself, and the best live one counts.</summary>
+    [Fact]
+    public async Task User_with_two_customers_has_the_best_live_subscription()
+    {
+        var (secondCustomer, second) = (WebhookSender.NewId("cus"), WebhookSender.NewId("sub"));
+        await SendAsync(Events.Checkout(Time, subscription, customer, user, "pro"));
+        await SendAsync(Events.Checkout(Time + 1, second, secondCustomer, user, "team"));
+        Assert.Equal("team active", await PlanAsync());
+        Assert.Equal(customer, await CustomerAsync(user));
+
+        await SendAsync(Events.Invoice("payment_failed", Time + 2, second, secondCustomer));
+        Assert.Equal("pro active", await PlanAsync());
+        await SendAsync(Events.Subscription("deleted", Time + 3, subscription, customer));
+        Assert.Equal("team past_due", await PlanAsync());
+        await SendAsync(Events.Subscription("deleted", Time + 4, second, secondCustomer));
+        Assert.Equal(" canceled", await PlanAsync());
+    }
+
+    /// <summary>Whoever pays may write anybody into the reference of a payment link: nobody loses a customer id or a plan by that.</summary>
+    [Fact]
+    public async Task Customer_stays_with_their_user_whoever_is_named()
     {
         var other = WebhookSender.NewId("user");
-        await SendAsync(Events.Checkout(Time, null, customer, user));
-        await SendAsync(Events.Checkout(Time + 1, null, customer, other));
-        Assert.Equal(other, await app.Database.ScalarAsync<string>("SELECT string_agg(clerk_user_id, ',') FROM users WHERE stripe_customer_id = $1", customer));
+        await SendAsync(Events.Checkout(Time, subscription, customer, user, "pro"));
+        await SendAsync(Events.Checkout(Time + 1, WebhookSender.NewId("sub"), customer, other, "team"));
+
+        Assert.Equal(customer, await CustomerAsync(user));
+        Assert.Equal("team active", await PlanAsync()); // the customer bought it, and the customer is this user
+        Assert.Equal(0, await app.Database.CountAsync("users", $"clerk_user_id = '{other}'"));
+    }
+
+    /// <summary>The other way round: a user who is a customer stays that one, whatever reference a stranger pays with.</summary>
+    [Fact]
+    public async Task User_keeps_their_customer_whoever_pays_for_them()
+    {
+        await SendAsync(Events.Checkout(Time, subscription, customer, user, "pro"));
+        await SendAsync(Events.Checkout(Time + 1, WebhookSender.NewId("sub"), WebhookSender.NewId("cus"), user, "team"));
+        Assert.Equal(customer, await CustomerAsync(user));
+
+        await SendAsync(Events.Subscription("created", Time + 2, WebhookSender.NewId("sub"), customer, plan: "gold"));
+        Assert.Equal("gold active", await PlanAsync());
+    }
+
+    /// <summary>Thin events (API v2) have neither an object nor a time in seconds.</summary>
+    [Fact]
+    public async Task Thin_event_that_nobody_handles_is_ignored()
+    {
+        var id = WebhookSender.NewId("evt");
+        var body = new JsonObject
+        {
+            ["id"] = id,
+            ["object"] = "v2.core.event",
+            ["type"] = "v1.billing.meter.error_report_triggered",
+            ["livemode"] = false,
+            ["created"] = "2024-09-26T17:46:22.134Z",
+            ["related_object"] = new JsonObject { ["id"] = "mtr_1", ["type"] = "billing.meter", ["url"] = "/v1/billing/meters/mtr_1" },
+        };
+        Assert.Equal("""{"received":true}""", (await sender.StripeAsync(body)).Text);
+        Assert.Equal("ignored", await app.Database.ScalarAsync<string>("SELECT status FROM webhook_events WHERE event_id = $1", id));
     }
 
     /// <summary>Older API versions name the subscription elsewhere, and an endpoint may ask for whole objects instead of ids.</summary>
@@ -308,6 +382,8 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
         await held.LetGoAsync();
         await Task.WhenAll(one, two);
     }
+
+    private Task<string?> CustomerAsync(string who) => app.Database.ScalarAsync<string>("SELECT stripe_customer_id FROM users WHERE clerk_user_id = $1", who);
 
     private Task<string?> PlanAsync(string? who = null) => app.Database.ScalarAsync<string>("SELECT coalesce(plan, '') || ' ' || coalesce(plan_status, '') FROM users WHERE clerk_user_id = $1", who ?? user);
 

@@ -11,24 +11,19 @@ namespace GptFunctions.Webhooks;
 internal static class StripeStore
 {
     // Events of one customer take turns: one may tell of the subscription while another tells whose it is.
-    private const string LockCustomer = "SELECT pg_advisory_xact_lock(hashtextextended('stripe customer ' || $1, 0))";
+    private const string Lock = "SELECT pg_advisory_xact_lock(hashtextextended('stripe customer ' || $1, 0))";
 
-    // A customer belongs to the user who was named last.
-    private const string Unlink = "UPDATE users SET stripe_customer_id = NULL, plan = NULL, plan_status = NULL WHERE stripe_customer_id = $1 AND clerk_user_id <> $2";
-
-    // Payment often comes before Clerk's user.created: then this makes the user's row, and that completes it.
-    private const string Link = """
-        INSERT INTO users (id, clerk_user_id, stripe_customer_id, created_at) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (clerk_user_id) DO UPDATE SET stripe_customer_id = coalesce(excluded.stripe_customer_id, users.stripe_customer_id) WHERE users.deleted_at IS NULL
-        """;
-
-    // Whatever comes here is not stale in the order of its kind; a checkout's payment has no such order and is compared.
+    // Whatever comes here is not stale in the order of its kind; a checkout's payment has no such order and is compared. Whose it is stays as it was
+    // stored; else it is the user's of this customer, else ($3) the named user's.
     private const string Save = """
         INSERT INTO stripe_subscriptions AS known (subscription_id, customer_id, clerk_user_id, plan, status, status_at, payment, payment_at, ended_at)
-        VALUES ($1, $2, $3, $4, $5, CASE WHEN $5 IS NOT NULL THEN $8 END, $6, CASE WHEN $6 IS NOT NULL THEN $8 END, CASE WHEN $7 THEN $8 END)
+        VALUES ($1, $2,
+                coalesce((SELECT clerk_user_id FROM users WHERE stripe_customer_id = $2),
+                         (SELECT clerk_user_id FROM stripe_subscriptions WHERE customer_id = $2 AND clerk_user_id IS NOT NULL LIMIT 1), $3),
+                $4, $5, CASE WHEN $5 IS NOT NULL THEN $8 END, $6, CASE WHEN $6 IS NOT NULL THEN $8 END, CASE WHEN $7 THEN $8 END)
         ON CONFLICT (subscription_id) DO UPDATE SET
-            customer_id = coalesce(excluded.customer_id, known.customer_id),
-            clerk_user_id = coalesce(excluded.clerk_user_id, known.clerk_user_id),
+            customer_id = coalesce(known.customer_id, excluded.customer_id),
+            clerk_user_id = coalesce(known.clerk_user_id, excluded.clerk_user_id),
             plan = CASE WHEN excluded.status IS NULL THEN coalesce(known.plan, excluded.plan) ELSE coalesce(excluded.plan, known.plan) END,
             status = coalesce(excluded.status, known.status),
             status_at = coalesce(excluded.status_at, known.status_at),
@@ -37,39 +32,49 @@ internal static class StripeStore
             ended_at = coalesce(known.ended_at, excluded.ended_at)
         """;
 
-    private const string LockUser = "SELECT FROM users WHERE clerk_user_id = $1 OR stripe_customer_id = $2 FOR NO KEY UPDATE";
+    // What the customer had before it was known whose it is.
+    private const string Adopt = """
+        UPDATE stripe_subscriptions other SET clerk_user_id = told.clerk_user_id
+        FROM stripe_subscriptions told
+        WHERE told.subscription_id = $1 AND other.customer_id = told.customer_id AND other.clerk_user_id IS NULL AND told.clerk_user_id IS NOT NULL
+        """;
 
-    // Of several subscriptions the one in the best standing counts, of equal ones the newest. Without any that is paid for there is no plan.
+    // Payment often comes before Clerk's user.created: then this makes the user's row, and that completes it. A user's first customer id stays theirs.
+    private const string Link = """
+        INSERT INTO users (id, clerk_user_id, stripe_customer_id, created_at)
+        SELECT $2, told.clerk_user_id, CASE WHEN NOT EXISTS (SELECT FROM users WHERE stripe_customer_id = told.customer_id) THEN told.customer_id END, $3
+        FROM stripe_subscriptions told WHERE told.subscription_id = $1 AND told.clerk_user_id IS NOT NULL
+        ON CONFLICT (clerk_user_id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id WHERE users.deleted_at IS NULL AND users.stripe_customer_id IS NULL
+        """;
+
+    private const string LockUser = """
+        SELECT FROM stripe_subscriptions told JOIN users ON users.clerk_user_id = told.clerk_user_id WHERE told.subscription_id = $1 FOR NO KEY UPDATE OF users
+        """;
+
+    // Of several subscriptions the one in the best standing counts, of equal ones the one that was heard of last (by Stripe's clock). Without any that is
+    // paid for there is no plan. What nothing is known of but its name does not count.
     private const string SetPlan = $"""
         WITH best AS (
             SELECT users.id, subscription.plan_status, CASE WHEN subscription.plan_status IN ('active', 'trialing', 'past_due') THEN subscription.plan END AS plan
-            FROM users CROSS JOIN LATERAL (
+            FROM stripe_subscriptions told JOIN users ON users.clerk_user_id = told.clerk_user_id CROSS JOIN LATERAL (
                 SELECT plan, plan_status FROM stripe_subscriptions
-                WHERE clerk_user_id = users.clerk_user_id OR (clerk_user_id IS NULL AND customer_id = users.stripe_customer_id)
+                WHERE clerk_user_id = users.clerk_user_id AND coalesce(status_at, payment_at, ended_at) IS NOT NULL
                 ORDER BY coalesce(array_position(ARRAY['active', 'trialing', 'past_due'], plan_status), 4), greatest(status_at, payment_at, ended_at) DESC, subscription_id DESC LIMIT 1) subscription
-            WHERE (users.clerk_user_id = $1 OR users.stripe_customer_id = $2) AND users.deleted_at IS NULL
+            WHERE told.subscription_id = $1 AND users.deleted_at IS NULL
         ), changed AS (
             UPDATE users SET plan = best.plan, plan_status = best.plan_status FROM best
             WHERE users.id = best.id AND (users.plan, users.plan_status) IS DISTINCT FROM (best.plan, best.plan_status)
             RETURNING users.clerk_user_id, users.plan, users.plan_status
         )
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT event_id, '{AuditEvents.PlanChanged}', $3, event_envelope(event_id, '{AuditEvents.PlanChanged}', $3, $4, jsonb_build_object(
-            'clerk_user_id', clerk_user_id, 'plan', plan, 'plan_status', plan_status, 'ip_address', $5))
-        FROM (SELECT uuid_v7($3) AS event_id, * FROM changed OFFSET 0) told
+        SELECT event_id, '{AuditEvents.PlanChanged}', $2, event_envelope(event_id, '{AuditEvents.PlanChanged}', $2, $3, jsonb_build_object(
+            'clerk_user_id', clerk_user_id, 'plan', plan, 'plan_status', plan_status, 'ip_address', $4))
+        FROM (SELECT uuid_v7($2) AS event_id, * FROM changed OFFSET 0) told
         """;
 
     public static void AddNews(NpgsqlBatch batch, SubscriptionNews news, DateTimeOffset occurredAt, RequestOrigin origin, DateTimeOffset now)
     {
-        if (news.CustomerId is not null)
-        {
-            batch.Add(LockCustomer).Bind(news.CustomerId);
-        }
-
-        if (news.ClerkUserId is not null)
-        {
-            AddLink(batch, news.ClerkUserId, news.CustomerId, now);
-        }
+        batch.Add(Lock).Bind(news.CustomerId ?? news.SubscriptionId);
 
         var save = batch.Add(Save);
         save.Bind(news.SubscriptionId);
@@ -81,31 +86,21 @@ internal static class StripeStore
         save.Bind(news.IsEnded);
         save.Bind(occurredAt);
 
-        var lockUser = batch.Add(LockUser);
-        lockUser.Bind(news.ClerkUserId);
-        lockUser.Bind(news.CustomerId);
+        batch.Add(Adopt).Bind(news.SubscriptionId);
+        if (news.ClerkUserId is not null)
+        {
+            var link = batch.Add(Link);
+            link.Bind(news.SubscriptionId);
+            link.Bind(Guid.CreateVersion7(now));
+            link.Bind(now);
+        }
+
+        batch.Add(LockUser).Bind(news.SubscriptionId);
 
         var setPlan = batch.Add(SetPlan);
-        setPlan.Bind(news.ClerkUserId);
-        setPlan.Bind(news.CustomerId);
+        setPlan.Bind(news.SubscriptionId);
         setPlan.Bind(now);
         setPlan.Bind(origin.CorrelationId);
         setPlan.Bind(origin.Address);
-    }
-
-    private static void AddLink(NpgsqlBatch batch, string clerkUserId, string? customerId, DateTimeOffset now)
-    {
-        if (customerId is not null)
-        {
-            var unlink = batch.Add(Unlink);
-            unlink.Bind(customerId);
-            unlink.Bind(clerkUserId);
-        }
-
-        var link = batch.Add(Link);
-        link.Bind(Guid.CreateVersion7(now));
-        link.Bind(clerkUserId);
-        link.Bind(customerId);
-        link.Bind(now);
     }
 }

@@ -20,9 +20,12 @@ internal sealed record SubscriptionNews(string SubscriptionId, string? CustomerI
 internal sealed class StripeWebhooks(IOptionsMonitor<WebhookSettings> settings, TimeProvider clock) : IWebhookSource
 {
     private const string Checkout = "checkout.session.completed";
+    private const string CheckoutPaidLater = "checkout.session.async_payment_succeeded";
     private const string Created = "customer.subscription.created";
+    private const string Updated = "customer.subscription.updated";
     private const string Ended = "customer.subscription.deleted";
     private const string Paid = "invoice.paid";
+    private const string PaymentFailed = "invoice.payment_failed";
 
     public string Name => "stripe";
 
@@ -34,24 +37,33 @@ internal sealed class StripeWebhooks(IOptionsMonitor<WebhookSettings> settings, 
 
     public WebhookEvent? Read(JsonElement body, string? headerId)
     {
-        if (body.Text("id") is not { } id || body.Text("type") is not { } type || body.Object("data").Member("object") is not { ValueKind: JsonValueKind.Object } data || body.UnixTime("created", 1) is not { } created)
+        if (body.Text("id") is not { } id || body.Text("type") is not { } type)
         {
             return null;
         }
 
-        var webhook = new WebhookEvent(id, type, data) { OccurredAt = created };
-        return type switch
+        var webhook = new WebhookEvent(id, type, body.Object("data").Object("object")) { OccurredAt = body.UnixTime("created", 1) };
+        if (!IsHandled(type))
         {
-            Created or "customer.subscription.updated" or Ended => data.Text("id") is { } subscription
-                ? webhook with { Subject = subscription, Order = type switch { Created => EventOrder.Creation, Ended => EventOrder.Deletion, _ => EventOrder.Change } }
-                : null,
-            Paid or "invoice.payment_failed" => InvoiceSubscription(data) is { } subscription
-                ? webhook with { Subject = subscription + " payments", Order = EventOrder.Change }
-                : webhook with { IsHandled = false }, // an invoice that belongs to no subscription
-            Checkout => data.Text("id") is { } session ? webhook with { Subject = session } : null, // completed once
-            _ => webhook with { IsHandled = false },
-        };
+            return webhook with { IsHandled = false }; // also a thin event, which has no such data and another kind of time
+        }
+
+        return webhook is { Data: { ValueKind: JsonValueKind.Object } data, OccurredAt: not null } ? Read(webhook, data) : null;
     }
+
+    private static bool IsHandled(string type) =>
+        type is Created or Updated or Ended or Paid or PaymentFailed or Checkout or CheckoutPaidLater;
+
+    private static WebhookEvent? Read(WebhookEvent webhook, JsonElement data) => webhook.Type switch
+    {
+        Paid or PaymentFailed => InvoiceSubscription(data) is { } subscription
+            ? webhook with { Subject = subscription + " payments", Order = EventOrder.Change }
+            : webhook with { IsHandled = false }, // an invoice that belongs to no subscription
+        Checkout or CheckoutPaidLater => data.Text("id") is { } session ? webhook with { Subject = session } : null, // completed once
+        var change => data.Text("id") is { } subscription
+            ? webhook with { Subject = subscription, Order = change switch { Created => EventOrder.Creation, Ended => EventOrder.Deletion, _ => EventOrder.Change } }
+            : null,
+    };
 
     public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin)
     {
@@ -67,13 +79,14 @@ internal sealed class StripeWebhooks(IOptionsMonitor<WebhookSettings> settings, 
         var customer = Reference(data, "customer");
         switch (webhook.Type)
         {
-            case Checkout:
+            case Checkout or CheckoutPaidLater:
+                var metadata = data.Object("metadata");
                 var isPaid = data.Text("payment_status") is "paid" or "no_payment_required";
-                var user = data.Text("client_reference_id") ?? data.Object("metadata").Text("clerk_user_id");
-                return new SubscriptionNews(Reference(data, "subscription") ?? data.Text("id")!, customer, user, data.Object("metadata").Text("plan"), Payment: isPaid ? "active" : null);
-            case Paid or "invoice.payment_failed":
-                var metadata = Details(data).Object("metadata");
-                return new SubscriptionNews(InvoiceSubscription(data)!, customer, metadata.Text("clerk_user_id"), Payment: webhook.Type == Paid ? "active" : "past_due");
+                // Whoever opens a payment link writes the reference: it says whose it is when somebody has paid for that, not before.
+                var user = isPaid ? data.Text("client_reference_id") ?? metadata.Text("clerk_user_id") : null;
+                return new SubscriptionNews(Reference(data, "subscription") ?? data.Text("id")!, customer, user, metadata.Text("plan"), Payment: isPaid ? "active" : null);
+            case Paid or PaymentFailed:
+                return new SubscriptionNews(InvoiceSubscription(data)!, customer, Details(data).Object("metadata").Text("clerk_user_id"), Payment: webhook.Type == Paid ? "active" : "past_due");
             default:
                 return new SubscriptionNews(webhook.Subject!, customer, data.Object("metadata").Text("clerk_user_id"), PlanOf(data), data.Text("status") ?? "incomplete", IsEnded: webhook.Type == Ended);
         }
