@@ -14,7 +14,7 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
 
     public static TheoryData<string> Types =>
     [
-        AuditEvents.SignedIn, AuditEvents.Authorize, AuditEvents.AuthorizeDenied, AuditEvents.TokenExchanged, AuditEvents.TokenRefreshed, AuditEvents.ReplayDetected,
+        AuditEvents.SignedIn, AuditEvents.Authorize, AuditEvents.AuthorizeDenied, AuditEvents.TokenExchanged, AuditEvents.TokenRefreshed, AuditEvents.TokenRepeated, AuditEvents.ReplayDetected,
         AuditEvents.CodeReplayDetected, AuditEvents.SessionRevoked, AuditEvents.AllSessionsRevoked, AuditEvents.ClientAuthFailed,
     ];
 
@@ -109,8 +109,12 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
                 return Call(session, () => flow.RevokeAsync(client, tokens["refresh_token"]!));
             case AuditEvents.AllSessionsRevoked:
                 return Call(null, () => flow.SendAsync(new HttpRequestMessage(HttpMethod.Delete, "/oauth/sessions") { Headers = { Authorization = new("Bearer", tokens["access_token"]) } }));
-            default:
+            case AuditEvents.TokenRepeated:
                 await flow.RefreshAsync(client, tokens["refresh_token"]!);
+                return Call(session, () => flow.RefreshAsync(client, tokens["refresh_token"]!));
+            default:
+                var refreshed = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+                await flow.SessionsAsync(refreshed["access_token"]!);
                 app.Clock.Advance(TimeSpan.FromSeconds(121));
                 return Call(session, () => flow.RefreshAsync(client, tokens["refresh_token"]!));
         }

@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 11: everything about a refresh token stands in the database, so rules 3 and 4 hold after a restart, on another replica, and while keys change.</summary>
+/// <summary>oauth.md 11: everything about a refresh token stands in the database, so rules 3 to 5 hold after a restart, on another replica, and while keys change.</summary>
 public sealed class RefreshReplicaTests(AppFixture<RefreshReplicaTests> fixture) : IClassFixture<AppFixture<RefreshReplicaTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -23,13 +23,15 @@ public sealed class RefreshReplicaTests(AppFixture<RefreshReplicaTests> fixture)
         Assert.Equal(second["refresh_token"], (await new OAuthFlow(replica.Http).RefreshAsync(client, tokens["refresh_token"]!))["refresh_token"]);
     }
 
-    /// <summary>Rule 4. The new app is both: a process that was started later, and another replica.</summary>
+    /// <summary>Rule 5. The new app is both: a process that was started later, and another replica.</summary>
     [Fact]
     public async Task Replay_after_the_grace_is_detected_after_a_restart_and_on_another_replica()
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_restart");
         var second = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+        await flow.SessionsAsync(second["access_token"]!);
+        await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_sessions", $"id = '{AccessTokenText.SessionId(tokens["access_token"]!)}' AND used_generation = 1") == 1);
         await using var replica = await app.StartReplicaAsync();
         replica.Clock.Advance(TimeSpan.FromSeconds(121));
 

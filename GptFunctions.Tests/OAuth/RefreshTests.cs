@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 11 and "Refresh, exactly", rules 1 to 4, on one replica; <see cref="RefreshReplicaTests"/> has restarts, replicas and keys.</summary>
+/// <summary>oauth.md 11 and "Refresh, exactly", rules 1 to 3 and 5, on one replica; <see cref="RefreshReplicaTests"/> has restarts, replicas and keys, <see cref="LostAnswerTests"/> rule 4.</summary>
 public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixture<AppFixture<RefreshTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -109,7 +109,8 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         for (var seconds = 40; seconds <= 80; seconds += 40)
         {
             app.Clock.Advance(TimeSpan.FromSeconds(40));
-            Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Status);
+            var repeated = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+            Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(repeated["access_token"]!)).Status);
         }
 
         app.Clock.Advance(TimeSpan.FromSeconds(41));
@@ -131,13 +132,14 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(third["refresh_token"], (await flow.RefreshAsync(client, second["refresh_token"]!))["refresh_token"]);
     }
 
-    /// <summary>Rule 4, and "other sessions live on".</summary>
+    /// <summary>Rule 5, and "other sessions live on".</summary>
     [Fact]
     public async Task Replay_after_the_grace_revokes_this_session_only()
     {
         var (client, tokens, session) = await SignInAsync("user_replay");
         var other = await flow.TokensAsync(client, "user_replay");
         var second = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+        Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(second["access_token"]!)).Status);
         app.Clock.Advance(TimeSpan.FromSeconds(121));
 
         AssertInvalidGrant(await flow.RefreshAsync(client, tokens["refresh_token"]!));

@@ -6,7 +6,7 @@ namespace GptFunctions.OAuth;
 internal sealed record AccessToken(string Subject, string ClientId, Guid SessionId, string Scope, string Resource, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
 
 /// <summary>Issues and verifies access tokens: JWTs of type at+jwt, signed with ES256.</summary>
-internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     private const string Type = "at+jwt";
     private readonly JwtWriter writer = new(keys, Type);
@@ -19,7 +19,8 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
     /// <summary>Whole seconds that a new token lives.</summary>
     public int Lifetime => settings.CurrentValue.AccessTokenExpiry;
 
-    public string Issue(string subject, string clientId, Guid sessionId, string scope, string resource)
+    /// <param name="generation">Of the refresh token that comes with it: 0 is the first of the session.</param>
+    public string Issue(string subject, string clientId, Guid sessionId, string scope, string resource, int generation = 0)
     {
         var now = clock.GetUtcNow();
         return writer.Write(json =>
@@ -30,6 +31,7 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
             json.WriteString("client_id"u8, clientId);
             json.WriteString("scope"u8, scope);
             json.WriteString("sid"u8, sessionId);
+            json.WriteNumber("gen"u8, generation);
             json.WriteNumber("iat"u8, now.ToUnixTimeSeconds());
             json.WriteNumber("exp"u8, now.ToUnixTimeSeconds() + Lifetime);
             json.WriteString("jti"u8, Guid.CreateVersion7(now));
@@ -62,6 +64,8 @@ internal sealed class AccessTokens(SigningKeys keys, IOptionsMonitor<OAuthSettin
             return Invalid("The access token lacks a claim.");
         }
 
+        // Whoever has it, expired or not, has had the answer that it came in. One that was issued before there was this claim counts as the newest.
+        used.Note(sessionId, (int)Math.Clamp(jwt.Seconds("gen") ?? int.MaxValue, 0, int.MaxValue));
         if (expiresAt <= clock.GetUtcNow().ToUnixTimeSeconds())
         {
             return Expired;

@@ -9,12 +9,12 @@ internal sealed record IntrospectedState(ClientStanding Client, GrantedSession? 
 internal sealed class IntrospectionStore(NpgsqlDataSource dataSource)
 {
     private const string Read = $"""
-        SELECT {ClientStanding.Columns}, session.id, users.clerk_user_id, session.granted_scopes, session.resource, token.created_at, token.expires_at
+        SELECT {ClientStanding.Columns}, session.id, users.clerk_user_id, session.granted_scopes, session.resource, token.created_at, token.expires_at, token.generation
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = $1
         LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $6
-        LEFT JOIN gpt_sessions session ON session.id = coalesce($5, token.session_id) AND session.client_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $6
-        LEFT JOIN users ON users.id = session.user_id
+        LEFT JOIN (gpt_sessions session JOIN users ON users.id = session.user_id AND user_may_act(users, $6))
+            ON session.id = coalesce($5, token.session_id) AND session.client_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $6
         """;
 
     public async Task<IntrospectedState> ReadAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, DateTimeOffset now, CancellationToken cancellationToken)
@@ -28,7 +28,7 @@ internal sealed class IntrospectionStore(NpgsqlDataSource dataSource)
         command.Bind(now);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
-        var session = reader.Get<Guid?>(4) is { } id ? new GrantedSession(id, reader.GetString(5), reader.GetFieldValue<string[]>(6), reader.GetString(7)) : null;
+        var session = reader.Get<Guid?>(4) is { } id ? new GrantedSession(id, reader.GetString(5), reader.GetFieldValue<string[]>(6), reader.GetString(7), reader.Get<int>(10)) : null;
         return new IntrospectedState(ClientStanding.Read(reader), session, reader.Get<DateTimeOffset?>(8), reader.Get<DateTimeOffset?>(9));
     }
 }

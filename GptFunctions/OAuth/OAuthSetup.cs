@@ -20,6 +20,7 @@ internal static class OAuthSetup
         services.AddSingleton<RegistrationService>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
+        services.AddSingleton<UsedGenerations>().AddHostedService(provider => provider.GetRequiredService<UsedGenerations>());
         services.AddSingleton<RevocationStore>().AddSingleton<RevocationService>();
         services.AddSingleton<IntrospectionStore>().AddSingleton<IntrospectionService>();
         services.AddRazorComponents();

@@ -5,6 +5,8 @@ namespace GptFunctions.OAuth;
 
 internal sealed partial class TokenService
 {
+    private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
+
     private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
     {
         if (form["refresh_token"] is not { } value)
@@ -40,7 +42,8 @@ internal sealed partial class TokenService
             return OAuthError.InvalidGrant("The refresh token is unknown, expired or revoked: start again at the authorization endpoint.");
         }
 
-        if (refusal.RotatedAt <= graceStart)
+        var isLate = refusal.RotatedAt <= graceStart;
+        if (isLate && !WasAnswerLost(refusal, session, now))
         {
             await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, origin, cancellationToken);
             return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
@@ -63,8 +66,22 @@ internal sealed partial class TokenService
         }
 
         // Without the key that made the successor (it has just been rotated, and not everywhere yet) nobody is at fault but us.
-        return refreshTokens.Descendant(presented.Value, refusal.LaterHashes) is { } newest
-            ? Answer(session, client, newest, scopes ?? session.Scopes)
-            : throw new ServiceOutageException("GPT_REFRESH_KEY lacks the key that made the successor of a refresh token.");
+        var newest = refreshTokens.Descendant(presented.Value, refusal.LaterHashes)
+            ?? throw new ServiceOutageException("GPT_REFRESH_KEY lacks the key that made the successor of a refresh token.");
+        var repeatedFrom = $"{(isLate ? "late" : "grace")} {origin.Address}";
+        if (!refusal.RepeatedFrom.Contains(repeatedFrom, StringComparer.Ordinal))
+        {
+            await store.TellRepeatAsync(presented.Hash, repeatedFrom, origin, now, cancellationToken);
+        }
+
+        return Answer(session, client, newest, scopes ?? session.Scopes);
     }
+
+    /// <summary>
+    /// As long as nobody used what came with the newest token, its predecessor is presented by somebody who never got the answer. Somebody who
+    /// rotated a stolen token and works with it has used it.
+    /// </summary>
+    private bool WasAnswerLost(RefreshRefusal refusal, GrantedSession session, DateTimeOffset now) =>
+        session.Generation == refusal.Generation + 1 && refusal.RotatedAt > now - LostAnswerLifetime
+        && refusal.UsedGeneration < session.Generation && !used.IsNoted(session.Id, session.Generation);
 }

@@ -15,7 +15,7 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed partial class TokenService(
-    TokenStore store, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
     public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken) => form["grant_type"] switch
@@ -73,14 +73,14 @@ internal sealed partial class TokenService(
             _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null => OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
             _ when refusal.CodeChallenge != exchange.CodeChallenge => OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
             _ when exchange.Resource is not null && refusal.Resource != exchange.Resource => OAuthError.InvalidTarget("resource is not the one of the authorization request."),
-            _ => OAuthError.InvalidGrant("The person who signed in no longer has an account."),
+            _ => OAuthError.InvalidGrant("The person who signed in no longer has an account, or it is blocked."),
         };
     }
 
     private Outcome<TokenResponse> Answer(GrantedSession session, ClientCredentials client, RefreshToken token, string[] scopes)
     {
         var scope = string.Join(' ', scopes);
-        var accessToken = accessTokens.Issue(session.Subject, client.ClientId, session.Id, scope, session.Resource);
+        var accessToken = accessTokens.Issue(session.Subject, client.ClientId, session.Id, scope, session.Resource, session.Generation);
         return new TokenResponse(accessToken, "Bearer", accessTokens.Lifetime, token.Value, scope);
     }
 

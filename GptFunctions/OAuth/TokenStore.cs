@@ -5,7 +5,8 @@ using Npgsql;
 namespace GptFunctions.OAuth;
 
 /// <summary>A session that a grant opened or continued, as the answer needs it.</summary>
-internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, string Resource);
+/// <param name="Generation">Of its newest refresh token.</param>
+internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, string Resource, int Generation);
 
 /// <summary>What a client wants in exchange for a code.</summary>
 internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string? CodeChallenge, string? Resource);
@@ -14,8 +15,12 @@ internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string
 internal sealed record ExchangeRefusal(ClientStanding Client, bool IsOwnCode, Guid? UsedForSession, DateTimeOffset? ExpiresAt, string? RedirectUri, string? CodeChallenge, string? Resource);
 
 /// <summary>Where a refresh token stands when it could not be rotated.</summary>
+/// <param name="UsedGeneration">The newest generation of the session of which something was used.</param>
+/// <param name="LaterHashes">What came after it: its whole lineage within the grace, else its successor only.</param>
+/// <param name="RepeatedFrom">Which repeats have been told already.</param>
 internal sealed record RefreshRefusal(
-    ClientStanding Client, bool IsOwnToken, GrantedSession? Session, bool IsSessionLive, bool IsRevoked, DateTimeOffset? ExpiresAt, DateTimeOffset? RotatedAt, byte[][] LaterHashes);
+    ClientStanding Client, bool IsOwnToken, GrantedSession? Session, bool IsSessionLive, bool IsRevoked, DateTimeOffset? ExpiresAt, DateTimeOffset? RotatedAt,
+    int Generation, int UsedGeneration, byte[][] LaterHashes, string[] RepeatedFrom);
 
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
 internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
@@ -33,7 +38,7 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
             -- The user's row is locked before anything else of the user, so that ending all of a user's sessions happens before or after this, never beside it.
             SELECT users.id, users.clerk_user_id
             FROM client JOIN gpt_authorization_codes code ON code.client_id = client.client_id JOIN users ON users.id = code.user_id
-            WHERE code.code_hash = $5 AND users.deleted_at IS NULL
+            WHERE code.code_hash = $5 AND user_may_act(users, $4)
             FOR NO KEY UPDATE OF users
         ), code AS (
             UPDATE gpt_authorization_codes code SET used_at = $4, session_id = $8
@@ -79,13 +84,14 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         WITH {AuthenticatedClient}, session AS (
             -- The session's row is locked before the token's, as in everything that ends a session: the other order would deadlock with those.
             UPDATE gpt_sessions session SET last_active = $4
-            FROM client, gpt_refresh_tokens token
+            FROM client, gpt_refresh_tokens token, users
             WHERE token.token_hash = $5 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $4
               AND session.id = token.session_id AND session.client_id = client.client_id
+              AND users.id = session.user_id AND user_may_act(users, $4)
               AND session.revoked_at IS NULL AND session.expires_at > $4
               AND ($7::text[] IS NULL OR $7 <@ session.granted_scopes)
               AND ($8::text IS NULL OR session.resource = $8)
-            RETURNING session.id, session.user_id, session.client_id, session.granted_scopes, session.resource, session.expires_at
+            RETURNING session.id, users.clerk_user_id, session.client_id, session.granted_scopes, session.resource, session.expires_at
         ), rotated AS (
             -- Asked again, because a twin may have rotated the token while this statement waited for the session.
             UPDATE gpt_refresh_tokens token SET rotated_at = $4, rotated_to = $6
@@ -95,28 +101,58 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         ), successor AS (
             INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
             SELECT $6, id, generation + 1, $4, least($4 + $9, expires_at) FROM rotated
-        ), subject AS (
-            SELECT rotated.*, users.clerk_user_id FROM rotated JOIN users ON users.id = rotated.user_id
         ), event AS (
             INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
             SELECT $10, '{AuditEvents.TokenRefreshed}', $4, event_envelope($10, '{AuditEvents.TokenRefreshed}', $4, $11, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'scopes', coalesce($7, granted_scopes), 'ip_address', $12)) FROM subject
+                'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'scopes', coalesce($7, granted_scopes), 'ip_address', $12)) FROM rotated
         )
-        SELECT id, clerk_user_id, granted_scopes, resource FROM subject
+        SELECT id, clerk_user_id, granted_scopes, resource, generation + 1 FROM rotated
         """;
 
     private const string ExplainRefresh = $"""
         SELECT {ClientStanding.Columns},
                session.client_id = $1, session.id, users.clerk_user_id, session.granted_scopes, session.resource,
-               session.revoked_at IS NULL AND session.expires_at > $5, token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at,
+               (SELECT max(generation) FROM gpt_refresh_tokens newest WHERE newest.session_id = session.id),
+               session.revoked_at IS NULL AND session.expires_at > $5 AND user_may_act(users, $5), token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at,
+               token.generation, session.used_generation,
                ARRAY(SELECT later.token_hash FROM gpt_refresh_tokens later
-                     WHERE later.session_id = token.session_id AND later.generation > token.generation AND token.rotated_at > $6
-                     ORDER BY later.generation)
+                     WHERE later.session_id = token.session_id AND later.generation > token.generation AND (token.rotated_at > $6 OR later.generation = token.generation + 1)
+                     ORDER BY later.generation),
+               coalesce(token.repeated_from, ARRAY[]::text[])
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = $1
         LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4
         LEFT JOIN gpt_sessions session ON session.id = token.session_id
         LEFT JOIN users ON users.id = session.user_id
+        """;
+
+    // The token's row remembers what has been told of it, so that of any number of repeats, on any replica, one tells. Somebody with many addresses
+    // does not make it grow for ever.
+    private const string TellRepeat = $"""
+        WITH told AS (
+            UPDATE gpt_refresh_tokens token SET repeated_from = array_append(repeated_from, $2)
+            WHERE token_hash = $1 AND (repeated_from IS NULL OR (NOT $2 = ANY (repeated_from) AND cardinality(repeated_from) < 100))
+            RETURNING session_id, extract(epoch FROM $4 - rotated_at)::bigint AS seconds
+        )
+        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
+        SELECT $3, '{AuditEvents.TokenRepeated}', $4, event_envelope($3, '{AuditEvents.TokenRepeated}', $4, $5, jsonb_build_object(
+            'clerk_user_id', users.clerk_user_id, 'session_id', session.id, 'client_id', session.client_id, 'seconds_after_rotation', told.seconds, 'ip_address', $6))
+        FROM told JOIN gpt_sessions session ON session.id = told.session_id JOIN users ON users.id = session.user_id
+        """;
+
+    // Waits for nobody: a session that is locked right now is left for the next time. So it can stand in nobody's way, and never deadlocks.
+    private const string MarkUsed = """
+        WITH seen AS (
+            SELECT session.id, least(noted.generation, (SELECT max(token.generation) FROM gpt_refresh_tokens token WHERE token.session_id = session.id)) AS generation
+            FROM unnest($1, $2) AS noted (session_id, generation) JOIN gpt_sessions session ON session.id = noted.session_id
+        ), free AS (
+            SELECT session.id, seen.generation FROM seen JOIN gpt_sessions session ON session.id = seen.id
+            WHERE session.used_generation < seen.generation FOR NO KEY UPDATE OF session SKIP LOCKED
+        ), marked AS (
+            UPDATE gpt_sessions session SET used_generation = free.generation FROM free WHERE session.id = free.id
+        )
+        SELECT seen.id FROM seen JOIN gpt_sessions session ON session.id = seen.id
+        WHERE session.used_generation < seen.generation AND NOT EXISTS (SELECT FROM free WHERE free.id = seen.id)
         """;
 
     /// <summary>Uses the code and opens its session, ending the least recently active ones beyond the limit; null when nothing happened.</summary>
@@ -145,7 +181,7 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         }
 
         outbox.Raise();
-        return new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2));
+        return new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0);
     }
 
     public async Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash, CancellationToken cancellationToken)
@@ -179,7 +215,7 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         }
 
         outbox.Raise();
-        return new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3));
+        return new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3), reader.GetInt32(4));
     }
 
     /// <param name="graceStart">Tokens rotated after this moment are answered with their newest descendant, so its lineage is read too.</param>
@@ -191,10 +227,40 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         command.Bind(graceStart);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
-        var session = reader.Get<Guid?>(5) is { } id ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8)) : null;
+        var session = reader.Get<Guid?>(5) is { } id ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8), reader.GetInt32(9)) : null;
         return new RefreshRefusal(
-            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, session, reader.Get<bool?>(9) ?? false, reader.GetBoolean(10),
-            reader.Get<DateTimeOffset?>(11), reader.Get<DateTimeOffset?>(12), reader.GetFieldValue<byte[][]>(13));
+            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, session, reader.Get<bool?>(10) ?? false, reader.GetBoolean(11),
+            reader.Get<DateTimeOffset?>(12), reader.Get<DateTimeOffset?>(13), reader.Get<int>(14), reader.Get<int>(15), reader.GetFieldValue<byte[][]>(16), reader.GetFieldValue<string[]>(17));
+    }
+
+    /// <summary>Tells the audit trail that a superseded token was answered again; only the first time that it was <paramref name="repeatedFrom"/>.</summary>
+    public async Task TellRepeatAsync(byte[] tokenHash, string repeatedFrom, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(TellRepeat);
+        command.Bind(tokenHash);
+        command.Bind(repeatedFrom);
+        command.Bind(Guid.CreateVersion7(now));
+        command.Bind(now);
+        command.Bind(origin.CorrelationId);
+        command.Bind(origin.Address);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+        outbox.Raise();
+    }
+
+    /// <summary>Writes down up to which generation each session was used; returns the sessions that somebody else held, which are for another time.</summary>
+    public async Task<IReadOnlyList<Guid>> MarkUsedAsync(Guid[] sessionIds, int[] generations, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(MarkUsed);
+        command.Bind(sessionIds);
+        command.Bind(generations);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var held = new List<Guid>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            held.Add(reader.GetGuid(0));
+        }
+
+        return held;
     }
 
     private NpgsqlCommand Command(string sql, ClientCredentials client)
