@@ -80,7 +80,8 @@ public sealed partial class ApplicationRoleTests : IAsyncLifetime
         }
 
         var replayed = await flow.TokensAsync(client, "user_replay");
-        await flow.RefreshAsync(client, replayed["refresh_token"]!);
+        var stolen = await flow.RefreshAsync(client, replayed["refresh_token"]!);
+        Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(stolen["access_token"]!)).Status);
         app.Clock.Advance(TimeSpan.FromMinutes(5));
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, replayed["refresh_token"]!)).Error);
         var code = await flow.CodeAsync(client, "user_code");
