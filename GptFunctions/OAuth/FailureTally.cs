@@ -1,9 +1,7 @@
 using System.Runtime.InteropServices;
 using GptFunctions.Audit;
-using GptFunctions.Hosting;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace GptFunctions.OAuth;
 
@@ -125,7 +123,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
                     json.WriteString("since", count.Since);
                 }, CancellationToken.None);
             }
-            catch (Exception error) when (ErrorMapper.IsOutage(error) || error is NpgsqlException) // also: no right to write, no table
+            catch (Exception error) when (error is not OperationCanceledException) // whatever it is: the next time may be better
             {
                 PutBack(key, count);
                 LogNotTold(count.Tries, key.ClientId, key.Network, count.Since, error.Message);
