@@ -37,7 +37,7 @@ internal static class SetupCommand
         Console.WriteLine($"audit trail: {(partitions == 0 ? "all partitions are there" : $"{partitions} monthly partitions added")}");
         await DeclareTopologyAsync(services, cancellationToken);
 
-        var isNew = await services.GetRequiredService<ClientService>().EnsureFirstAsync(cancellationToken);
+        var isNew = await services.GetRequiredService<ClientService>().EnsureFirstAsync();
         Console.WriteLine($"clients: {settings.ClientId} {(isNew ? "added" : "is as the settings say")}");
         if (services.GetRequiredService<IHostEnvironment>().IsDevelopment())
         {

@@ -169,7 +169,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         await RefusedAsync(one);
         await http.EchoAsync(two);
 
-        await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true), CancellationToken.None);
+        await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true));
         await RefusedAsync(two);
     }
 

@@ -67,7 +67,7 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
 
         Assert.Equal(before + 1, await CallsAsync(FindUser));
         replica.Clock.Advance(TimeSpan.FromHours(1));
-        Assert.Equal(user.Id, (await replica.Get<InternalUsers>().FindAsync(user.Subject, default))!.Id);
+        Assert.Equal(user.Id, (await replica.Get<InternalUsers>().FindAsync(user.Subject))!.Id);
         Assert.Equal(before + 2, await CallsAsync(FindUser));
     }
 
@@ -77,18 +77,18 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
     {
         var user = await fixture.Users.AddAsync();
         var users = app.Get<InternalUsers>();
-        await users.FindAsync("warm-up", default);
+        await users.FindAsync("warm-up");
         var before = await CallsAsync(FindUser);
         await using var held = await app.Database.HoldAsync("LOCK TABLE users");
 
-        var finding = Enumerable.Range(0, 200).Select(_ => Task.Run(() => users.FindAsync(user.Subject, default).AsTask())).ToList();
+        var finding = Enumerable.Range(0, 200).Select(_ => Task.Run(() => users.FindAsync(user.Subject).AsTask())).ToList();
         await app.Database.WaitForBlockedAsync(1);
         await held.LetGoAsync();
         var found = await Task.WhenAll(finding);
 
         Assert.All(found, one => Assert.Equal(user.Id, one!.Id));
         Assert.Equal(before + 1, await CallsAsync(FindUser));
-        Assert.True(users.FindAsync(user.Subject, default).AsTask().IsCompletedSuccessfully);
+        Assert.True(users.FindAsync(user.Subject).AsTask().IsCompletedSuccessfully);
     }
 
     /// <summary>One caller who hangs up does not take the answer from the others who wait for it.</summary>
@@ -96,18 +96,24 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
     public async Task Miss_survives_the_caller_who_asked_first()
     {
         var user = await fixture.Users.AddAsync();
-        using var gone = new CancellationTokenSource();
+        using var impatience = new CancellationTokenSource();
         await using var held = await app.Database.HoldAsync("LOCK TABLE users");
-        var users = app.Get<InternalUsers>();
 
-        var first = users.FindAsync(user.Subject, gone.Token).AsTask();
-        var second = users.FindAsync(user.Subject, default).AsTask();
+        var first = CallAsync(user, impatience.Token);
         await app.Database.WaitForBlockedAsync(1);
-        await gone.CancelAsync();
+        var second = app.Get<InternalUsers>().FindAsync(user.Subject).AsTask();
+        await impatience.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first);
         await held.LetGoAsync();
 
         Assert.Equal(user.Id, (await second)!.Id);
+    }
+
+    private async Task CallAsync(GatewayUser user, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/gpt/echo", UriKind.Relative));
+        request.Headers.Authorization = new("Bearer", user.Token);
+        using var response = await app.Http.SendAsync(request, cancellationToken);
     }
 
     /// <summary>Where a change is told while its value is being read, the value read before is not kept.</summary>
@@ -118,10 +124,10 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         var users = app.Get<InternalUsers>();
         await using var held = await app.Database.HoldAsync($"UPDATE users SET plan = 'new' WHERE id = '{user.Id}'");
 
-        Assert.Equal("old", (await users.FindAsync(user.Subject, default))!.Plan); // not committed yet
+        Assert.Equal("old", (await users.FindAsync(user.Subject))!.Plan); // not committed yet
         await held.LetGoAsync();
 
-        await Wait.UntilAsync(async () => (await users.FindAsync(user.Subject, default))!.Plan == "new", TimeSpan.FromSeconds(1));
+        await Wait.UntilAsync(async () => (await users.FindAsync(user.Subject))!.Plan == "new", TimeSpan.FromSeconds(1));
     }
 
     /// <summary>"unknown users are remembered for 30 s: 404 USER_NOT_FOUND"; and found as soon as they exist.</summary>
@@ -138,7 +144,7 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         }
 
         Assert.Equal(before + 1, await CallsAsync(FindUser));
-        await app.Get<UserService>().EnsureAsync("user_unknown", default);
+        await app.Get<UserService>().EnsureAsync("user_unknown");
         await Wait.UntilAsync(async () => await StatusAsync(token) == HttpStatusCode.OK, TimeSpan.FromSeconds(1));
     }
 
@@ -149,10 +155,10 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         await using var replica = await app.StartReplicaAsync();
         var users = replica.Get<InternalUsers>();
         var before = await CallsAsync(FindUser);
-        Assert.Null(await users.FindAsync("user_not_there", default));
+        Assert.Null(await users.FindAsync("user_not_there"));
 
         replica.Clock.Advance(TimeSpan.FromSeconds(31));
-        Assert.Null(await users.FindAsync("user_not_there", default));
+        Assert.Null(await users.FindAsync("user_not_there"));
 
         Assert.Equal(before + 2, await CallsAsync(FindUser));
     }

@@ -46,13 +46,13 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
         await using var replica = await app.StartReplicaAsync(("AzureWebJobs.GatewayRequest.Disabled", "true")); // then nothing listens
         var user = await fixture.Users.AddAsync(plan: "old");
         var users = replica.Get<InternalUsers>();
-        Assert.Equal("old", (await users.FindAsync(user.Subject, default))!.Plan);
+        Assert.Equal("old", (await users.FindAsync(user.Subject))!.Plan);
         await app.Database.ExecuteAsync($"UPDATE users SET plan = 'new' WHERE id = '{user.Id}'");
 
         replica.Clock.Advance(Grace - TimeSpan.FromSeconds(1));
-        Assert.Equal("old", (await users.FindAsync(user.Subject, default))!.Plan);
+        Assert.Equal("old", (await users.FindAsync(user.Subject))!.Plan);
         replica.Clock.Advance(TimeSpan.FromSeconds(1));
-        Assert.Equal("new", (await users.FindAsync(user.Subject, default))!.Plan);
+        Assert.Equal("new", (await users.FindAsync(user.Subject))!.Plan);
     }
 
     /// <summary>Step 4: "store away: 503 IDENTITY_UNAVAILABLE + Retry-After"; known users go on for as long as they may, with limits of this process.</summary>

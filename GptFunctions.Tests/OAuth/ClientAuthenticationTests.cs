@@ -150,7 +150,7 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var disabled = await OAuthFlow.AddClientAsync(app);
-        await app.Get<ClientService>().UpdateAsync(disabled.Id, new ClientChange(IsDisabled: true), CancellationToken.None);
+        await app.Get<ClientService>().UpdateAsync(disabled.Id, new ClientChange(IsDisabled: true));
 
         var answers = new List<string>();
         foreach (var (id, secret) in new[] { (client.Id, "wrong"), ("gpt_" + Guid.Empty.ToString("N"), "wrong"), (disabled.Id, "wrong"), (disabled.Id, disabled.Secret) })
@@ -169,13 +169,13 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
     public async Task Two_secrets_are_active_until_the_old_one_is_retired()
     {
         var client = await OAuthFlow.AddClientAsync(app);
-        var (second, _) = await app.Get<ClientService>().RotateSecretAsync(client.Id, CancellationToken.None);
+        var (second, _) = await app.Get<ClientService>().RotateSecretAsync(client.Id);
 
         Assert.Equal("invalid_grant", (await PostAsync(OAuthFlow.Basic(client.Id, client.Secret))).Error);
         Assert.Equal("invalid_grant", (await PostAsync(OAuthFlow.Basic(client.Id, second))).Error);
-        Assert.NotNull((await app.Get<ClientService>().RotateSecretAsync(client.Id, CancellationToken.None)).Problem); // a third is refused
+        Assert.NotNull((await app.Get<ClientService>().RotateSecretAsync(client.Id)).Problem); // a third is refused
 
-        Assert.Null(await app.Get<ClientService>().RetireOldSecretAsync(client.Id, CancellationToken.None));
+        Assert.Null(await app.Get<ClientService>().RetireOldSecretAsync(client.Id));
         Assert.Equal("invalid_client", (await PostAsync(OAuthFlow.Basic(client.Id, client.Secret))).Error);
         Assert.Equal("invalid_grant", (await PostAsync(OAuthFlow.Basic(client.Id, second))).Error);
     }
@@ -187,12 +187,12 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
         var tokens = await flow.TokensAsync(client, "user_disabled");
         var service = app.Get<ClientService>();
 
-        await service.UpdateAsync(client.Id, new ClientChange(IsDisabled: true), CancellationToken.None);
+        await service.UpdateAsync(client.Id, new ClientChange(IsDisabled: true));
         Assert.Equal("invalid_client", (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Error);
         Assert.Equal("invalid_client", (await flow.IntrospectAsync(client, tokens["access_token"]!)).Error);
         Assert.Equal("invalid_client", (await flow.RevokeAsync(client, tokens["access_token"]!)).Error);
 
-        await service.UpdateAsync(client.Id, new ClientChange(IsDisabled: false), CancellationToken.None);
+        await service.UpdateAsync(client.Id, new ClientChange(IsDisabled: false));
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Status);
     }
 

@@ -40,10 +40,10 @@ public sealed class ClientServiceTests(AppFixture<ClientServiceTests> fixture) :
     [Fact]
     public async Task Add_refuses_what_could_not_work_with_a_sentence()
     {
-        Assert.Null((await clients.AddAsync(Good, default)).Problem);
+        Assert.Null((await clients.AddAsync(Good)).Problem);
         foreach (var (client, expected) in RefusedClients)
         {
-            var (issued, problem) = await clients.AddAsync(client, default);
+            var (issued, problem) = await clients.AddAsync(client);
             Assert.Null(issued);
             Assert.StartsWith(expected, problem, StringComparison.Ordinal);
         }
@@ -52,23 +52,23 @@ public sealed class ClientServiceTests(AppFixture<ClientServiceTests> fixture) :
     [Fact]
     public async Task Update_refuses_what_could_not_work_and_changes_nothing()
     {
-        await clients.AddAsync(Good with { Id = "unchanged" }, default);
+        await clients.AddAsync(Good with { Id = "unchanged" });
         var before = await TextAsync("unchanged");
         foreach (var (change, expected) in RefusedChanges)
         {
-            Assert.StartsWith(expected, await clients.UpdateAsync("unchanged", change, default), StringComparison.Ordinal);
+            Assert.StartsWith(expected, await clients.UpdateAsync("unchanged", change), StringComparison.Ordinal);
         }
 
         Assert.Equal(before, await TextAsync("unchanged"));
-        Assert.StartsWith("There is no client with the id nobody", await clients.UpdateAsync("nobody", new ClientChange(Name: "n"), default), StringComparison.Ordinal);
+        Assert.StartsWith("There is no client with the id nobody", await clients.UpdateAsync("nobody", new ClientChange(Name: "n")), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Update_of_a_public_client_cannot_take_PKCE_away()
     {
-        await clients.AddAsync(Good with { Id = "public", IsPublic = true, NoPkce = false }, default);
-        Assert.StartsWith("A public client has no secret, so it must use PKCE", await clients.UpdateAsync("public", new ClientChange(RequirePkce: false), default), StringComparison.Ordinal);
-        Assert.Equal("A public client has no secret.", (await clients.RotateSecretAsync("public", default)).Problem);
+        await clients.AddAsync(Good with { Id = "public", IsPublic = true, NoPkce = false });
+        Assert.StartsWith("A public client has no secret, so it must use PKCE", await clients.UpdateAsync("public", new ClientChange(RequirePkce: false)), StringComparison.Ordinal);
+        Assert.Equal("A public client has no secret.", (await clients.RotateSecretAsync("public")).Problem);
     }
 
     private Task<string?> TextAsync(string id) => fixture.App.Database.ScalarAsync<string>("SELECT c::text FROM gpt_clients c WHERE client_id = $1", id);

@@ -170,7 +170,7 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
     public async Task Decision_after_the_client_was_disabled_is_403()
     {
         var (client, browser, page) = await AskAsync("user_disabled_client");
-        await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true), CancellationToken.None);
+        await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true));
 
         using var response = await browser.SubmitAsync(page, ("decision", "approve"));
 

@@ -17,7 +17,7 @@ public sealed class FirstClientTests(AppFixture<FirstClientTests> fixture) : ICl
 
         foreach (var replica in (TestApp[])[unnamed, named, unnamed])
         {
-            await replica.Get<ClientService>().EnsureFirstAsync(CancellationToken.None);
+            await replica.Get<ClientService>().EnsureFirstAsync();
             names.Add((await app.Database.ScalarAsync<string>("SELECT name FROM gpt_clients WHERE client_id = 'company-gpt'"))!);
         }
 

@@ -119,6 +119,6 @@ public sealed class FormParametersTests
         context.Request.ContentType = contentType;
         context.Request.ContentLength = hasLength ? bytes.Length : null;
         context.Request.Body = new MemoryStream(bytes);
-        return await FormParameters.OfBodyAsync(context.Request, 1024, CancellationToken.None);
+        return await FormParameters.OfBodyAsync(context.Request, 1024);
     }
 }

@@ -146,7 +146,7 @@ public sealed class RedirectUriTests(AppFixture<RedirectUriTests> fixture) : ICl
     public async Task Authorize_of_a_disabled_client_is_a_400_page()
     {
         var client = await OAuthFlow.AddClientAsync(app);
-        await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true), CancellationToken.None);
+        await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true));
 
         using var response = await flow.AuthorizeAsync(OAuthFlow.Parameters(client));
 

@@ -151,7 +151,7 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
         Assert.Equal(HttpStatusCode.OK, again.StatusCode);
         Assert.Contains("Nobody has checked this app.", await again.Content.ReadAsStringAsync(), StringComparison.Ordinal);
 
-        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsApproved: true), CancellationToken.None));
+        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsApproved: true)));
 
         using var afterwards = await new TestBrowser(app.Http).SignInAsync("user_wary", OAuthFlow.Parameters(client, pkce));
         Assert.NotNull(OAuthFlow.Parameter(afterwards.Headers.Location!, "code"));

@@ -38,7 +38,7 @@ public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : ICl
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_disabled_client");
         Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(tokens["access_token"]!)).Status);
-        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true), CancellationToken.None));
+        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsDisabled: true)));
 
         var answer = await flow.SessionsAsync(tokens["access_token"]!);
 

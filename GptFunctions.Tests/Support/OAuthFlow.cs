@@ -30,7 +30,7 @@ internal sealed partial class OAuthFlow(HttpClient http)
     {
         var uri = redirectUri ?? "https://client.example/callback";
         var (issued, problem) = await app.Get<ClientService>().AddAsync(
-            new NewClient(name ?? "Test client", null, isPublic, [], [uri, .. moreRedirectUris], scopes ?? [], methods ?? [], !isPublic && !requirePkce), CancellationToken.None);
+            new NewClient(name ?? "Test client", null, isPublic, [], [uri, .. moreRedirectUris], scopes ?? [], methods ?? [], !isPublic && !requirePkce));
         Assert.Null(problem);
         RunLog.NoteSecret(issued!.Secret);
         return new TestClient(issued.Client.Id, issued.Secret, uri);

@@ -143,7 +143,7 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         await RecordAsync();
         Assert.Equal("completed 1", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
 
-        Task RecordAsync() => store.RecordFailureAsync("clerk", webhook, [1], "failed", WebhookSender.Now, WebhookSender.Now, CancellationToken.None);
+        Task RecordAsync() => store.RecordFailureAsync("clerk", webhook, [1], "failed", WebhookSender.Now, WebhookSender.Now);
     }
 
     /// <summary>"message (shortened, no secrets)": what PostgreSQL tells of the row's values stays out.</summary>

@@ -8,7 +8,7 @@ using NpgsqlTypes;
 namespace GptFunctions.Audit;
 
 /// <summary>Appends audit events that belong to no other change. A change writes its own event in its own statement, so that both commit together.</summary>
-internal sealed class AuditLog(NpgsqlDataSource dataSource, OutboxSignal outbox, TimeProvider clock)
+internal sealed class AuditLog(Database database, OutboxSignal outbox, TimeProvider clock)
 {
     private const string Append = """
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
@@ -16,17 +16,17 @@ internal sealed class AuditLog(NpgsqlDataSource dataSource, OutboxSignal outbox,
         """;
 
     /// <param name="writePayload">Writes the members of the payload; the address is added.</param>
-    public async Task AppendAsync(string eventType, RequestOrigin origin, Action<Utf8JsonWriter> writePayload, CancellationToken cancellationToken)
+    public async Task AppendAsync(string eventType, RequestOrigin origin, Action<Utf8JsonWriter> writePayload)
     {
         var now = clock.GetUtcNow();
-        await using var command = dataSource.CreateCommand(Append);
+        var command = database.Change(Append);
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(eventType);
         command.Bind(now);
         command.Bind(origin.CorrelationId);
         command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = ToJson(writePayload), NpgsqlDbType = NpgsqlDbType.Jsonb });
         command.Bind(origin.Address);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await command.ExecuteAsync();
         outbox.Raise();
     }
 

@@ -18,6 +18,7 @@ internal static class DataSetup
             var settings = services.GetRequiredService<IOptions<DatabaseSettings>>().Value;
             return new NpgsqlDataSourceBuilder(settings.ToConnectionString().ConnectionString).Build();
         });
+        builder.Services.AddSingleton<Database>();
         builder.Services.AddSingleton<ChangeFeed>();
         builder.Services.AddSingleton(services => new Migrator(services.GetRequiredService<NpgsqlDataSource>(), Migrator.Embedded));
         // Npgsql would log statements that fail; what fails reaches the log once, through ErrorMapper.

@@ -46,11 +46,21 @@ internal sealed class DatabaseSettings : ISettings
         builder.MaxPoolSize = PoolSize;
         builder.MinPoolSize = Math.Min(builder.MinPoolSize, PoolSize);
         Default(builder, "Timeout", 5); // overload fails fast instead of queueing for a connection
-        Default(builder, "Command Timeout", 10);
+        Default(builder, "Command Timeout", 10); // behind the limits of Database; for what does without them
+        Default(builder, "Cancellation Timeout", -1); // a server that is asked to cancel a statement may be as silent as before
         Default(builder, "Max Auto Prepare", 50);
         Default(builder, "Auto Prepare Min Usages", 2);
         Default(builder, "Application Name", "gpt-functions");
         Default(builder, "No Reset On Close", true); // nothing here changes a session's state, and resetting it would be six more statements per request
+        return builder;
+    }
+
+    /// <summary>One connection for one question.</summary>
+    public NpgsqlConnectionStringBuilder ToQuestionConnectionString()
+    {
+        var builder = ToConnectionString();
+        builder.Pooling = false;
+        builder.MinPoolSize = 0;
         return builder;
     }
 

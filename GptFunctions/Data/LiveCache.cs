@@ -9,7 +9,7 @@ namespace GptFunctions.Data;
 /// </summary>
 /// <param name="capacity">Beyond it, a tenth is dropped.</param>
 /// <param name="lifetime">How long a value is kept when nothing is told.</param>
-/// <param name="read">Reads one value. Not cancelled when a caller hangs up, because others may wait for it too.</param>
+/// <param name="read">Reads one value.</param>
 internal sealed class LiveCache<TKey, TValue>(ChangeFeed feed, TimeProvider clock, int capacity, Func<TValue, TimeSpan> lifetime, Func<TKey, Task<TValue>> read)
     where TKey : notnull
 {
@@ -18,7 +18,7 @@ internal sealed class LiveCache<TKey, TValue>(ChangeFeed feed, TimeProvider cloc
     private sealed record Entry(long ReadAt, Lazy<Task<TValue>> Reading);
 
     /// <exception cref="Npgsql.NpgsqlException">The database is away. The next call tries again.</exception>
-    public ValueTask<TValue> GetAsync(TKey key, CancellationToken cancellationToken)
+    public ValueTask<TValue> GetAsync(TKey key)
     {
         if (!entries.TryGetValue(key, out var entry) || !IsGood(entry))
         {
@@ -26,7 +26,7 @@ internal sealed class LiveCache<TKey, TValue>(ChangeFeed feed, TimeProvider cloc
         }
 
         var reading = entry.Reading.Value;
-        return reading.IsCompletedSuccessfully ? new(reading.Result) : new(reading.WaitAsync(cancellationToken));
+        return reading.IsCompletedSuccessfully ? new(reading.Result) : new(reading);
     }
 
     public void Drop(TKey key) => entries.TryRemove(key, out _);

@@ -40,10 +40,10 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
 
     /// <param name="onAnswer">Told the upstream's status before the caller is.</param>
-    public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, Func<int, Task> onAnswer, CancellationToken cancellationToken)
+    public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, Func<int, Task> onAnswer)
     {
         var route = admission.Route;
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, context.RequestAborted);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(route.Timeout);
         using var request = ToUpstream(context, admission);
         try
@@ -53,7 +53,7 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
         }
         catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException or BadHttpRequestException)
         {
-            return Explain(context, route, error, limit.IsCancellationRequested, cancellationToken.IsCancellationRequested || context.RequestAborted.IsCancellationRequested);
+            return Explain(context, route, error, limit.IsCancellationRequested, context.RequestAborted.IsCancellationRequested);
         }
     }
 

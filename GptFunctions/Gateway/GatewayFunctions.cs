@@ -35,12 +35,12 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
 
     [Function(CatchAll)]
     public async Task<IResult> ForwardAsync(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request)
     {
         var (context, started) = (request.HttpContext, clock.GetTimestamp());
         using var call = new OpenCall(calls);
         var verdict = await service.AdmitAsync(
-            new GatewayRequest(request.Method, request.Path.Value!, Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context), call), cancellationToken);
+            new GatewayRequest(request.Method, request.Path.Value!, Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context), call));
         if (verdict.Quota is { } quota)
         {
             GatewayAnswers.Tell(context.Response, quota);
@@ -53,7 +53,7 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
         }
 
         var isRecorded = false;
-        var (status, refusal) = await forwarder.ForwardAsync(context, admission, RecordAsync, cancellationToken);
+        var (status, refusal) = await forwarder.ForwardAsync(context, admission, RecordAsync);
         await RecordAsync(status);
         metrics.Answered(admission.Route.Name, status, clock.GetElapsedTime(started));
         return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);

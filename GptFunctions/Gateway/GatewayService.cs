@@ -31,7 +31,7 @@ internal sealed partial class GatewayService(
     private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
-    public async ValueTask<Verdict> AdmitAsync(GatewayRequest request, CancellationToken cancellationToken)
+    public async ValueTask<Verdict> AdmitAsync(GatewayRequest request)
     {
         var match = routes.Find(request.Method, request.Path);
         if (match.Route is not { } route)
@@ -49,9 +49,9 @@ internal sealed partial class GatewayService(
             return GatewayRefusal.TokenMissing(route.Scope);
         }
 
-        var check = await tokens.CheckAsync(token, route.AllowsClerkSession, cancellationToken);
+        var check = await tokens.CheckAsync(token, route.AllowsClerkSession);
         return check.Value is { } caller
-            ? await AdmitAsync(request, match, caller, cancellationToken)
+            ? await AdmitAsync(request, match, caller)
             : await RefuseTokenAsync(check.Error!, route, request.Origin);
     }
 
@@ -73,7 +73,7 @@ internal sealed partial class GatewayService(
                 json.WriteString("session_id", admission.Caller.SessionId?.ToString());
                 json.WriteNumber("status", status);
                 json.WriteNumber("duration_ms", (long)took.TotalMilliseconds);
-            }, CancellationToken.None);
+            });
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error))
         {
@@ -81,13 +81,13 @@ internal sealed partial class GatewayService(
         }
     }
 
-    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, CancellationToken cancellationToken)
+    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller)
     {
         var route = match.Route!;
         InternalUser? user;
         try
         {
-            if (caller.SessionId is { } sessionId && !await sessions.IsLiveAsync(sessionId, cancellationToken))
+            if (caller.SessionId is { } sessionId && !await sessions.IsLiveAsync(sessionId))
             {
                 return GatewayRefusal.Unauthenticated(new OAuthError("invalid_token", "session revoked", 401), route.Scope);
             }
@@ -97,7 +97,7 @@ internal sealed partial class GatewayService(
                 return GatewayRefusal.InsufficientScope(route.Scope);
             }
 
-            user = await users.FindAsync(caller.Subject, cancellationToken);
+            user = await users.FindAsync(caller.Subject);
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error))
         {

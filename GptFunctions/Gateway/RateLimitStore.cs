@@ -1,5 +1,4 @@
 using GptFunctions.Data;
-using Npgsql;
 
 namespace GptFunctions.Gateway;
 
@@ -7,9 +6,8 @@ namespace GptFunctions.Gateway;
 /// The buckets in the database. Tries that come while a statement is on its way wait for the next one and share it: the busier, the cheaper
 /// each one gets. Whoever comes alone waits for nobody.
 /// </summary>
-internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
+internal sealed class RateLimitStore(Database database)
 {
-    private const int PatienceSeconds = 2;
     private const int TriesPerStatement = 200;
 
     // tat is the theoretical arrival time: when the bucket is full again. A try costs period / limit and is admitted while tat stays within
@@ -39,10 +37,7 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
         public (bool IsAdmitted, TimeSpan Left)? Answer { get; set; }
     }
 
-    /// <summary>
-    /// Takes one try. Not to be cancelled when a caller hangs up: it is over in a moment, and cancelling a statement costs a connection to
-    /// the server and blocks a thread meanwhile.
-    /// </summary>
+    /// <summary>Takes one try.</summary>
     /// <returns>Whether it was admitted, and how long it takes until the bucket is full again.</returns>
     public Task<(bool IsAdmitted, TimeSpan Left)> TakeAsync(byte[] key, Bucket bucket)
     {
@@ -120,35 +115,33 @@ internal sealed class RateLimitStore(NpgsqlDataSource dataSource)
     private async Task TakeAsync(List<Try> tries)
     {
         var bucket = tries[0].Bucket;
-        await using var take = Command(Take, tries);
+        var take = Statement(Take, tries);
         take.Bind(bucket.Cost);
         take.Bind(bucket.Period);
         if (await AnswerAsync(take, tries, isAdmitted: true) is { Count: > 0 } refused)
         {
-            await using var look = Command(Look, refused);
+            var look = Statement(Look, refused);
             var vanished = await AnswerAsync(look, refused, isAdmitted: false);
             vanished.ForEach(attempt => attempt.Answer = (false, TimeSpan.Zero));
         }
     }
 
-    private NpgsqlCommand Command(string sql, List<Try> tries)
+    private Statement Statement(string sql, List<Try> tries)
     {
-        var command = dataSource.CreateCommand(sql);
-        command.CommandTimeout = PatienceSeconds;
-        command.Bind(tries.ConvertAll(attempt => attempt.Key));
-        return command;
+        var statement = database.LookUp(sql);
+        statement.Bind(tries.ConvertAll(attempt => attempt.Key));
+        return statement;
     }
 
     /// <summary>Tells those who are in the result; returns the others.</summary>
-    private static async Task<List<Try>> AnswerAsync(NpgsqlCommand command, List<Try> tries, bool isAdmitted)
+    private static async Task<List<Try>> AnswerAsync(Statement statement, List<Try> tries, bool isAdmitted)
     {
         var left = new Dictionary<byte[], Try>(tries.Count, KeyComparer.Instance);
         tries.ForEach(attempt => left.Add(attempt.Key, attempt));
-        await using var reader = await command.ExecuteReaderAsync();
-        while (await reader.ReadAsync())
+        foreach (var (key, seconds) in await statement.AllAsync(static reader => (reader.GetFieldValue<byte[]>(0), reader.GetDouble(1))))
         {
-            left.Remove(reader.GetFieldValue<byte[]>(0), out var attempt);
-            attempt!.Answer = (isAdmitted, TimeSpan.FromSeconds(reader.GetDouble(1)));
+            left.Remove(key, out var attempt);
+            attempt!.Answer = (isAdmitted, TimeSpan.FromSeconds(seconds));
         }
 
         return [.. left.Values];

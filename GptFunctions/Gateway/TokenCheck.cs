@@ -59,7 +59,7 @@ internal sealed class TokenCheck : IDisposable
     public static bool IsForgery(OAuthError error) => error == AccessTokens.NotOurs || error == ClerkSessions.NotClerks;
 
     /// <exception cref="Hosting.ServiceOutageException">Clerk's keys are needed and cannot be had.</exception>
-    public async ValueTask<Outcome<Caller>> CheckAsync(string token, bool allowsClerkSession, CancellationToken cancellationToken)
+    public async ValueTask<Outcome<Caller>> CheckAsync(string token, bool allowsClerkSession)
     {
         var hash = MemoryMarshal.Read<UInt128>(Secret.Hash(token)); // half of it: nobody finds a second token for 128 bits
         if (verified.TryGetValue(hash, out var known))
@@ -69,7 +69,7 @@ internal sealed class TokenCheck : IDisposable
 
         if (allowsClerkSession && Jwt.Parse(token)?.Algorithm == "RS256") // Clerk signs with RSA, we never do
         {
-            var subject = await clerk.VerifyAsync(token, cancellationToken);
+            var subject = await clerk.VerifyAsync(token);
             return subject.Value is { } user ? new Caller(user, null, null, null) : subject.Error!;
         }
 

@@ -36,9 +36,9 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
 
     /// <summary>Whether requests can be served: database, schema version, signing key; and where audit events are consumed, whether they are.</summary>
     [Function("Ready")]
-    public async Task<IResult> ReadyAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "ready")] HttpRequest request, CancellationToken cancellationToken)
+    public async Task<IResult> ReadyAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "ready")] HttpRequest request)
     {
-        var checks = await readiness.CheckAsync(cancellationToken);
+        var checks = await readiness.CheckAsync();
         var isReady = checks.Values.All(ReadinessService.IsServing);
         return NoStore(request, Results.Json(
             new ReadyResponse(isReady ? "ready" : "not_ready", checks), HealthJson.Default.ReadyResponse, statusCode: isReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));

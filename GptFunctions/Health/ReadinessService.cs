@@ -7,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Health;
 
 /// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
-internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, RateLimits limits, ConsumerCheck consumer, TimeProvider clock) : IDisposable
+internal sealed class ReadinessService(Database database, Migrator migrator, SigningKeys keys, RateLimits limits, ConsumerCheck consumer, TimeProvider clock) : IDisposable
 {
     public const string Ok = "ok";
     private const string Degraded = "degraded: ";
@@ -20,14 +20,14 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Rate
     public static bool IsServing(string state) => state == Ok || state.StartsWith(Degraded, StringComparison.Ordinal);
 
     /// <summary>Name of each dependency -> <see cref="Ok"/> or a sentence.</summary>
-    public async Task<IReadOnlyDictionary<string, string>> CheckAsync(CancellationToken cancellationToken)
+    public async Task<IReadOnlyDictionary<string, string>> CheckAsync()
     {
-        await turn.WaitAsync(cancellationToken);
+        await turn.WaitAsync();
         try
         {
             if (last is not { } known || clock.GetUtcNow() - known.At >= Freshness)
             {
-                last = known = (await LookAsync(cancellationToken), clock.GetUtcNow());
+                last = known = (await LookAsync(), clock.GetUtcNow());
             }
 
             return known.Checks;
@@ -40,7 +40,7 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Rate
 
     public void Dispose() => turn.Dispose();
 
-    private async Task<IReadOnlyDictionary<string, string>> LookAsync(CancellationToken cancellationToken)
+    private async Task<IReadOnlyDictionary<string, string>> LookAsync()
     {
         var checks = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["signing_key"] = keys.All.Count > 0 ? Ok : "no signing key is loaded" };
         if (limits.IsLocal)
@@ -48,17 +48,16 @@ internal sealed class ReadinessService(Migrator migrator, SigningKeys keys, Rate
             checks["rate_limits"] = Degraded + "they count in this process only, because the database does not take them";
         }
 
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(Patience);
+        using var limit = new CancellationTokenSource(Patience);
         var consumerProblem = consumer.IsOurs ? consumer.FindProblemAsync(limit.Token) : Task.FromResult<string?>(null);
         try
         {
-            var version = await migrator.ReadVersionAsync(limit.Token);
-            checks["database"] = Ok;
+            var (version, takesWrites) = await database.ReadStateAsync();
+            checks["database"] = takesWrites ? Ok : "the database takes no writes: it is a replica, or default_transaction_read_only is on";
             // A newer schema is fine: while a release rolls out, the replicas of the one before keep serving.
             checks["schema"] = version >= migrator.LatestVersion ? Ok : $"the database has version {version}, this program needs {migrator.LatestVersion}: run 'GptFunctions setup'";
         }
-        catch (Exception error) when (error is NpgsqlException or TimeoutException || (error is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (NpgsqlException error)
         {
             checks["database"] = error is PostgresException refusal ? $"the database refuses: SQLSTATE {refusal.SqlState}" : "the database does not answer";
             checks["schema"] = "unknown";

@@ -9,7 +9,7 @@ internal delegate T BodyParser<out T>(ReadOnlySpan<byte> body);
 internal static class RequestBody
 {
     /// <returns>What <paramref name="parse"/> makes of the body, or that it is longer than <paramref name="maximumBytes"/>.</returns>
-    public static async ValueTask<(bool IsTooLarge, T? Parsed)> ReadAsync<T>(HttpRequest request, int maximumBytes, BodyParser<T> parse, CancellationToken cancellationToken)
+    public static async ValueTask<(bool IsTooLarge, T? Parsed)> ReadAsync<T>(HttpRequest request, int maximumBytes, BodyParser<T> parse)
     {
         if (request.ContentLength > maximumBytes)
         {
@@ -18,7 +18,7 @@ internal static class RequestBody
 
         while (true)
         {
-            var result = await request.BodyReader.ReadAsync(cancellationToken);
+            var result = await request.BodyReader.ReadAsync(request.HttpContext.RequestAborted);
             if (result.Buffer.Length > maximumBytes)
             {
                 request.BodyReader.AdvanceTo(result.Buffer.Start, result.Buffer.End);

@@ -16,7 +16,7 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
 
     /// <summary>The Clerk user id, or <c>invalid_token</c>.</summary>
     /// <exception cref="Hosting.ServiceOutageException">Clerk's keys are not known yet and Clerk does not answer.</exception>
-    public async Task<Outcome<string>> VerifyAsync(string token, CancellationToken cancellationToken)
+    public async Task<Outcome<string>> VerifyAsync(string token)
     {
         if (settings.Value.Issuer is not { } issuer)
         {
@@ -25,7 +25,7 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
 
         var keys = services.GetRequiredService<OpenIdProvider>().SessionKeys;
         var jwt = Jwt.Parse(token);
-        if (jwt is null || !await keys.VerifyAsync(jwt, Algorithms, cancellationToken))
+        if (jwt is null || !await keys.VerifyAsync(jwt, Algorithms))
         {
             return NotClerks;
         }

@@ -16,21 +16,21 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
     private const string CsrfPurpose = "development-sign-in";
 
     [Function("DevSignIn")]
-    public async Task<IResult> SignInAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "dev/sign-in")] HttpRequest request, CancellationToken cancellationToken)
+    public async Task<IResult> SignInAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "dev/sign-in")] HttpRequest request)
     {
         if (signIn is not DevelopmentSignIn)
         {
             return OAuthPages.Error(request.HttpContext, StatusCodes.Status404NotFound, "There is nothing here", "People sign in at the identity provider.");
         }
 
-        var parsed = HttpMethods.IsPost(request.Method) ? await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken) : FormParameters.OfQuery(request);
+        var parsed = HttpMethods.IsPost(request.Method) ? await FormParameters.OfBodyAsync(request, MaximumBody) : FormParameters.OfQuery(request);
         if (parsed.Value is not { } form)
         {
             return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
         }
 
         if (!Guid.TryParseExact(form["request"], "N", out var id) || BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is not { } browser
-            || await authorize.FindAsync(id, browser, cancellationToken) is not { UserId: null } pending)
+            || await authorize.FindAsync(id, browser) is not { UserId: null } pending)
         {
             return NotInProgress(request);
         }
@@ -47,7 +47,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
 
         return form["user_id"] is not { } userId || !IsUserId(userId)
             ? Page(request, pending, browser, "Use letters, digits and . _ - @ only, at most 128 of them, for example user_alice.")
-            : await authorize.SignedInAsync(id, browser, new Person(userId, null, null), addresses.Origin(request.HttpContext), cancellationToken) is NextStep.Redirect next
+            : await authorize.SignedInAsync(id, browser, new Person(userId, null, null), addresses.Origin(request.HttpContext)) is NextStep.Redirect next
                 ? new SeeOther(next.Url)
                 : OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This account was deleted or is blocked", "Choose another user id.");
     }

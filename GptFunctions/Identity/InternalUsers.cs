@@ -18,7 +18,7 @@ internal sealed class InternalUsers
 
     public InternalUsers(UserStore store, ChangeFeed feed, TimeProvider clock)
     {
-        users = new(feed, clock, Capacity, user => user is null or { IsBlocked: true } ? Unknown : Known, subject => store.FindAsync(subject, clock.GetUtcNow(), CancellationToken.None));
+        users = new(feed, clock, Capacity, user => user is null or { IsBlocked: true } ? Unknown : Known, subject => store.FindAsync(subject, clock.GetUtcNow()));
         feed.Subscribe("user", subject =>
         {
             if (subject is null)
@@ -33,5 +33,5 @@ internal sealed class InternalUsers
     }
 
     /// <summary>Null when the user is unknown or was deleted.</summary>
-    public ValueTask<InternalUser?> FindAsync(string subject, CancellationToken cancellationToken) => users.GetAsync(subject, cancellationToken);
+    public ValueTask<InternalUser?> FindAsync(string subject) => users.GetAsync(subject);
 }

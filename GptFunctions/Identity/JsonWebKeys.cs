@@ -19,16 +19,16 @@ internal sealed class JsonWebKeys : IDisposable
     public JsonWebKeys(HttpClient http, Uri url, TimeProvider clock)
     {
         Url = url;
-        keys = new(cancellationToken => ReadAsync(http, url, cancellationToken), clock);
+        keys = new(() => ReadAsync(http, url), clock);
     }
 
     public Uri Url { get; }
 
     /// <summary>Checks the signature of a JWT whose algorithm is one of <paramref name="algorithms"/> (RS256 or ES256).</summary>
     /// <exception cref="ServiceOutageException">No key is known and the provider cannot be reached.</exception>
-    public async Task<bool> VerifyAsync(Jwt jwt, string[] algorithms, CancellationToken cancellationToken)
+    public async Task<bool> VerifyAsync(Jwt jwt, string[] algorithms)
     {
-        if (!algorithms.Contains(jwt.Algorithm) || jwt.KeyId is not { } keyId || await FindAsync(keyId, cancellationToken) is not { } key)
+        if (!algorithms.Contains(jwt.Algorithm) || jwt.KeyId is not { } keyId || await FindAsync(keyId) is not { } key)
         {
             return false;
         }
@@ -69,20 +69,20 @@ internal sealed class JsonWebKeys : IDisposable
 
     private static byte[] Bytes(JsonElement key, string member) => Base64Url.DecodeFromChars(key.GetProperty(member).GetString());
 
-    private async Task<JsonElement?> FindAsync(string keyId, CancellationToken cancellationToken)
+    private async Task<JsonElement?> FindAsync(string keyId)
     {
-        if ((await keys.GetAsync(Freshness, cancellationToken)).TryGetValue(keyId, out var key))
+        if ((await keys.GetAsync(Freshness)).TryGetValue(keyId, out var key))
         {
             return key;
         }
 
         // The provider may have a new key.
-        return (await keys.GetAsync(KeptDocument<Dictionary<string, JsonElement>>.MinimumInterval, cancellationToken)).TryGetValue(keyId, out key) ? key : null;
+        return (await keys.GetAsync(KeptDocument<Dictionary<string, JsonElement>>.MinimumInterval)).TryGetValue(keyId, out key) ? key : null;
     }
 
-    private static async Task<Dictionary<string, JsonElement>> ReadAsync(HttpClient http, Uri url, CancellationToken cancellationToken)
+    private static async Task<Dictionary<string, JsonElement>> ReadAsync(HttpClient http, Uri url)
     {
-        using var document = await http.ReadJsonAsync(url, cancellationToken);
+        using var document = await http.ReadJsonAsync(url);
         try
         {
             var byId = new Dictionary<string, JsonElement>(StringComparer.Ordinal);

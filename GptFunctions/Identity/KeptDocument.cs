@@ -6,7 +6,7 @@ namespace GptFunctions.Identity;
 /// Something read from the identity provider and kept. There is one read at a time, and everybody who waited for it shares its outcome.
 /// When a read fails, what is known goes on, and nobody tries again for <see cref="MinimumInterval"/>: an absent provider must not slow us down.
 /// </summary>
-internal sealed class KeptDocument<T>(Func<CancellationToken, Task<T>> read, TimeProvider clock) : IDisposable
+internal sealed class KeptDocument<T>(Func<Task<T>> read, TimeProvider clock) : IDisposable
     where T : class
 {
     public static readonly TimeSpan MinimumInterval = TimeSpan.FromSeconds(30);
@@ -20,7 +20,7 @@ internal sealed class KeptDocument<T>(Func<CancellationToken, Task<T>> read, Tim
 
     /// <summary>What is known, if possible not older than <paramref name="maximumAge"/>.</summary>
     /// <exception cref="ServiceOutageException">Nothing is known, and the provider cannot be reached.</exception>
-    public async Task<T> GetAsync(TimeSpan maximumAge, CancellationToken cancellationToken)
+    public async Task<T> GetAsync(TimeSpan maximumAge)
     {
         var asked = clock.GetUtcNow();
         if (known is { } current && asked - current.At < maximumAge)
@@ -28,12 +28,12 @@ internal sealed class KeptDocument<T>(Func<CancellationToken, Task<T>> read, Tim
             return current.Value;
         }
 
-        await turn.WaitAsync(cancellationToken);
+        await turn.WaitAsync();
         try
         {
             if (MayTry(asked, maximumAge))
             {
-                await TryAsync(cancellationToken);
+                await TryAsync();
             }
 
             return known?.Value ?? throw new ServiceOutageException(failure!.Message, failure);
@@ -50,11 +50,11 @@ internal sealed class KeptDocument<T>(Func<CancellationToken, Task<T>> read, Tim
         ? triedAt < asked // otherwise somebody tried, and failed, while this caller waited
         : asked - known.At >= maximumAge && asked - triedAt >= MinimumInterval;
 
-    private async Task TryAsync(CancellationToken cancellationToken)
+    private async Task TryAsync()
     {
         try
         {
-            known = new Reading(await read(cancellationToken), clock.GetUtcNow());
+            known = new Reading(await read(), clock.GetUtcNow());
         }
         catch (ServiceOutageException outage)
         {

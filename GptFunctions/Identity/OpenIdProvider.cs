@@ -31,7 +31,7 @@ internal sealed class OpenIdProvider : IDisposable
     public JsonWebKeys SessionKeys { get; }
 
     /// <exception cref="ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
-    public Task<ProviderMetadata> ReadMetadataAsync(CancellationToken cancellationToken) => metadata.GetAsync(Freshness, cancellationToken);
+    public Task<ProviderMetadata> ReadMetadataAsync() => metadata.GetAsync(Freshness);
 
     public void Dispose()
     {
@@ -40,9 +40,9 @@ internal sealed class OpenIdProvider : IDisposable
         metadata.Dispose();
     }
 
-    private async Task<ProviderMetadata> FetchAsync(CancellationToken cancellationToken)
+    private async Task<ProviderMetadata> FetchAsync()
     {
-        using var document = await Http.ReadJsonAsync(new Uri(issuer.TrimEnd('/') + "/.well-known/openid-configuration"), cancellationToken);
+        using var document = await Http.ReadJsonAsync(new Uri(issuer.TrimEnd('/') + "/.well-known/openid-configuration"));
         var root = document.RootElement;
         try
         {
@@ -85,15 +85,15 @@ internal static class ProviderHttp
     };
 
     /// <exception cref="ServiceOutageException">No answer in time, a status other than 200, or no JSON.</exception>
-    public static async Task<JsonDocument> ReadJsonAsync(this HttpClient http, Uri url, CancellationToken cancellationToken)
+    public static async Task<JsonDocument> ReadJsonAsync(this HttpClient http, Uri url)
     {
         try
         {
-            using var response = await http.GetAsync(url, cancellationToken);
+            using var response = await http.GetAsync(url);
             response.EnsureSuccessStatusCode();
-            return JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+            return JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync());
         }
-        catch (Exception error) when (error is HttpRequestException or JsonException || (error is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception error) when (error is HttpRequestException or JsonException or TaskCanceledException)
         {
             throw new ServiceOutageException($"The identity provider does not answer at {url.GetLeftPart(UriPartial.Path)}.", error);
         }

@@ -16,9 +16,9 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
 
     private string CallbackUrl => oauth.Value.PublicBaseUrl + "/oauth/callback";
 
-    public async Task<string> StartAsync(Guid requestId, BrowserBinding browser, CancellationToken cancellationToken)
+    public async Task<string> StartAsync(Guid requestId, BrowserBinding browser)
     {
-        var metadata = await provider.ReadMetadataAsync(cancellationToken);
+        var metadata = await provider.ReadMetadataAsync();
         return RedirectUri.WithParameters(
             metadata.AuthorizationEndpoint.AbsoluteUri,
             ("response_type", "code"),
@@ -31,21 +31,21 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
             ("code_challenge_method", "S256"));
     }
 
-    public async Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error, CancellationToken cancellationToken)
+    public async Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error)
     {
         if (error is not null || code is null)
         {
             return (null, new SignInFailure("The identity provider did not sign you in.", error is "access_denied"));
         }
 
-        var metadata = await provider.ReadMetadataAsync(cancellationToken);
-        var idToken = await ExchangeAsync(metadata, code, browser.Derive("verifier", requestId), cancellationToken);
+        var metadata = await provider.ReadMetadataAsync();
+        var idToken = await ExchangeAsync(metadata, code, browser.Derive("verifier", requestId));
         if (idToken is null || Jwt.Parse(idToken) is not { } jwt)
         {
             return (null, new SignInFailure("The identity provider refused its own code.", false));
         }
 
-        var problem = await metadata.Keys.VerifyAsync(jwt, Algorithms, cancellationToken) ? ProblemWith(jwt, browser.Derive("nonce", requestId)) : "signature";
+        var problem = await metadata.Keys.VerifyAsync(jwt, Algorithms) ? ProblemWith(jwt, browser.Derive("nonce", requestId)) : "signature";
         if (problem is not null || jwt["sub"] is not { Length: > 0 } subject)
         {
             LogIdTokenRefused(problem ?? "sub");
@@ -67,7 +67,7 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
         _ => null,
     };
 
-    private async Task<string?> ExchangeAsync(ProviderMetadata metadata, string code, string verifier, CancellationToken cancellationToken)
+    private async Task<string?> ExchangeAsync(ProviderMetadata metadata, string code, string verifier)
     {
         var form = new Dictionary<string, string>(StringComparer.Ordinal)
         {
@@ -91,13 +91,13 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
         request.Content = new FormUrlEncodedContent(form);
         try
         {
-            using var response = await provider.Http.SendAsync(request, cancellationToken);
+            using var response = await provider.Http.SendAsync(request);
             if ((int)response.StatusCode is 408 or 429 or >= 500)
             {
                 throw new ServiceOutageException("The identity provider's token endpoint failed.");
             }
 
-            using var document = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync(cancellationToken));
+            using var document = JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync());
             if (response.IsSuccessStatusCode)
             {
                 return document.RootElement.TryGetProperty("id_token", out var idToken) ? idToken.GetString() : null;
@@ -107,7 +107,7 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
             LogCodeRefused((int)response.StatusCode, document.RootElement.TryGetProperty("error", out var reason) ? reason.GetString() : null);
             return null;
         }
-        catch (Exception error) when (error is HttpRequestException or JsonException or InvalidOperationException || (error is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception error) when (error is HttpRequestException or JsonException or InvalidOperationException or TaskCanceledException)
         {
             throw new ServiceOutageException("The identity provider's token endpoint does not answer.", error);
         }

@@ -17,8 +17,8 @@ internal interface ISignIn
 {
     /// <summary>The URL to send the browser to. It returns to <c>/oauth/callback</c> or, in Development, posts to <c>/dev/sign-in</c>.</summary>
     /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached.</exception>
-    Task<string> StartAsync(Guid requestId, BrowserBinding browser, CancellationToken cancellationToken);
+    Task<string> StartAsync(Guid requestId, BrowserBinding browser);
 
     /// <summary>Turns the provider's answer (the code it sent to the callback) into a person.</summary>
-    Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error, CancellationToken cancellationToken);
+    Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error);
 }

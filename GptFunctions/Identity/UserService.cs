@@ -6,7 +6,7 @@ namespace GptFunctions.Identity;
 internal sealed class UserService(UserStore store, TimeProvider clock)
 {
     /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted or is blocked.</summary>
-    public Task<Guid?> EnsureAsync(string subject, CancellationToken cancellationToken) => store.EnsureAsync(subject, clock.GetUtcNow(), cancellationToken);
+    public Task<Guid?> EnsureAsync(string subject) => store.EnsureAsync(subject, clock.GetUtcNow());
 
     /// <summary>Adds the statement that takes over what Clerk says of a person, who is created when unknown. A deleted account stays deleted and empty.</summary>
     /// <param name="updatedAt">When Clerk's record changed, by its own clock.</param>

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace GptFunctions.Identity;
 
-internal sealed class UserStore(NpgsqlDataSource dataSource)
+internal sealed class UserStore(Database database)
 {
     // DO UPDATE instead of DO NOTHING, because only a touched row is returned.
     private const string Ensure = """
@@ -43,25 +43,22 @@ internal sealed class UserStore(NpgsqlDataSource dataSource)
     private const string Find = "SELECT id, plan, plan_status, NOT user_may_act(users, $2) FROM users WHERE clerk_user_id = $1 AND deleted_at IS NULL";
 
     /// <summary>Null when the user is unknown or was deleted.</summary>
-    public async Task<InternalUser?> FindAsync(string subject, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<InternalUser?> FindAsync(string subject, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Find);
+        var command = database.LookUp(Find);
         command.Bind(subject);
         command.Bind(now);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.GetBoolean(3)) : null;
+        return await command.FirstAsync(reader => new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.GetBoolean(3)));
     }
 
     /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted or is blocked.</summary>
-    public async Task<Guid?> EnsureAsync(string subject, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<Guid?> EnsureAsync(string subject, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Ensure);
+        var command = database.Change(Ensure);
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(subject);
         command.Bind(now);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
-        return reader.GetBoolean(1) ? reader.GetGuid(0) : null;
+        return await command.FirstAsync<Guid?>(reader => reader.GetBoolean(1) ? reader.GetGuid(0) : null);
     }
 
     public static void AddSave(NpgsqlBatch batch, Person person, Block block, DateTimeOffset updatedAt, RequestOrigin origin, DateTimeOffset now)

@@ -17,7 +17,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor
 {
     private const int ChallengeLength = 43; // base64url of a SHA-256
 
-    public async Task<CheckedRequest> CheckAsync(FormParameters parameters, CancellationToken cancellationToken)
+    public async Task<CheckedRequest> CheckAsync(FormParameters parameters)
     {
         if (parameters.Repeated.Contains("client_id") || parameters.Repeated.Contains("redirect_uri"))
         {
@@ -29,7 +29,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor
             return Untrusted("client_id is missing.");
         }
 
-        if (await clients.FindAsync(clientId, cancellationToken) is not { DisabledAt: null } client)
+        if (await clients.FindAsync(clientId) is not { DisabledAt: null } client)
         {
             return Untrusted("This app is not registered here (unknown client_id).");
         }

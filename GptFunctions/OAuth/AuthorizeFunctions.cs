@@ -15,7 +15,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     private const string CsrfPurpose = "csrf";
 
     [Function("OAuthAuthorize")]
-    public async Task<IResult> AuthorizeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/authorize")] HttpRequest request, CancellationToken cancellationToken)
+    public async Task<IResult> AuthorizeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/authorize")] HttpRequest request)
     {
         var parsed = FormParameters.OfQuery(request);
         if (parsed.Value is not { } parameters)
@@ -26,18 +26,18 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         if (parameters["continue"] is { } handle)
         {
             return Guid.TryParseExact(handle, "N", out var id) && FindBrowser(request) is { } known
-                ? Show(request, known, await service.ContinueAsync(id, known, addresses.Origin(request.HttpContext), cancellationToken))
+                ? Show(request, known, await service.ContinueAsync(id, known, addresses.Origin(request.HttpContext)))
                 : Show(request, null, AuthorizeService.NotInProgress);
         }
 
         var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
-        return Show(request, browser, await service.StartAsync(parameters, browser, cancellationToken));
+        return Show(request, browser, await service.StartAsync(parameters, browser));
     }
 
     [Function("OAuthAuthorizeDecision")]
-    public async Task<IResult> DecideAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "oauth/authorize/decision")] HttpRequest request, CancellationToken cancellationToken)
+    public async Task<IResult> DecideAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "oauth/authorize/decision")] HttpRequest request)
     {
-        var parsed = await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        var parsed = await FormParameters.OfBodyAsync(request, MaximumBody);
         if (parsed.Value is not { } form)
         {
             return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
@@ -49,18 +49,18 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         }
 
         var origin = addresses.Origin(request.HttpContext);
-        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, origin, cancellationToken))
-            : form["decision"] is "approve" or "deny" ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", origin, cancellationToken))
+        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, origin))
+            : form["decision"] is "approve" or "deny" ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", origin))
             : OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
     }
 
     [Function("OAuthCallback")]
-    public async Task<IResult> CallbackAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/callback")] HttpRequest request, CancellationToken cancellationToken)
+    public async Task<IResult> CallbackAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/callback")] HttpRequest request)
     {
         var parameters = FormParameters.OfQuery(request).Value;
         var browser = FindBrowser(request);
         return parameters is not null && SignInState.Read(parameters["state"], browser) is { } id
-            ? Show(request, browser, await service.FinishSignInAsync(id, browser!, parameters["code"], parameters["error"], addresses.Origin(request.HttpContext), cancellationToken))
+            ? Show(request, browser, await service.FinishSignInAsync(id, browser!, parameters["code"], parameters["error"], addresses.Origin(request.HttpContext)))
             : Show(request, null, AuthorizeService.NotInProgress);
     }
 

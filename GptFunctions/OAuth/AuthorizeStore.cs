@@ -1,7 +1,6 @@
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Identity;
-using Npgsql;
 
 namespace GptFunctions.OAuth;
 
@@ -14,7 +13,7 @@ internal sealed record PendingRequest(
 /// <summary>Where the browser goes with the code.</summary>
 internal sealed record Approval(string RedirectUri, string? State);
 
-internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 {
     private const string Insert = """
         INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, state, code_challenge, resource, created_at, expires_at)
@@ -117,9 +116,9 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         SELECT count(*) FROM request
         """;
 
-    public async Task InsertAsync(Guid id, byte[] browserHash, AuthorizationRequest request, DateTimeOffset now, TimeSpan lifetime, CancellationToken cancellationToken)
+    public async Task InsertAsync(Guid id, byte[] browserHash, AuthorizationRequest request, DateTimeOffset now, TimeSpan lifetime)
     {
-        await using var command = dataSource.CreateCommand(Insert);
+        var command = database.Change(Insert);
         command.Bind(id);
         command.Bind(browserHash);
         command.Bind(request.Client.Id);
@@ -131,45 +130,36 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         command.Bind(request.Resource);
         command.Bind(now);
         command.Bind(lifetime);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await command.ExecuteAsync();
     }
 
     /// <summary>The request, if this browser started it and its ten minutes are not over. Consents are not read here.</summary>
-    public async Task<PendingRequest?> FindAsync(Guid id, byte[] browserHash, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<PendingRequest?> FindAsync(Guid id, byte[] browserHash, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Find);
+        var command = database.LookUp(Find);
         command.Bind(id);
         command.Bind(browserHash);
         command.Bind(now);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken)
-            ? new PendingRequest(
-                reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4), reader.GetFieldValue<string[]>(5), reader.Get<string?>(6),
-                reader.GetBoolean(7), reader.Get<Guid?>(8), reader.Get<string?>(9), reader.Get<string?>(10), reader.GetBoolean(11), [])
-            : null;
+        return await command.FirstAsync(reader => new PendingRequest(
+            reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4), reader.GetFieldValue<string[]>(5), reader.Get<string?>(6),
+            reader.GetBoolean(7), reader.Get<Guid?>(8), reader.Get<string?>(9), reader.Get<string?>(10), reader.GetBoolean(11), []));
     }
 
     /// <summary>The scopes a person granted to a client, at one redirect host or (null) at any.</summary>
-    public async Task<string[]> FindConsentAsync(Guid userId, string clientId, string? redirectHost, CancellationToken cancellationToken)
+    public async Task<string[]> FindConsentAsync(Guid userId, string clientId, string? redirectHost)
     {
-        await using var command = dataSource.CreateCommand(FindConsent);
+        var command = database.LookUp(FindConsent);
         command.Bind(userId);
         command.Bind(clientId);
         command.Bind(redirectHost);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var scopes = new HashSet<string>(StringComparer.Ordinal);
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            scopes.UnionWith(reader.GetFieldValue<string[]>(0));
-        }
-
-        return [.. scopes];
+        var scopes = await command.AllAsync(reader => reader.GetFieldValue<string[]>(0));
+        return [.. scopes.SelectMany(row => row).Distinct(StringComparer.Ordinal)];
     }
 
     /// <summary>Notes who signed in, creating the user when new; false when the request is gone or taken, or the account was deleted or is blocked.</summary>
-    public async Task<bool> SignInAsync(Guid id, byte[] browserHash, Person person, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> SignInAsync(Guid id, byte[] browserHash, Person person, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(SignIn);
+        var command = database.Change(SignIn);
         command.Bind(id);
         command.Bind(browserHash);
         command.Bind(now);
@@ -180,22 +170,22 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        return await HappenedAsync(command, cancellationToken);
+        return await HappenedAsync(command);
     }
 
     /// <summary>Decides a request with yes: consent, code and event in one statement; null when it was decided before, or is gone.</summary>
-    public async Task<Approval?> ApproveAsync(PendingRequest request, byte[] browserHash, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<Approval?> ApproveAsync(PendingRequest request, byte[] browserHash, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = ApproveCommand(ApprovePending, redirectHost, wasAsked, codeHash, codeLifetime, origin, now);
+        var command = ApproveCommand(ApprovePending, redirectHost, wasAsked, codeHash, codeLifetime, origin, now);
         command.Bind(request.Id);
         command.Bind(browserHash);
-        return await ReadApprovalAsync(command, cancellationToken);
+        return await ReadApprovalAsync(command);
     }
 
     /// <summary>The same for the company's own web app, which asked the person itself; null when the account was deleted or is blocked.</summary>
-    public async Task<Approval?> ApproveAsync(AuthorizationRequest request, Guid userId, string redirectHost, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<Approval?> ApproveAsync(AuthorizationRequest request, Guid userId, string redirectHost, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = ApproveCommand(ApproveHeadless, redirectHost, wasAsked: true, codeHash, codeLifetime, origin, now);
+        var command = ApproveCommand(ApproveHeadless, redirectHost, wasAsked: true, codeHash, codeLifetime, origin, now);
         command.Bind(userId);
         command.Bind(request.Client.Id);
         command.Bind(request.RedirectUri);
@@ -204,13 +194,13 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         command.Bind(request.State);
         command.Bind(request.CodeChallenge);
         command.Bind(request.Resource);
-        return await ReadApprovalAsync(command, cancellationToken);
+        return await ReadApprovalAsync(command);
     }
 
     /// <summary>Ends a request with no, before or after sign-in; false when it was decided before, is gone, or is in the other state.</summary>
-    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, bool isSignedIn, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, bool isSignedIn, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Deny);
+        var command = database.Change(Deny);
         command.Bind(id);
         command.Bind(browserHash);
         command.Bind(now);
@@ -218,12 +208,12 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
         command.Bind(isSignedIn);
-        return await HappenedAsync(command, cancellationToken);
+        return await HappenedAsync(command);
     }
 
-    private NpgsqlCommand ApproveCommand(string sql, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
+    private Statement ApproveCommand(string sql, string redirectHost, bool wasAsked, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
     {
-        var command = dataSource.CreateCommand(sql);
+        var command = database.Change(sql);
         command.Bind(now);
         command.Bind(redirectHost);
         command.Bind(wasAsked);
@@ -235,17 +225,17 @@ internal sealed class AuthorizeStore(NpgsqlDataSource dataSource, OutboxSignal o
         return command;
     }
 
-    private async Task<bool> HappenedAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    private async Task<bool> HappenedAsync(Statement command)
     {
-        var happened = (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        var happened = await command.FirstAsync(reader => reader.GetInt64(0)) > 0;
         outbox.Raise();
         return happened;
     }
 
-    private async Task<Approval?> ReadApprovalAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    private async Task<Approval?> ReadApprovalAsync(Statement command)
     {
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var approval = await command.FirstAsync(reader => new Approval(reader.GetString(0), reader.Get<string?>(1)));
         outbox.Raise();
-        return await reader.ReadAsync(cancellationToken) ? new Approval(reader.GetString(0), reader.Get<string?>(1)) : null;
+        return approval;
     }
 }

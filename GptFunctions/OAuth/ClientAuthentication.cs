@@ -36,7 +36,7 @@ internal sealed class ClientAuthentication(RateLimits limits, FailureTally tally
     /// the limits it is audited and answered with its error; beyond them the answer is 429, and the trail gets one event per window with
     /// the number of tries. The right secret is never counted, so nobody can lock a client out.
     /// </summary>
-    public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin, CancellationToken cancellationToken)
+    public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin)
     {
         if (tally.Refuse(origin) is { } stillRefused)
         {
@@ -67,7 +67,7 @@ internal sealed class ClientAuthentication(RateLimits limits, FailureTally tally
         {
             json.WriteString("client_id", credentials.ClientId);
             json.WriteString("auth_method", credentials.Method);
-        }, cancellationToken);
+        });
         return error;
     }
 

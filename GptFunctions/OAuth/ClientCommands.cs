@@ -32,11 +32,11 @@ internal static class ClientCommands
         var method = Many("--auth-method", "client_secret_basic or client_secret_post; those of GPT_CLIENT_AUTH_METHODS when left out.");
         var noPkce = new Option<bool>("--no-pkce") { Description = "Allow authorization requests without PKCE (the GPT builder's clients send none)." };
         var command = new Command("add", "Add a client; prints its id and, this once, its secret.") { name, id, isPublic, gpt, redirect, scope, method, noPkce, Json };
-        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
         {
             var request = new NewClient(
                 parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [], parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce));
-            var (issued, problem) = await clients.AddAsync(request, cancellationToken);
+            var (issued, problem) = await clients.AddAsync(request);
             if (issued is null)
             {
                 return await Commands.FailAsync(problem!);
@@ -53,9 +53,9 @@ internal static class ClientCommands
     private static Command List()
     {
         var command = new Command("list", "List all clients.") { Json };
-        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
         {
-            var all = await clients.ListAsync(cancellationToken);
+            var all = await clients.ListAsync();
             if (parsed.GetValue(Json))
             {
                 Console.WriteLine(JsonSerializer.Serialize([.. all.Select(client => Describe(client, null))], ClientJson.Default.ClientOutputArray));
@@ -86,7 +86,7 @@ internal static class ClientCommands
         var enable = new Option<bool>("--enable") { Description = "Enable a disabled client again." };
         var approve = new Option<bool>("--approve") { Description = "You know who is behind a client that registered itself: people are asked once, as for other clients, and it is kept." };
         var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable, approve };
-        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
         {
             var gpts = parsed.GetValue(gpt) ?? [];
             if (ClientService.ProblemWithGpts(gpts) is { } problem)
@@ -96,7 +96,7 @@ internal static class ClientCommands
 
             string[] uris = [.. gpts.SelectMany(ClientService.CallbacksOf), .. parsed.GetValue(redirect) ?? []];
             var change = new ClientChange(parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce), parsed.GetValue(enable) ? false : null, parsed.GetValue(approve));
-            return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change, cancellationToken), "updated");
+            return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change), "updated");
         }));
         return command;
     }
@@ -106,15 +106,15 @@ internal static class ClientCommands
         var id = ClientId();
         var retire = new Option<bool>("--retire-old") { Description = "End the older of two secrets, once every caller has the new one." };
         var command = new Command("rotate-secret", "Issue a second secret, valid beside the old one; later end the old one with --retire-old.") { id, retire };
-        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
         {
             var clientId = parsed.GetRequiredValue(id);
             if (parsed.GetValue(retire))
             {
-                return await ReportAsync(await clients.RetireOldSecretAsync(clientId, cancellationToken), "the old secret is no longer valid");
+                return await ReportAsync(await clients.RetireOldSecretAsync(clientId), "the old secret is no longer valid");
             }
 
-            var (secret, problem) = await clients.RotateSecretAsync(clientId, cancellationToken);
+            var (secret, problem) = await clients.RotateSecretAsync(clientId);
             return await ReportAsync(problem, $"client_secret  {secret}\nThe old secret stays valid until 'clients rotate-secret {clientId} --retire-old'.");
         }));
         return command;
@@ -124,8 +124,8 @@ internal static class ClientCommands
     {
         var id = ClientId();
         var command = new Command("disable", "Refuse a client everywhere from now on; 'clients update ID --enable' takes it back.") { id };
-        command.SetAction((parsed, cancellationToken) => WithClientsAsync(async clients =>
-            await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), new ClientChange(IsDisabled: true), cancellationToken), "disabled")));
+        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
+            await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), new ClientChange(IsDisabled: true)), "disabled")));
         return command;
     }
 

@@ -23,7 +23,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             ? $"'{wrong}' is not a GPT id: it starts with g- and stands in the GPT's URL."
             : null;
 
-    public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request, CancellationToken cancellationToken)
+    public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request)
     {
         var secret = request.IsPublic ? null : Secret.New();
         var methods = request.IsPublic ? Public : request.AuthMethods.Length > 0 ? request.AuthMethods : settings.Value.ClientAuthMethods;
@@ -35,17 +35,17 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             return (null, problem);
         }
 
-        return await store.InsertAsync(client, secret is null ? [] : [Secret.Hash(secret)], cancellationToken)
+        return await store.InsertAsync(client, secret is null ? [] : [Secret.Hash(secret)])
             ? (new IssuedClient(client, secret), null)
             : (null, $"There is a client with the id {client.Id} already: choose another --id, or change it with 'clients update'.");
     }
 
-    public Task<IReadOnlyList<Client>> ListAsync(CancellationToken cancellationToken) => store.ListAsync(cancellationToken);
+    public Task<IReadOnlyList<Client>> ListAsync() => store.ListAsync();
 
     /// <summary>Null when done.</summary>
-    public async Task<string?> UpdateAsync(string clientId, ClientChange change, CancellationToken cancellationToken)
+    public async Task<string?> UpdateAsync(string clientId, ClientChange change)
     {
-        if (await store.FindAsync(clientId, cancellationToken) is not { } client)
+        if (await store.FindAsync(clientId) is not { } client)
         {
             return Unknown(clientId);
         }
@@ -63,15 +63,15 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             return "A client cannot change between public and confidential: add a new one.";
         }
 
-        return ProblemWith(changed) ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow(), cancellationToken) ? null : Unknown(clientId));
+        return ProblemWith(changed) ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow()) ? null : Unknown(clientId));
     }
 
     /// <summary>A second secret, valid beside the old one until that is retired.</summary>
-    public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId, CancellationToken cancellationToken)
+    public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId)
     {
         var secret = Secret.New();
-        return await store.AddSecretAsync(clientId, Secret.Hash(secret), cancellationToken) ? (secret, null)
-            : (null, await store.FindAsync(clientId, cancellationToken) switch
+        return await store.AddSecretAsync(clientId, Secret.Hash(secret)) ? (secret, null)
+            : (null, await store.FindAsync(clientId) switch
             {
                 null => Unknown(clientId),
                 { IsPublic: true } => "A public client has no secret.",
@@ -80,15 +80,15 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     }
 
     /// <summary>Ends the older of two secrets. Null when done.</summary>
-    public async Task<string?> RetireOldSecretAsync(string clientId, CancellationToken cancellationToken) =>
-        await store.RetireOldSecretAsync(clientId, cancellationToken) ? null
-            : await store.FindAsync(clientId, cancellationToken) is null ? Unknown(clientId) : "Only one secret is active: there is no old one to retire.";
+    public async Task<string?> RetireOldSecretAsync(string clientId) =>
+        await store.RetireOldSecretAsync(clientId) ? null
+            : await store.FindAsync(clientId) is null ? Unknown(clientId) : "Only one secret is active: there is no old one to retire.";
 
     /// <summary>Writes the client that the settings describe; true when it is new. Idempotent.</summary>
-    public Task<bool> EnsureFirstAsync(CancellationToken cancellationToken)
+    public Task<bool> EnsureFirstAsync()
     {
         var first = settings.Value;
-        return store.UpsertFirstAsync(first.ClientId!, first.ClientName, first.ClientAuthMethods, Secret.Hash(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow(), cancellationToken);
+        return store.UpsertFirstAsync(first.ClientId!, first.ClientName, first.ClientAuthMethods, Secret.Hash(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow());
     }
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";

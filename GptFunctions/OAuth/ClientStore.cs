@@ -7,7 +7,7 @@ namespace GptFunctions.OAuth;
 /// <summary>What changes about a client; null leaves a value as it is.</summary>
 internal sealed record ClientChange(string? Name = null, string[]? AuthMethods = null, string[]? RedirectUris = null, string[]? Scopes = null, bool? RequirePkce = null, bool? IsDisabled = null, bool IsApproved = false);
 
-internal sealed class ClientStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+internal sealed class ClientStore(Database database, OutboxSignal outbox)
 {
     private const string Columns = "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at";
 
@@ -54,51 +54,43 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource, OutboxSignal outb
         RETURNING xmax = 0
         """;
 
-    public async Task<Client?> FindAsync(string clientId, CancellationToken cancellationToken)
+    public async Task<Client?> FindAsync(string clientId)
     {
-        await using var command = dataSource.CreateCommand(Find);
+        var command = database.LookUp(Find);
         command.Bind(clientId);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? Read(reader) : null;
+        return await command.FirstAsync(Read);
     }
 
-    public async Task<IReadOnlyList<Client>> ListAsync(CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<Client>> ListAsync()
     {
-        await using var command = dataSource.CreateCommand(List);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var clients = new List<Client>();
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            clients.Add(Read(reader));
-        }
-
-        return clients;
+        var command = database.LookUp(List);
+        return await command.AllAsync(Read);
     }
 
     /// <summary>False when the id is taken.</summary>
-    public async Task<bool> InsertAsync(Client client, byte[][] secretHashes, CancellationToken cancellationToken)
+    public async Task<bool> InsertAsync(Client client, byte[][] secretHashes)
     {
-        await using var command = dataSource.CreateCommand(Insert);
+        var command = database.Change(Insert);
         Bind(command, client, secretHashes);
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await command.ExecuteAsync() == 1;
     }
 
     /// <summary>Writes a client that introduced itself, with its audit event. The id is new.</summary>
-    public async Task RegisterAsync(Client client, byte[][] secretHashes, RequestOrigin origin, CancellationToken cancellationToken)
+    public async Task RegisterAsync(Client client, byte[][] secretHashes, RequestOrigin origin)
     {
-        await using var command = dataSource.CreateCommand(Register);
+        var command = database.Change(Register);
         Bind(command, client, secretHashes);
         command.Bind(Guid.CreateVersion7(client.CreatedAt));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await command.ExecuteAsync();
         outbox.Raise();
     }
 
     /// <summary>False when there is no such client.</summary>
-    public async Task<bool> UpdateAsync(string clientId, ClientChange change, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> UpdateAsync(string clientId, ClientChange change, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Update);
+        var command = database.Change(Update);
         command.Bind(clientId);
         command.Bind(change.Name);
         command.Bind(change.AuthMethods);
@@ -108,30 +100,30 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource, OutboxSignal outb
         command.Bind(change.IsDisabled);
         command.Bind(now);
         command.Bind(change.IsApproved);
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await command.ExecuteAsync() == 1;
     }
 
     /// <summary>False unless the client has exactly one secret.</summary>
-    public async Task<bool> AddSecretAsync(string clientId, byte[] secretHash, CancellationToken cancellationToken)
+    public async Task<bool> AddSecretAsync(string clientId, byte[] secretHash)
     {
-        await using var command = dataSource.CreateCommand(AddSecret);
+        var command = database.Change(AddSecret);
         command.Bind(clientId);
         command.Bind(secretHash);
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await command.ExecuteAsync() == 1;
     }
 
     /// <summary>False unless the client has two secrets.</summary>
-    public async Task<bool> RetireOldSecretAsync(string clientId, CancellationToken cancellationToken)
+    public async Task<bool> RetireOldSecretAsync(string clientId)
     {
-        await using var command = dataSource.CreateCommand(RetireOldSecret);
+        var command = database.Change(RetireOldSecret);
         command.Bind(clientId);
-        return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
+        return await command.ExecuteAsync() == 1;
     }
 
     /// <summary>Writes the client of the settings; true when it is new.</summary>
-    public async Task<bool> UpsertFirstAsync(string clientId, string? name, string[] authMethods, byte[] secretHash, string[] redirectUris, string[] scopes, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> UpsertFirstAsync(string clientId, string? name, string[] authMethods, byte[] secretHash, string[] redirectUris, string[] scopes, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(UpsertFirst);
+        var command = database.Change(UpsertFirst);
         command.Bind(clientId);
         command.Bind(authMethods);
         command.Bind(secretHash);
@@ -139,10 +131,10 @@ internal sealed class ClientStore(NpgsqlDataSource dataSource, OutboxSignal outb
         command.Bind(scopes);
         command.Bind(now);
         command.Bind(name);
-        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+        return await command.FirstAsync(reader => reader.GetBoolean(0));
     }
 
-    private static void Bind(NpgsqlCommand command, Client client, byte[][] secretHashes)
+    private static void Bind(Statement command, Client client, byte[][] secretHashes)
     {
         command.Bind(client.Id);
         command.Bind(client.Name);

@@ -12,23 +12,23 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
     private const int MaximumBody = 64 * 1024;
 
     [Function("OAuthConsent")]
-    public async Task<IResult> ConsentAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "oauth/consent")] HttpRequest request, CancellationToken cancellationToken)
+    public async Task<IResult> ConsentAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "oauth/consent")] HttpRequest request)
     {
         if (Bearer.Read(request) is not { } token)
         {
             return Bearer.Challenge(request, null);
         }
 
-        var subject = await clerk.VerifyAsync(token, cancellationToken);
+        var subject = await clerk.VerifyAsync(token);
         if (subject.Error is { } refused)
         {
             return Bearer.Challenge(request, refused);
         }
 
-        return HttpMethods.IsPost(request.Method) ? await ApproveAsync(request, subject.Value!, cancellationToken) : await ReadAsync(request, subject.Value!, cancellationToken);
+        return HttpMethods.IsPost(request.Method) ? await ApproveAsync(request, subject.Value!) : await ReadAsync(request, subject.Value!);
     }
 
-    private async Task<IResult> ReadAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
+    private async Task<IResult> ReadAsync(HttpRequest request, string subject)
     {
         var parameters = FormParameters.OfQuery(request);
         if (parameters.Error is { } unreadable)
@@ -36,19 +36,19 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
             return OAuthResults.Error(request, unreadable);
         }
 
-        var state = await service.ReadAsync(subject, parameters.Value!, cancellationToken);
+        var state = await service.ReadAsync(subject, parameters.Value!);
         return state.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(state.Value!), OAuthJson.Default.DataResponseConsentState);
     }
 
-    private async Task<IResult> ApproveAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
+    private async Task<IResult> ApproveAsync(HttpRequest request, string subject)
     {
-        var parameters = request.HasJsonContentType() ? await FormParameters.OfJsonAsync(request, MaximumBody, cancellationToken) : await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        var parameters = request.HasJsonContentType() ? await FormParameters.OfJsonAsync(request, MaximumBody) : await FormParameters.OfBodyAsync(request, MaximumBody);
         if (parameters.Error is { } unreadable)
         {
             return OAuthResults.Error(request, unreadable);
         }
 
-        var approved = await service.ApproveAsync(subject, parameters.Value!, addresses.Origin(request.HttpContext), cancellationToken);
+        var approved = await service.ApproveAsync(subject, parameters.Value!, addresses.Origin(request.HttpContext));
         return approved.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
     }
 }

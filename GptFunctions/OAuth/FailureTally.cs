@@ -121,7 +121,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
                     json.WriteString("network", key.Network);
                     json.WriteNumber("tries", count.Tries);
                     json.WriteString("since", count.Since);
-                }, CancellationToken.None);
+                });
             }
             catch (Exception error) when (error is not OperationCanceledException) // whatever it is: the next time may be better
             {

@@ -31,13 +31,13 @@ internal sealed class FormParameters
     }
 
     /// <summary>Reads a form body of at most <paramref name="maximumBytes"/>; a longer one is 413.</summary>
-    public static ValueTask<Outcome<FormParameters>> OfBodyAsync(HttpRequest request, int maximumBytes, CancellationToken cancellationToken) => IsForm(request.ContentType)
-        ? ReadAsync(request, maximumBytes, body => Parse(body, "body"), cancellationToken)
+    public static ValueTask<Outcome<FormParameters>> OfBodyAsync(HttpRequest request, int maximumBytes) => IsForm(request.ContentType)
+        ? ReadAsync(request, maximumBytes, body => Parse(body, "body"))
         : new(OAuthError.InvalidRequest($"The body must be a form: send Content-Type: application/x-www-form-urlencoded, not {MediaType(request.ContentType)}."));
 
     /// <summary>Reads a JSON object whose values are strings, with the same rules and the same limit.</summary>
-    public static ValueTask<Outcome<FormParameters>> OfJsonAsync(HttpRequest request, int maximumBytes, CancellationToken cancellationToken) =>
-        ReadAsync(request, maximumBytes, ParseJson, cancellationToken);
+    public static ValueTask<Outcome<FormParameters>> OfJsonAsync(HttpRequest request, int maximumBytes) =>
+        ReadAsync(request, maximumBytes, ParseJson);
 
     /// <summary>Decodes one form-encoded component; null when the percent encoding or the UTF-8 is broken, or when it holds a NUL, which PostgreSQL cannot store.</summary>
     public static string? Decode(ReadOnlySpan<byte> encoded)
@@ -84,9 +84,9 @@ internal sealed class FormParameters
         }
     }
 
-    private static async ValueTask<Outcome<FormParameters>> ReadAsync(HttpRequest request, int maximumBytes, BodyParser<Outcome<FormParameters>> parse, CancellationToken cancellationToken)
+    private static async ValueTask<Outcome<FormParameters>> ReadAsync(HttpRequest request, int maximumBytes, BodyParser<Outcome<FormParameters>> parse)
     {
-        var (isTooLarge, parsed) = await RequestBody.ReadAsync(request, maximumBytes, parse, cancellationToken);
+        var (isTooLarge, parsed) = await RequestBody.ReadAsync(request, maximumBytes, parse);
         return isTooLarge ? TooLarge(maximumBytes) : parsed;
     }
 

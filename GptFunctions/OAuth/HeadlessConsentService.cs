@@ -21,14 +21,14 @@ internal sealed class HeadlessConsentService(
 {
     private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
 
-    public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters, CancellationToken cancellationToken)
+    public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters)
     {
-        if (parameters["client_id"] is not { } clientId || await clients.FindAsync(clientId, cancellationToken) is not { DisabledAt: null } client)
+        if (parameters["client_id"] is not { } clientId || await clients.FindAsync(clientId) is not { DisabledAt: null } client)
         {
             return OAuthError.InvalidRequest("client_id is missing or unknown.");
         }
 
-        if (await users.EnsureAsync(subject, cancellationToken) is not { } userId)
+        if (await users.EnsureAsync(subject) is not { } userId)
         {
             return Gone;
         }
@@ -39,23 +39,23 @@ internal sealed class HeadlessConsentService(
             return OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.");
         }
 
-        var existing = await store.FindConsentAsync(userId, client.Id, null, cancellationToken);
+        var existing = await store.FindConsentAsync(userId, client.Id, null);
         var fresh = scopes.Except(existing, StringComparer.Ordinal).ToArray();
-        var live = await sessions.ListAsync(subject, null, SessionService.MaximumPageSize, cancellationToken);
+        var live = await sessions.ListAsync(subject, null, SessionService.MaximumPageSize);
         return new ConsentState(existing.Length > 0 && fresh.Length == 0, live.Sessions.Count, existing, fresh);
     }
 
     /// <summary>Approves a request with the parameters of <c>/oauth/authorize</c>; the answer is where the browser is to go.</summary>
-    public async Task<Outcome<RedirectTo>> ApproveAsync(string subject, FormParameters parameters, RequestOrigin origin, CancellationToken cancellationToken)
+    public async Task<Outcome<RedirectTo>> ApproveAsync(string subject, FormParameters parameters, RequestOrigin origin)
     {
-        var outcome = await requests.CheckAsync(parameters, cancellationToken);
+        var outcome = await requests.CheckAsync(parameters);
         if (outcome.Error is { } error)
         {
             return error;
         }
 
         var now = clock.GetUtcNow();
-        if (await users.EnsureAsync(subject, cancellationToken) is not { } userId)
+        if (await users.EnsureAsync(subject) is not { } userId)
         {
             return Gone;
         }
@@ -63,7 +63,7 @@ internal sealed class HeadlessConsentService(
         var request = outcome.Request!;
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.CurrentValue.AuthCodeExpiry);
-        var approval = await store.ApproveAsync(request, userId, RedirectUri.Host(request.RedirectUri), Secret.Hash(code), lifetime, origin, now, cancellationToken);
+        var approval = await store.ApproveAsync(request, userId, RedirectUri.Host(request.RedirectUri), Secret.Hash(code), lifetime, origin, now);
         return approval is null
             ? Gone
             : new RedirectTo(RedirectUri.WithParameters(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", settings.CurrentValue.PublicBaseUrl)));

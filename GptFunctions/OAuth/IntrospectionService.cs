@@ -15,7 +15,7 @@ internal sealed record IntrospectionResponse(
 /// <summary>RFC 7662. A client learns about its own tokens; for another client's they are as good as unknown.</summary>
 internal sealed class IntrospectionService(IntrospectionStore store, AccessTokens accessTokens, ClientAuthentication authentication, Microsoft.Extensions.Options.IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
-    public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {
         if (form["token"] is not { } token)
         {
@@ -29,10 +29,10 @@ internal sealed class IntrospectionService(IntrospectionStore store, AccessToken
         }
 
         var accessToken = accessTokens.Verify(token).Value;
-        var state = await store.ReadAsync(client, Secret.Hash(token), accessToken?.SessionId, clock.GetUtcNow(), cancellationToken);
+        var state = await store.ReadAsync(client, Secret.Hash(token), accessToken?.SessionId, clock.GetUtcNow());
         if (state.Client.Judge(client) is { } failure)
         {
-            return await authentication.RefuseAsync(client, failure, origin, cancellationToken);
+            return await authentication.RefuseAsync(client, failure, origin);
         }
 
         return state.Session is not { } session ? IntrospectionResponse.Inactive

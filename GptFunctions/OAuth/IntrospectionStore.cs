@@ -6,7 +6,7 @@ namespace GptFunctions.OAuth;
 /// <summary>What one statement tells of a token: the session is null unless token and session live and are this client's.</summary>
 internal sealed record IntrospectedState(ClientStanding Client, GrantedSession? Session, DateTimeOffset? IssuedAt, DateTimeOffset? ExpiresAt);
 
-internal sealed class IntrospectionStore(NpgsqlDataSource dataSource)
+internal sealed class IntrospectionStore(Database database)
 {
     private const string Read = $"""
         SELECT {ClientStanding.Columns}, session.id, users.clerk_user_id, session.granted_scopes, session.resource, token.created_at, token.expires_at, token.generation
@@ -17,17 +17,20 @@ internal sealed class IntrospectionStore(NpgsqlDataSource dataSource)
             ON session.id = coalesce($5, token.session_id) AND session.client_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $6
         """;
 
-    public async Task<IntrospectedState> ReadAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, DateTimeOffset now, CancellationToken cancellationToken)
+    public Task<IntrospectedState> ReadAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Read);
+        var command = database.LookUp(Read);
         command.Bind(client.ClientId);
         command.Bind(client.Method);
         command.Bind(client.SecretHash);
         command.Bind(tokenHash);
         command.Bind(sessionId);
         command.Bind(now);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
+        return command.FirstAsync(ReadState)!;
+    }
+
+    private static IntrospectedState ReadState(NpgsqlDataReader reader)
+    {
         var session = reader.Get<Guid?>(4) is { } id ? new GrantedSession(id, reader.GetString(5), reader.GetFieldValue<string[]>(6), reader.GetString(7), reader.Get<int>(10)) : null;
         return new IntrospectedState(ClientStanding.Read(reader), session, reader.Get<DateTimeOffset?>(8), reader.Get<DateTimeOffset?>(9));
     }

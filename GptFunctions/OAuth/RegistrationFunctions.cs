@@ -14,7 +14,7 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
 
     [Function("OAuthRegister")]
     public async Task<IResult> RegisterAsync(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/register")] HttpRequest request, CancellationToken cancellationToken)
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/register")] HttpRequest request)
     {
         Cors.Allow(request);
         if (!settings.Value.AllowsRegistration)
@@ -27,11 +27,11 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
             return HttpMethods.IsOptions(request.Method) ? Cors.Preflight(request, "POST") : OAuthResults.MethodNotAllowed(request, "JSON");
         }
 
-        var (isTooLarge, parsed) = await RequestBody.ReadAsync<Outcome<RegistrationRequest>>(request, MaximumBody, Parse, cancellationToken);
+        var (isTooLarge, parsed) = await RequestBody.ReadAsync<Outcome<RegistrationRequest>>(request, MaximumBody, Parse);
         var outcome = isTooLarge ? new OAuthError("invalid_client_metadata", $"The body is larger than {MaximumBody} bytes.", StatusCodes.Status413PayloadTooLarge) : parsed;
         if (outcome.Value is { } metadata)
         {
-            var registered = await registration.RegisterAsync(metadata, addresses.Origin(request.HttpContext), cancellationToken);
+            var registered = await registration.RegisterAsync(metadata, addresses.Origin(request.HttpContext));
             return registered.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, registered.Value!, OAuthJson.Default.RegistrationResponse, StatusCodes.Status201Created);
         }
 

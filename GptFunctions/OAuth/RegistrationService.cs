@@ -29,7 +29,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
     private static readonly string[] ResponseTypes = ["code"];
     private static readonly string[] Methods = [AuthMethods.Basic, AuthMethods.Post, AuthMethods.None];
 
-    public async Task<Outcome<RegistrationResponse>> RegisterAsync(RegistrationRequest request, RequestOrigin origin, CancellationToken cancellationToken)
+    public async Task<Outcome<RegistrationResponse>> RegisterAsync(RegistrationRequest request, RequestOrigin origin)
     {
         if (ProblemWithRedirectUris(request.RedirectUris) is { } wrongUri)
         {
@@ -46,12 +46,12 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
             return new OAuthError("temporarily_unavailable", $"Too many clients were registered from this address. Try again in {seconds} seconds.", StatusCodes.Status429TooManyRequests) { RetryAfterSeconds = seconds };
         }
 
-        return await RegisterAsync(request, [.. request.RedirectUris!.Distinct(StringComparer.Ordinal)!], origin, cancellationToken);
+        return await RegisterAsync(request, [.. request.RedirectUris!.Distinct(StringComparer.Ordinal)!], origin);
     }
 
     public static OAuthError InvalidMetadata(string problem) => new("invalid_client_metadata", problem);
 
-    private async Task<RegistrationResponse> RegisterAsync(RegistrationRequest request, string[] redirectUris, RequestOrigin origin, CancellationToken cancellationToken)
+    private async Task<RegistrationResponse> RegisterAsync(RegistrationRequest request, string[] redirectUris, RequestOrigin origin)
     {
         var now = clock.GetUtcNow();
         var method = request.TokenEndpointAuthMethod ?? AuthMethods.Basic; // RFC 7591 section 2: the default
@@ -60,7 +60,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var client = new Client(
             "reg_" + Guid.CreateVersion7(now).ToString("N"), NameOf(request.ClientName, redirectUris[0]), Client.SelfRegistered, [method], secret is null ? 0 : 1, redirectUris, granted,
             RequirePkce: true, now, null, null);
-        await store.RegisterAsync(client, secret is null ? [] : [Secret.Hash(secret)], origin, cancellationToken);
+        await store.RegisterAsync(client, secret is null ? [] : [Secret.Hash(secret)], origin);
         return new RegistrationResponse(
             client.Id, now.ToUnixTimeSeconds(), secret, secret is null ? null : 0, client.Name, redirectUris, method, GrantTypes, ResponseTypes, string.Join(' ', granted));
     }

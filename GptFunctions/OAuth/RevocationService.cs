@@ -6,14 +6,14 @@ namespace GptFunctions.OAuth;
 internal sealed class RevocationService(RevocationStore store, AccessTokens accessTokens, ClientAuthentication authentication, TimeProvider clock)
 {
     /// <summary>Null on success, also for a token that is unknown, already dead or another client's (RFC 7009 2.2).</summary>
-    public async Task<OAuthError?> RevokeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    public async Task<OAuthError?> RevokeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {
         if (form["token"] is not { } token)
         {
             return OAuthError.InvalidRequest("token is missing.");
         }
 
-        var standing = await store.RevokeAsync(client, Secret.Hash(token), accessTokens.Verify(token).Value?.SessionId, origin, clock.GetUtcNow(), cancellationToken);
-        return standing.Judge(client) is { } failure ? await authentication.RefuseAsync(client, failure, origin, cancellationToken) : null;
+        var standing = await store.RevokeAsync(client, Secret.Hash(token), accessTokens.Verify(token).Value?.SessionId, origin, clock.GetUtcNow());
+        return standing.Judge(client) is { } failure ? await authentication.RefuseAsync(client, failure, origin) : null;
     }
 }

@@ -1,10 +1,9 @@
 using GptFunctions.Audit;
 using GptFunctions.Data;
-using Npgsql;
 
 namespace GptFunctions.OAuth;
 
-internal sealed class RevocationStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+internal sealed class RevocationStore(Database database, OutboxSignal outbox)
 {
     private const string Revoke = $"""
         WITH standing AS (
@@ -29,9 +28,9 @@ internal sealed class RevocationStore(NpgsqlDataSource dataSource, OutboxSignal 
 
     /// <summary>Ends the session of a token if the credentials are right and the session is this client's; tells how the credentials stand. One statement.</summary>
     /// <param name="sessionId">The sid of an access token; null to look <paramref name="tokenHash"/> up as a refresh token.</param>
-    public async Task<ClientStanding> RevokeAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<ClientStanding> RevokeAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(Revoke);
+        var command = database.Change(Revoke);
         command.Bind(client.ClientId);
         command.Bind(client.Method);
         command.Bind(client.SecretHash);
@@ -41,9 +40,8 @@ internal sealed class RevocationStore(NpgsqlDataSource dataSource, OutboxSignal 
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
+        var standing = await command.FirstAsync(ClientStanding.Read);
         outbox.Raise();
-        return ClientStanding.Read(reader);
+        return standing!;
     }
 }

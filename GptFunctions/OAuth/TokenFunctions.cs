@@ -15,31 +15,31 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
     // The Functions host answers 404 for a method that is not listed. Listing them all is what makes a 405 possible.
     [Function(Token)]
     public Task<IResult> TokenAsync(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request, CancellationToken cancellationToken) =>
-        AnswerAsync(request, isForScripts: true, async (client, form, origin) => await tokens.GrantAsync(client, form, origin, cancellationToken) switch
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request) =>
+        AnswerAsync(request, isForScripts: true, async (client, form, origin) => await tokens.GrantAsync(client, form, origin) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.TokenResponse),
-        }, cancellationToken);
+        });
 
     [Function("OAuthRevoke")]
     public Task<IResult> RevokeAsync(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/revoke")] HttpRequest request, CancellationToken cancellationToken) =>
-        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await revocation.RevokeAsync(client, form, origin, cancellationToken) is { } error
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/revoke")] HttpRequest request) =>
+        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await revocation.RevokeAsync(client, form, origin) is { } error
             ? OAuthResults.Error(request, error)
-            : OAuthResults.Done(request), cancellationToken);
+            : OAuthResults.Done(request));
 
     [Function("OAuthIntrospect")]
     public Task<IResult> IntrospectAsync(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request, CancellationToken cancellationToken) =>
-        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await introspection.IntrospectAsync(client, form, origin, cancellationToken) switch
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request) =>
+        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await introspection.IntrospectAsync(client, form, origin) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.IntrospectionResponse),
-        }, cancellationToken);
+        });
 
     /// <param name="isForScripts">Whether scripts of other origins may call this (CORS).</param>
-    private async Task<IResult> AnswerAsync(HttpRequest request, bool isForScripts, Func<ClientCredentials, FormParameters, RequestOrigin, Task<IResult>> answer, CancellationToken cancellationToken)
+    private async Task<IResult> AnswerAsync(HttpRequest request, bool isForScripts, Func<ClientCredentials, FormParameters, RequestOrigin, Task<IResult>> answer)
     {
         if (isForScripts)
         {
@@ -51,7 +51,7 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
             return isForScripts && HttpMethods.IsOptions(request.Method) ? Cors.Preflight(request, "POST") : OAuthResults.MethodNotAllowed(request);
         }
 
-        var form = await FormParameters.OfBodyAsync(request, MaximumBody, cancellationToken);
+        var form = await FormParameters.OfBodyAsync(request, MaximumBody);
         if (form.Error is { } unreadable)
         {
             return OAuthResults.Error(request, unreadable);

@@ -7,7 +7,7 @@ internal sealed partial class TokenService
 {
     private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
 
-    private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {
         if (form["refresh_token"] is not { } value)
         {
@@ -19,22 +19,22 @@ internal sealed partial class TokenService
         var named = ScopeCatalog.Split(form["scope"]);
         var scopes = named.Length > 0 ? named : null; // blank counts as omitted
         var idleLifetime = TimeSpan.FromSeconds(settings.CurrentValue.RefreshTokenExpiry);
-        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow(), cancellationToken);
+        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow());
         return session is null
-            ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], origin, cancellationToken)
+            ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], origin)
             : Answer(session, client, successor, scopes ?? session.Scopes);
     }
 
     /// <summary>A token that cannot be rotated: superseded a moment ago (its newest descendant is the answer), replayed, or simply not valid.</summary>
     private async Task<Outcome<TokenResponse>> RepeatOrRefuseAsync(
-        ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, RequestOrigin origin, CancellationToken cancellationToken)
+        ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, RequestOrigin origin)
     {
         var now = clock.GetUtcNow();
         var graceStart = now - TimeSpan.FromSeconds(settings.CurrentValue.RefreshGrace);
-        var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart, cancellationToken);
+        var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart);
         if (refusal.Client.Judge(client) is { } failure)
         {
-            return await authentication.RefuseAsync(client, failure, origin, cancellationToken);
+            return await authentication.RefuseAsync(client, failure, origin);
         }
 
         if (!refusal.IsOwnToken || refusal.Session is not { } session || !refusal.IsSessionLive || refusal.IsRevoked || refusal.ExpiresAt <= now)
@@ -45,7 +45,7 @@ internal sealed partial class TokenService
         var isLate = refusal.RotatedAt <= graceStart;
         if (isLate && !WasAnswerLost(refusal, session, now))
         {
-            await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, origin, cancellationToken);
+            await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, origin);
             return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
         }
 
@@ -71,7 +71,7 @@ internal sealed partial class TokenService
         var repeatedFrom = $"{(isLate ? "late" : "grace")} {origin.Address}";
         if (!refusal.RepeatedFrom.Contains(repeatedFrom, StringComparer.Ordinal))
         {
-            await store.TellRepeatAsync(presented.Hash, repeatedFrom, origin, now, cancellationToken);
+            await store.TellRepeatAsync(presented.Hash, repeatedFrom, origin, now);
         }
 
         return Answer(session, client, newest, scopes ?? session.Scopes);

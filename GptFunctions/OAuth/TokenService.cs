@@ -18,15 +18,15 @@ internal sealed partial class TokenService(
     TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
-    public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken) => form["grant_type"] switch
+    public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin) => form["grant_type"] switch
     {
-        "authorization_code" => await ExchangeCodeAsync(client, form, origin, cancellationToken),
-        "refresh_token" => await RefreshAsync(client, form, origin, cancellationToken),
+        "authorization_code" => await ExchangeCodeAsync(client, form, origin),
+        "refresh_token" => await RefreshAsync(client, form, origin),
         null => OAuthError.InvalidRequest("grant_type is missing: send authorization_code or refresh_token."),
         _ => new OAuthError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token."),
     };
 
-    private async Task<Outcome<TokenResponse>> ExchangeCodeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin, CancellationToken cancellationToken)
+    private async Task<Outcome<TokenResponse>> ExchangeCodeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {
         if (form["code"] is not { } code)
         {
@@ -40,18 +40,18 @@ internal sealed partial class TokenService(
 
         var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Challenge(proof) : null, form["resource"]);
         var first = RefreshTokens.First();
-        var session = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow(), cancellationToken);
+        var session = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow());
         return session is null
-            ? await RefuseExchangeAsync(client, exchange, origin, cancellationToken)
+            ? await RefuseExchangeAsync(client, exchange, origin)
             : Answer(session, client, first, session.Scopes);
     }
 
-    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, RequestOrigin origin, CancellationToken cancellationToken)
+    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, RequestOrigin origin)
     {
-        var refusal = await store.ExplainExchangeAsync(client, exchange.CodeHash, cancellationToken);
+        var refusal = await store.ExplainExchangeAsync(client, exchange.CodeHash);
         if (refusal.Client.Judge(client) is { } failure)
         {
-            return await authentication.RefuseAsync(client, failure, origin, cancellationToken);
+            return await authentication.RefuseAsync(client, failure, origin);
         }
 
         if (!refusal.IsOwnCode)
@@ -62,7 +62,7 @@ internal sealed partial class TokenService(
         if (refusal.UsedForSession is { } sessionId)
         {
             // RFC 6749 4.1.2: the first user may have been the thief.
-            await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, origin, cancellationToken);
+            await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, origin);
             return OAuthError.InvalidGrant("The authorization code was used before; the session it opened has been revoked.");
         }
 

@@ -23,7 +23,7 @@ internal sealed record RefreshRefusal(
     int Generation, int UsedGeneration, byte[][] LaterHashes, string[] RepeatedFrom);
 
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
-internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+internal sealed class TokenStore(Database database, OutboxSignal outbox)
 {
     // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
     private const string AuthenticatedClient = """
@@ -157,10 +157,10 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
 
     /// <summary>Uses the code and opens its session, ending the least recently active ones beyond the limit; null when nothing happened.</summary>
     public async Task<GrantedSession?> ExchangeAsync(
-        ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+        ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, RequestOrigin origin, DateTimeOffset now)
     {
         var sessionId = Guid.CreateVersion7(now);
-        await using var command = Command(Exchange, client);
+        var command = Bind(database.Change(Exchange), client);
         command.Bind(now);
         command.Bind(exchange.CodeHash);
         command.Bind(exchange.RedirectUri);
@@ -174,31 +174,22 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        if (!await reader.ReadAsync(cancellationToken))
-        {
-            return null;
-        }
-
-        outbox.Raise();
-        return new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0);
+        return Raise(await command.FirstAsync(reader => new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0)));
     }
 
-    public async Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash, CancellationToken cancellationToken)
+    public Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash)
     {
-        await using var command = Command(ExplainExchange, client);
+        var command = Bind(database.LookUp(ExplainExchange), client);
         command.Bind(codeHash);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
-        return new ExchangeRefusal(
-            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6), reader.Get<string?>(7), reader.Get<string?>(8), reader.Get<string?>(9));
+        return command.FirstAsync(static reader => new ExchangeRefusal(
+            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6), reader.Get<string?>(7), reader.Get<string?>(8), reader.Get<string?>(9)))!;
     }
 
     /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>
     public async Task<GrantedSession?> RefreshAsync(
-        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string? resource, TimeSpan idleLifetime, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string? resource, TimeSpan idleLifetime, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = Command(Refresh, client);
+        var command = Bind(database.Change(Refresh), client);
         command.Bind(now);
         command.Bind(presented.Hash);
         command.Bind(successor.Hash);
@@ -208,25 +199,21 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        if (!await reader.ReadAsync(cancellationToken))
-        {
-            return null;
-        }
-
-        outbox.Raise();
-        return new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3), reader.GetInt32(4));
+        return Raise(await command.FirstAsync(reader => new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3), reader.GetInt32(4))));
     }
 
     /// <param name="graceStart">Tokens rotated after this moment are answered with their newest descendant, so its lineage is read too.</param>
-    public async Task<RefreshRefusal> ExplainRefreshAsync(ClientCredentials client, byte[] tokenHash, DateTimeOffset now, DateTimeOffset graceStart, CancellationToken cancellationToken)
+    public Task<RefreshRefusal> ExplainRefreshAsync(ClientCredentials client, byte[] tokenHash, DateTimeOffset now, DateTimeOffset graceStart)
     {
-        await using var command = Command(ExplainRefresh, client);
+        var command = Bind(database.LookUp(ExplainRefresh), client);
         command.Bind(tokenHash);
         command.Bind(now);
         command.Bind(graceStart);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
+        return command.FirstAsync(ReadRefusal)!;
+    }
+
+    private static RefreshRefusal ReadRefusal(NpgsqlDataReader reader)
+    {
         var session = reader.Get<Guid?>(5) is { } id ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8), reader.GetInt32(9)) : null;
         return new RefreshRefusal(
             ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, session, reader.Get<bool?>(10) ?? false, reader.GetBoolean(11),
@@ -234,38 +221,40 @@ internal sealed class TokenStore(NpgsqlDataSource dataSource, OutboxSignal outbo
     }
 
     /// <summary>Tells the audit trail that a superseded token was answered again; only the first time that it was <paramref name="repeatedFrom"/>.</summary>
-    public async Task TellRepeatAsync(byte[] tokenHash, string repeatedFrom, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task TellRepeatAsync(byte[] tokenHash, string repeatedFrom, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(TellRepeat);
+        var command = database.Change(TellRepeat);
         command.Bind(tokenHash);
         command.Bind(repeatedFrom);
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(now);
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        await command.ExecuteAsync();
         outbox.Raise();
     }
 
     /// <summary>Writes down up to which generation each session was used; returns the sessions that somebody else held, which are for another time.</summary>
-    public async Task<IReadOnlyList<Guid>> MarkUsedAsync(Guid[] sessionIds, int[] generations, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<Guid>> MarkUsedAsync(Guid[] sessionIds, int[] generations)
     {
-        await using var command = dataSource.CreateCommand(MarkUsed);
+        var command = database.Change(MarkUsed);
         command.Bind(sessionIds);
         command.Bind(generations);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var held = new List<Guid>();
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            held.Add(reader.GetGuid(0));
-        }
-
-        return held;
+        return await command.AllAsync(reader => reader.GetGuid(0));
     }
 
-    private NpgsqlCommand Command(string sql, ClientCredentials client)
+    private GrantedSession? Raise(GrantedSession? session)
     {
-        var command = dataSource.CreateCommand(sql);
+        if (session is not null)
+        {
+            outbox.Raise();
+        }
+
+        return session;
+    }
+
+    private static Statement Bind(Statement command, ClientCredentials client)
+    {
         command.Bind(client.ClientId);
         command.Bind(client.Method);
         command.Bind(client.SecretHash);

@@ -57,7 +57,7 @@ internal sealed partial class UsedGenerations(TokenStore store, TimeProvider clo
             while (!noted.IsEmpty)
             {
                 var batch = noted.Take(BatchSize).ToArray();
-                var held = await store.MarkUsedAsync([.. batch.Select(session => session.Key)], [.. batch.Select(session => session.Value)], cancellationToken);
+                var held = await store.MarkUsedAsync([.. batch.Select(session => session.Key)], [.. batch.Select(session => session.Value)]);
                 foreach (var session in batch.ExceptBy(held, session => session.Key))
                 {
                     Remember(session);

@@ -31,35 +31,35 @@ internal static class SessionCommands
                 result.AddError($"--reason must be one line of at most {LongestReason} characters.");
             }
         });
-        command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(services =>
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(services =>
         {
             var sessions = services.GetRequiredService<SessionService>();
             var origin = new RequestOrigin(Guid.CreateVersion7().ToString("N"), "command");
             var why = parsed.GetValue(reason) is { Length: > 0 } text ? "operator: " + text : "operator";
-            return parsed.GetValue(user) is { } subject ? EndUserAsync(services, subject, why, origin, cancellationToken)
-                : parsed.GetValue(session) is { } id ? EndOneAsync(sessions, id, why, origin, cancellationToken)
-                : EndAllAsync(sessions, why, origin, cancellationToken);
+            return parsed.GetValue(user) is { } subject ? EndUserAsync(services, subject, why, origin)
+                : parsed.GetValue(session) is { } id ? EndOneAsync(sessions, id, why, origin)
+                : EndAllAsync(sessions, why, origin);
         }));
         return command;
     }
 
-    private static async Task<int> EndUserAsync(IServiceProvider services, string subject, string reason, RequestOrigin origin, CancellationToken cancellationToken)
+    private static async Task<int> EndUserAsync(IServiceProvider services, string subject, string reason, RequestOrigin origin)
     {
-        var ended = await services.GetRequiredService<SessionService>().EndAllAsync(subject, reason, origin, cancellationToken);
-        return ended == 0 && await services.GetRequiredService<InternalUsers>().FindAsync(subject, cancellationToken) is null
+        var ended = await services.GetRequiredService<SessionService>().EndAllAsync(subject, reason, origin);
+        return ended == 0 && await services.GetRequiredService<InternalUsers>().FindAsync(subject) is null
             ? await Commands.FailAsync($"There is no user {subject}.")
             : Report(ended);
     }
 
-    private static async Task<int> EndOneAsync(SessionService sessions, Guid id, string reason, RequestOrigin origin, CancellationToken cancellationToken) =>
-        await sessions.EndAsync(id, reason, AuditEvents.SessionRevoked, origin, cancellationToken)
+    private static async Task<int> EndOneAsync(SessionService sessions, Guid id, string reason, RequestOrigin origin) =>
+        await sessions.EndAsync(id, reason, AuditEvents.SessionRevoked, origin)
             ? Report(1)
             : await Commands.FailAsync($"There is no live session {id}: it was never there, or has been ended before.");
 
-    private static async Task<int> EndAllAsync(SessionService sessions, string reason, RequestOrigin origin, CancellationToken cancellationToken)
+    private static async Task<int> EndAllAsync(SessionService sessions, string reason, RequestOrigin origin)
     {
         var total = 0;
-        while (await sessions.EndSomeAsync(reason, origin, cancellationToken) is > 0 and var ended)
+        while (await sessions.EndSomeAsync(reason, origin) is > 0 and var ended)
         {
             total += ended;
         }

@@ -27,16 +27,16 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
     private const int DefaultPageSize = 20;
 
     [Function("OAuthSessions")]
-    public Task<IResult> SessionsAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "delete", Route = "oauth/sessions")] HttpRequest request, CancellationToken cancellationToken) =>
-        ForSubjectAsync(request, subject => HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, subject, cancellationToken) : ListAsync(request, subject, cancellationToken), cancellationToken);
+    public Task<IResult> SessionsAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "delete", Route = "oauth/sessions")] HttpRequest request) =>
+        ForSubjectAsync(request, subject => HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, subject) : ListAsync(request, subject));
 
     [Function("OAuthSession")]
-    public Task<IResult> RevokeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "oauth/sessions/{id}")] HttpRequest request, string id, CancellationToken cancellationToken) =>
-        ForSubjectAsync(request, async subject => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(subject, sessionId, addresses.Origin(request.HttpContext), cancellationToken)
+    public Task<IResult> RevokeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "oauth/sessions/{id}")] HttpRequest request, string id) =>
+        ForSubjectAsync(request, async subject => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(subject, sessionId, addresses.Origin(request.HttpContext))
             ? Results.NoContent()
-            : OAuthResults.Error(request, new OAuthError("not_found", "You have no such session.", StatusCodes.Status404NotFound)), cancellationToken);
+            : OAuthResults.Error(request, new OAuthError("not_found", "You have no such session.", StatusCodes.Status404NotFound)));
 
-    private async Task<IResult> ListAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
+    private async Task<IResult> ListAsync(HttpRequest request, string subject)
     {
         var limit = DefaultPageSize;
         Guid? after = null;
@@ -55,37 +55,37 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
             after = id;
         }
 
-        var page = await service.ListAsync(subject, after, limit, cancellationToken);
+        var page = await service.ListAsync(subject, after, limit);
         return OAuthResults.Json(request, new SessionListResponse(page.Sessions, page.Next), SessionsJson.Default.SessionListResponse);
     }
 
-    private async Task<IResult> RevokeAllAsync(HttpRequest request, string subject, CancellationToken cancellationToken)
+    private async Task<IResult> RevokeAllAsync(HttpRequest request, string subject)
     {
-        var count = await service.EndAllAsync(subject, "user", addresses.Origin(request.HttpContext), cancellationToken);
+        var count = await service.EndAllAsync(subject, "user", addresses.Origin(request.HttpContext));
         return OAuthResults.Json(request, new RevokedResponse(new RevokedCount(count)), SessionsJson.Default.RevokedResponse);
     }
 
-    private async Task<IResult> ForSubjectAsync(HttpRequest request, Func<string, Task<IResult>> answer, CancellationToken cancellationToken)
+    private async Task<IResult> ForSubjectAsync(HttpRequest request, Func<string, Task<IResult>> answer)
     {
         if (Bearer.Read(request) is not { } token)
         {
             return Bearer.Challenge(request, null);
         }
 
-        var subject = await FindSubjectAsync(token, cancellationToken);
+        var subject = await FindSubjectAsync(token);
         return subject.Error is { } error ? Bearer.Challenge(request, error) : await answer(subject.Value!);
     }
 
-    private async Task<Outcome<string>> FindSubjectAsync(string token, CancellationToken cancellationToken)
+    private async Task<Outcome<string>> FindSubjectAsync(string token)
     {
         if (Jwt.Parse(token)?.Algorithm == "RS256")
         {
-            return await clerk.VerifyAsync(token, cancellationToken); // Clerk signs with RSA, we never do
+            return await clerk.VerifyAsync(token); // Clerk signs with RSA, we never do
         }
 
         var verified = accessTokens.Verify(token);
         return verified.Value is not { } accessToken ? verified.Error!
-            : await service.IsLiveAsync(accessToken.SessionId, cancellationToken) ? accessToken.Subject
+            : await service.IsLiveAsync(accessToken.SessionId) ? accessToken.Subject
             : new OAuthError("invalid_token", "session revoked", StatusCodes.Status401Unauthorized);
     }
 }

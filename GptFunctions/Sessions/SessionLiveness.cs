@@ -13,7 +13,7 @@ internal sealed class SessionLiveness
     public SessionLiveness(SessionStore store, ChangeFeed feed, TimeProvider clock)
     {
         this.clock = clock;
-        ends = new(feed, clock, Capacity, _ => Lifetime, sessionId => store.ReadEndAsync(sessionId, CancellationToken.None));
+        ends = new(feed, clock, Capacity, _ => Lifetime, store.ReadEndAsync);
         feed.Subscribe("session", key =>
         {
             if (Guid.TryParse(key, out var sessionId))
@@ -27,5 +27,5 @@ internal sealed class SessionLiveness
         });
     }
 
-    public async ValueTask<bool> IsLiveAsync(Guid sessionId, CancellationToken cancellationToken) => await ends.GetAsync(sessionId, cancellationToken) > clock.GetUtcNow();
+    public async ValueTask<bool> IsLiveAsync(Guid sessionId) => await ends.GetAsync(sessionId) > clock.GetUtcNow();
 }

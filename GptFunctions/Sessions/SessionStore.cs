@@ -8,7 +8,7 @@ namespace GptFunctions.Sessions;
 internal sealed record Session(Guid Id, string ClientId, string ClientName, string[] Scopes, DateTimeOffset CreatedAt, DateTimeOffset LastActive, DateTimeOffset ExpiresAt);
 
 /// <summary>Statements on sessions. Whatever ends a session ends its refresh token and writes the event in the same statement.</summary>
-internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+internal sealed class SessionStore(Database database, OutboxSignal outbox)
 {
     // $1 now, $2 reason, $3 event type, $4 correlation id, $5 address; "ended" is what the caller's first part marked.
     private const string EndTokensAndTell = """
@@ -113,39 +113,43 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal out
         """;
 
     /// <summary>Ends a session whoever it belongs to; false when it had ended before.</summary>
-    public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = Command(EndOne, reason, eventType, origin, now);
+        var command = Command(EndOne, reason, eventType, origin, now);
         command.Bind(sessionId);
-        return await EndedAsync(command, cancellationToken);
+        return await EndedAsync(command);
     }
 
     /// <summary>Ends some sessions, whoever they belong to; returns how many.</summary>
-    public async Task<int> EndSomeAsync(string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<int> EndSomeAsync(string reason, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = Command(EndSome, reason, AuditEvents.SessionRevoked, origin, now);
-        return (int)(long)(await command.ExecuteScalarAsync(cancellationToken))!;
+        var command = Command(EndSome, reason, AuditEvents.SessionRevoked, origin, now);
+        return (int)await command.FirstAsync(reader => reader.GetInt64(0));
     }
 
     /// <summary>Ends a session of this user; false when the user has no such live session.</summary>
-    public async Task<bool> DisconnectAsync(string subject, Guid sessionId, string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> DisconnectAsync(string subject, Guid sessionId, string reason, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var command = Command(Disconnect, reason, AuditEvents.SessionRevoked, origin, now);
+        var command = Command(Disconnect, reason, AuditEvents.SessionRevoked, origin, now);
         command.Bind(sessionId);
         command.Bind(subject);
-        return await EndedAsync(command, cancellationToken);
+        return await EndedAsync(command);
     }
 
     /// <summary>Ends all sessions, sign-ins in progress and unused codes of a user; returns how many live sessions there were.</summary>
-    public async Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, DateTimeOffset now)
     {
-        await using var batch = dataSource.CreateBatch(); // one round trip and one transaction
-        AddEndAll(batch, subject, reason, origin, now);
-        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
-        await reader.NextResultAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
+        var ended = await database.RunAsync(Database.ChangeLimit, async (connection, cancellationToken) =>
+        {
+            await using var batch = new NpgsqlBatch(connection); // one round trip and one transaction
+            AddEndAll(batch, subject, reason, origin, now);
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            await reader.NextResultAsync(cancellationToken);
+            await reader.ReadAsync(cancellationToken);
+            return (int)reader.GetInt64(0);
+        });
         outbox.Raise();
-        return (int)reader.GetInt64(0);
+        return ended;
     }
 
     /// <summary>Adds the two statements that end everything of a user to a batch, and so to its transaction.</summary>
@@ -159,53 +163,45 @@ internal sealed class SessionStore(NpgsqlDataSource dataSource, OutboxSignal out
     }
 
     /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
-    public async Task<IReadOnlyList<Session>> ListAsync(string subject, Guid? after, int count, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<Session>> ListAsync(string subject, Guid? after, int count, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(List);
+        var command = database.LookUp(List);
         command.Bind(subject);
         command.Bind(now);
         command.Bind(after);
         command.Bind(count);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var sessions = new List<Session>();
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            sessions.Add(new Session(
-                reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
-                reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6)));
-        }
-
-        return sessions;
+        return await command.AllAsync(reader => new Session(
+            reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
+            reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6)));
     }
 
     /// <summary>When a session ends if nobody ends it before; null when it has been ended, its client is disabled, or it never was.</summary>
-    public async Task<DateTimeOffset?> ReadEndAsync(Guid sessionId, CancellationToken cancellationToken)
+    public async Task<DateTimeOffset?> ReadEndAsync(Guid sessionId)
     {
-        await using var command = dataSource.CreateCommand(ReadEnd);
+        var command = database.LookUp(ReadEnd);
         command.Bind(sessionId);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
+        return await command.FirstAsync(reader => reader.GetFieldValue<DateTimeOffset?>(0));
     }
 
     /// <summary>Whether a session lives, and its client and its user are let in.</summary>
-    public async Task<bool> IsUsableAsync(Guid sessionId, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<bool> IsUsableAsync(Guid sessionId, DateTimeOffset now)
     {
-        await using var command = dataSource.CreateCommand(IsUsable);
+        var command = database.LookUp(IsUsable);
         command.Bind(sessionId);
         command.Bind(now);
-        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+        return await command.FirstAsync(reader => reader.GetBoolean(0));
     }
 
-    private async Task<bool> EndedAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    private async Task<bool> EndedAsync(Statement command)
     {
-        var ended = (long)(await command.ExecuteScalarAsync(cancellationToken))! > 0;
+        var ended = await command.FirstAsync(reader => reader.GetInt64(0)) > 0;
         outbox.Raise();
         return ended;
     }
 
-    private NpgsqlCommand Command(string sql, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
+    private Statement Command(string sql, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
     {
-        var command = dataSource.CreateCommand(sql);
+        var command = database.Change(sql);
         BindCommon(command.Parameters, reason, eventType, origin, now);
         return command;
     }

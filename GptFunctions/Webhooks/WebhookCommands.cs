@@ -27,14 +27,14 @@ internal static class WebhookCommands
         var limit = new Option<int>("--limit") { Description = "How many.", DefaultValueFactory = _ => 50 };
         var json = new Option<bool>("--json") { Description = "One JSON object a line." };
         var command = new Command("list", "List events, newest first. Their payloads are not shown.") { source, status, limit, json };
-        command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(async services =>
         {
             if (parsed.GetValue(limit) < 1)
             {
                 return await Commands.FailAsync("--limit must be 1 or more.");
             }
 
-            foreach (var row in await services.GetRequiredService<WebhookStore>().ListAsync(parsed.GetValue(source), parsed.GetValue(status), parsed.GetValue(limit), cancellationToken))
+            foreach (var row in await services.GetRequiredService<WebhookStore>().ListAsync(parsed.GetValue(source), parsed.GetValue(status), parsed.GetValue(limit)))
             {
                 Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(row, WebhookCommandsJson.Default.RecordedEvent) : ToText(row));
             }
@@ -50,11 +50,11 @@ internal static class WebhookCommands
         source.AcceptOnlyFromAmong(Sources);
         var id = new Argument<string>("id") { Description = "The event's id, as the list shows it; in quotation marks when it has spaces." };
         var command = new Command("replay", "Handle a failed event again, from the payload that was kept. Exits with 1 when it fails again.") { source, id };
-        command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(async services =>
         {
             var sender = services.GetServices<IWebhookSource>().Single(candidate => candidate.Name == parsed.GetValue(source));
             var origin = new RequestOrigin(Guid.CreateVersion7().ToString("N"), "replay");
-            return await services.GetRequiredService<WebhookService>().ReplayAsync(sender, parsed.GetValue(id)!, origin, cancellationToken) switch
+            return await services.GetRequiredService<WebhookService>().ReplayAsync(sender, parsed.GetValue(id)!, origin) switch
             {
                 null => await Commands.FailAsync($"{sender.Name} has no failed event with this id: see webhooks list --status failed."),
                 { Status: < 300 } result => Report(result),

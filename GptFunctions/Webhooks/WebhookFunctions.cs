@@ -16,36 +16,36 @@ internal sealed class WebhookFunctions(
     private const int MaximumBody = 1024 * 1024;
 
     [Function(Clerk)]
-    public Task<IResult> ClerkAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/clerk")] HttpRequest request, CancellationToken cancellationToken) =>
-        ReceiveAsync(clerk, request, cancellationToken);
+    public Task<IResult> ClerkAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/clerk")] HttpRequest request) =>
+        ReceiveAsync(clerk, request);
 
     [Function("WebhookClerkAlias")]
-    public Task<IResult> ClerkAliasAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/clerk")] HttpRequest request, CancellationToken cancellationToken) =>
-        ReceiveAsync(clerk, request, cancellationToken);
+    public Task<IResult> ClerkAliasAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/clerk")] HttpRequest request) =>
+        ReceiveAsync(clerk, request);
 
     [Function("WebhookClerkAliasV2")]
-    public Task<IResult> ClerkAliasV2Async([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/v2/webhooks/clerk")] HttpRequest request, CancellationToken cancellationToken) =>
-        ReceiveAsync(clerk, request, cancellationToken);
+    public Task<IResult> ClerkAliasV2Async([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/v2/webhooks/clerk")] HttpRequest request) =>
+        ReceiveAsync(clerk, request);
 
     [Function("WebhookStripe")]
-    public Task<IResult> StripeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/stripe")] HttpRequest request, CancellationToken cancellationToken) =>
-        ReceiveAsync(stripe, request, cancellationToken);
+    public Task<IResult> StripeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/stripe")] HttpRequest request) =>
+        ReceiveAsync(stripe, request);
 
     [Function("WebhookStripeMoved")]
     public IResult StripeMoved([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/stripe")] HttpRequest request) =>
         Problem.Result(request.HttpContext, StatusCodes.Status410Gone, "Gone", $"Stripe's events are received at {settings.CurrentValue.PublicBaseUrl}/webhooks/stripe: change the endpoint's URL in Stripe's dashboard.");
 
     [Function("WebhookVerification")]
-    public Task<IResult> VerificationAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/verification")] HttpRequest request, CancellationToken cancellationToken) =>
-        ReceiveAsync(verification, request, cancellationToken);
+    public Task<IResult> VerificationAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/verification")] HttpRequest request) =>
+        ReceiveAsync(verification, request);
 
     [Function("WebhookOrders")]
-    public Task<IResult> OrdersAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/orders")] HttpRequest request, CancellationToken cancellationToken) =>
-        ReceiveAsync(orders, request, cancellationToken);
+    public Task<IResult> OrdersAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/orders")] HttpRequest request) =>
+        ReceiveAsync(orders, request);
 
-    private async Task<IResult> ReceiveAsync(IWebhookSource source, HttpRequest request, CancellationToken cancellationToken)
+    private async Task<IResult> ReceiveAsync(IWebhookSource source, HttpRequest request)
     {
-        var (_, body) = await RequestBody.ReadAsync(request, MaximumBody, bytes => bytes.ToArray(), cancellationToken);
+        var (_, body) = await RequestBody.ReadAsync(request, MaximumBody, bytes => bytes.ToArray());
         // From here on the sender may hang up: what has begun is finished, so that the next delivery finds it done.
         var result = await service.ReceiveAsync(source, name => request.Headers[name] is [{ Length: > 0 } value] ? value : null, body, addresses.Origin(request.HttpContext));
         return Write(request.HttpContext.Response.Headers, result);

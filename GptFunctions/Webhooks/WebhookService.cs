@@ -38,8 +38,8 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
     }
 
     /// <summary>Handles a failed event once more, from the payload that was kept; null when there is no such event, or when it has not failed.</summary>
-    public async Task<WebhookResult?> ReplayAsync(IWebhookSource source, string eventId, RequestOrigin origin, CancellationToken cancellationToken) =>
-        await store.FindPayloadAsync(source.Name, eventId, cancellationToken) is { } payload ? await AcceptAsync(source, _ => null, payload, origin, eventId) : null;
+    public async Task<WebhookResult?> ReplayAsync(IWebhookSource source, string eventId, RequestOrigin origin) =>
+        await store.FindPayloadAsync(source.Name, eventId) is { } payload ? await AcceptAsync(source, _ => null, payload, origin, eventId) : null;
 
     private WebhookResult? Refuse(IWebhookSource source, Func<string, string?> headers, byte[] body)
     {
@@ -103,7 +103,7 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
         {
             var reason = limit.IsCancellationRequested ? $"took longer than {HandlerLimit.TotalSeconds} s" : Describe(error);
             LogFailed(source.Name, webhook.Type, webhook.Id, reason, error);
-            await store.RecordFailureAsync(source.Name, webhook, body, reason, now, clock.GetUtcNow(), CancellationToken.None);
+            await store.RecordFailureAsync(source.Name, webhook, body, reason, now, clock.GetUtcNow());
             return WebhookResult.Failed;
         }
     }

@@ -9,8 +9,11 @@ internal sealed record RecordedEvent(
     string Source, string EventId, string Type, string? Subject, string Status, int Attempts, DateTimeOffset? EventAt, DateTimeOffset ReceivedAt, DateTimeOffset ProcessedAt, string? Error);
 
 /// <summary>The inbox: one transaction holds the claim of an event, its changes, their audit events and its completion.</summary>
-internal sealed class WebhookStore(NpgsqlDataSource dataSource, OutboxSignal outbox)
+internal sealed class WebhookStore(Database database, OutboxSignal outbox)
 {
+    /// <summary>When the server is silent; a handler that takes its time has a limit of its own, before this one.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
     private const string Claim = "SELECT webhook_claim($1, $2, $3, $4, $5, $6, $7, $8)";
 
     // Not while another delivery handles the event: its result will count, and this one must not wait for it.
@@ -31,10 +34,55 @@ internal sealed class WebhookStore(NpgsqlDataSource dataSource, OutboxSignal out
         """;
 
     /// <summary>Claims the event and, if it is to take effect, makes its changes: two round trips, of which the first begins the transaction and the second commits it.</summary>
-    public async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <param name="limit">How long that may take.</param>
+    public Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken limit) =>
+        database.RunAsync(Patience, async (connection, cancellationToken) =>
+        {
+            using var both = CancellationTokenSource.CreateLinkedTokenSource(limit, cancellationToken);
+            return await HandleAsync(connection, source, webhook, changes, now, both.Token);
+        });
+
+    /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
+    public async Task RecordFailureAsync(string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt)
+    {
+        var command = database.Change(RecordFailure);
+        command.Bind(source);
+        command.Bind(webhook.Id);
+        command.Bind(webhook.Type);
+        command.Bind(webhook.Subject);
+        command.Bind(webhook.OccurredAt);
+        command.Bind(receivedAt);
+        command.Bind(failedAt);
+        command.Bind(error);
+        command.Bind(payload);
+        await command.ExecuteAsync();
+    }
+
+    /// <summary>The payload of a failed event; null for any other.</summary>
+    public async Task<byte[]?> FindPayloadAsync(string source, string eventId)
+    {
+        var command = database.LookUp(FindPayload);
+        command.Bind(source);
+        command.Bind(eventId);
+        return await command.FirstAsync(reader => reader.Get<byte[]?>(0));
+    }
+
+    /// <summary>The newest events, of all sources or one, in every status or one.</summary>
+    public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit)
+    {
+        var command = database.LookUp(List);
+        command.Bind(source);
+        command.Bind(status);
+        command.Bind(limit);
+        return await command.AllAsync(reader => new RecordedEvent(
+            reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.Get<string?>(3), reader.GetString(4), reader.GetInt32(5),
+            reader.Get<DateTimeOffset?>(6), reader.GetFieldValue<DateTimeOffset>(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<string?>(9)));
+    }
+
+    private async Task<WebhookResult> HandleAsync(
+        NpgsqlConnection connection, IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken cancellationToken)
     {
         changes.Add("COMMIT");
-        await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
         var claimed = await ClaimAsync(connection, source.Name, webhook, now, cancellationToken);
         if (claimed is "in_progress" or "already_completed")
@@ -61,50 +109,6 @@ internal sealed class WebhookStore(NpgsqlDataSource dataSource, OutboxSignal out
 
         outbox.Raise();
         return result;
-    }
-
-    /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
-    public async Task RecordFailureAsync(string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt, CancellationToken cancellationToken)
-    {
-        await using var command = dataSource.CreateCommand(RecordFailure);
-        command.Bind(source);
-        command.Bind(webhook.Id);
-        command.Bind(webhook.Type);
-        command.Bind(webhook.Subject);
-        command.Bind(webhook.OccurredAt);
-        command.Bind(receivedAt);
-        command.Bind(failedAt);
-        command.Bind(error);
-        command.Bind(payload);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
-
-    /// <summary>The payload of a failed event; null for any other.</summary>
-    public async Task<byte[]?> FindPayloadAsync(string source, string eventId, CancellationToken cancellationToken)
-    {
-        await using var command = dataSource.CreateCommand(FindPayload);
-        command.Bind(source);
-        command.Bind(eventId);
-        return (byte[]?)await command.ExecuteScalarAsync(cancellationToken);
-    }
-
-    /// <summary>The newest events, of all sources or one, in every status or one.</summary>
-    public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit, CancellationToken cancellationToken)
-    {
-        await using var command = dataSource.CreateCommand(List);
-        command.Bind(source);
-        command.Bind(status);
-        command.Bind(limit);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var events = new List<RecordedEvent>();
-        while (await reader.ReadAsync(cancellationToken))
-        {
-            events.Add(new RecordedEvent(
-                reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.Get<string?>(3), reader.GetString(4), reader.GetInt32(5),
-                reader.Get<DateTimeOffset?>(6), reader.GetFieldValue<DateTimeOffset>(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<string?>(9)));
-        }
-
-        return events;
     }
 
     private static async Task<string> ClaimAsync(NpgsqlConnection connection, string source, WebhookEvent webhook, DateTimeOffset now, CancellationToken cancellationToken)

@@ -1,0 +1,215 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace GptFunctions.Data;
+
+/// <summary>
+/// The database on the way of a request. No statement takes the caller's cancellation token: it is over in a moment, what it did counts, and
+/// to cancel one blocks a thread until the server has taken note. Instead each has a limit of its own, which holds whether the server answers
+/// or not. While the server is silent, nobody waits for it: everything fails at once, and one question a second finds out when it is back.
+/// </summary>
+internal sealed partial class Database(NpgsqlDataSource dataSource, IOptions<DatabaseSettings> settings, ILogger<Database> logger) : IDisposable
+{
+    /// <summary>For what is read, and for limits.</summary>
+    public static readonly TimeSpan LookUpLimit = TimeSpan.FromSeconds(2);
+
+    /// <summary>For what is written, which may have to wait for a lock.</summary>
+    public static readonly TimeSpan ChangeLimit = TimeSpan.FromSeconds(5);
+
+    private const string ReadState = """
+        SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' FROM schema_migrations
+        """;
+
+    private static readonly TimeSpan QuestionInterval = TimeSpan.FromSeconds(1);
+    private readonly CancellationTokenSource stopping = new();
+    private volatile CancellationTokenSource away = new(); // cancelled while the server is silent
+    private int isAsking;
+
+    /// <summary>Whether the server takes connections and does not answer.</summary>
+    public bool IsSilent => away.IsCancellationRequested;
+
+    /// <summary>A statement that reads.</summary>
+    public Statement LookUp(string sql) => new(this, sql, LookUpLimit);
+
+    /// <summary>A statement that writes, in a transaction of its own.</summary>
+    public Statement Change(string sql) => new(this, sql, ChangeLimit);
+
+    /// <summary>For what is more than one statement: runs <paramref name="work"/> on a connection. It is cancelled at the limit, for which nobody waits.</summary>
+    /// <exception cref="NpgsqlException">The limit is over, or the database is away.</exception>
+    public async Task<T> RunAsync<T>(TimeSpan limit, Func<NpgsqlConnection, CancellationToken, Task<T>> work)
+    {
+        var waiting = away.Token;
+        if (waiting.IsCancellationRequested)
+        {
+            throw new NpgsqlException("The database does not answer; it is asked once a second whether it is back.", new TimeoutException());
+        }
+
+        var attempt = new Attempt();
+        var running = RunAsync(attempt, work);
+        try
+        {
+            return await running.WaitAsync(limit, waiting);
+        }
+        catch (Exception error) when (error is TimeoutException or OperationCanceledException)
+        {
+            if (running.IsCompleted)
+            {
+                return await running;
+            }
+
+            attempt.GiveUp();
+            Suspect();
+            throw new NpgsqlException($"The database gave no answer within {limit.TotalSeconds} s.", new TimeoutException());
+        }
+        catch (NpgsqlException error) when (error.InnerException is TimeoutException)
+        {
+            Suspect();
+            throw;
+        }
+    }
+
+    /// <summary>The schema's version, 0 when nothing was applied yet, and whether the server takes writes: a replica does not, nor does one that somebody closed for them.</summary>
+    public async Task<(int SchemaVersion, bool TakesWrites)> ReadStateAsync()
+    {
+        try
+        {
+            return await LookUp(ReadState).FirstAsync(reader => (reader.GetInt32(0), reader.GetBoolean(1)));
+        }
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UndefinedTable)
+        {
+            return (0, true);
+        }
+    }
+
+    /// <summary>Finds out whether the server is silent. Whoever waited for it in vain calls this.</summary>
+    public void Suspect()
+    {
+        if (Interlocked.CompareExchange(ref isAsking, 1, 0) == 0)
+        {
+            _ = AskAsync();
+        }
+    }
+
+    public void Dispose()
+    {
+        stopping.Cancel();
+        stopping.Dispose();
+        away.Dispose();
+    }
+
+    private async Task<T> RunAsync<T>(Attempt attempt, Func<NpgsqlConnection, CancellationToken, Task<T>> work)
+    {
+        await using var connection = await dataSource.OpenConnectionAsync(attempt.Token);
+        attempt.Begin();
+        return await work(connection, attempt.Token);
+    }
+
+    /// <summary>Asks until there is an answer, whatever it is: a server that refuses does so at once, and keeps nobody waiting.</summary>
+    private async Task AskAsync()
+    {
+        try
+        {
+            while (!await IsAnsweringAsync())
+            {
+                if (!IsSilent)
+                {
+                    LogSilent();
+                    await away.CancelAsync(); // all who wait now
+                }
+            }
+
+            if (IsSilent)
+            {
+                dataSource.Clear(); // connections of before may be dead, each for as long as a limit
+                away = new CancellationTokenSource();
+                LogBack();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The process ends.
+        }
+        finally
+        {
+            Volatile.Write(ref isAsking, 0);
+        }
+    }
+
+    /// <returns>False after a second without an answer.</returns>
+    private async Task<bool> IsAnsweringAsync()
+    {
+        var attempt = new Attempt();
+        var asking = AskOnceAsync(attempt);
+        await Task.WhenAny(asking, Task.Delay(QuestionInterval, stopping.Token));
+        stopping.Token.ThrowIfCancellationRequested();
+        if (asking.IsCompleted)
+        {
+            return await asking;
+        }
+
+        attempt.GiveUp();
+        return false;
+    }
+
+    private async Task<bool> AskOnceAsync(Attempt attempt)
+    {
+        try
+        {
+            await using var connection = new NpgsqlConnection(settings.Value.ToQuestionConnectionString().ConnectionString);
+            await connection.OpenAsync(attempt.Token);
+            attempt.Begin();
+            await using var command = new NpgsqlCommand("SELECT 1", connection);
+            await command.ExecuteScalarAsync(attempt.Token);
+            return true;
+        }
+        catch (Exception error) when (error is NpgsqlException or SocketException)
+        {
+            return true; // refused, or broken off: that is an answer
+        }
+    }
+
+    [LoggerMessage(6005, LogLevel.Error, "The database does not answer: what needs it fails at once until it does")]
+    private partial void LogSilent();
+
+    [LoggerMessage(6006, LogLevel.Information, "The database answers again")]
+    private partial void LogBack();
+
+    /// <summary>
+    /// Cancels without blocking. While a connection is being opened, that is simple; a statement is cancelled by Npgsql over another
+    /// connection to the server, for which it blocks the calling thread: that is one of its own here, at most one for each connection.
+    /// </summary>
+    private sealed class Attempt : CancellationTokenSource
+    {
+        private int state;
+
+        private enum State
+        {
+            Opening,
+            Executing,
+            GivenUp,
+        }
+
+        /// <summary>The connection is open.</summary>
+        public void Begin()
+        {
+            if (Interlocked.CompareExchange(ref state, (int)State.Executing, (int)State.Opening) != (int)State.Opening)
+            {
+                throw new OperationCanceledException();
+            }
+        }
+
+        public void GiveUp()
+        {
+            if (Interlocked.Exchange(ref state, (int)State.GivenUp) == (int)State.Opening)
+            {
+                Cancel();
+            }
+            else
+            {
+                new Thread(Cancel) { IsBackground = true, Name = "cancels a statement" }.Start();
+            }
+        }
+    }
+}
