@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func bench screenshots webhook k8s-render production-deploy rollback
+.PHONY: help run demo test stop clean lint build setup func bench fuzz screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -20,6 +20,9 @@ webhook: ## sign an event and post it to a running make run: TYPE=user.deleted U
 
 test: ## run all tests with their own services; FILTER=... for some of them
 	@exec infra/dev/test.sh
+
+fuzz: ## 100,000 random requests at every route (REQUESTS=...); SEED=... repeats a run or a part of it
+	@FUZZ_REQUESTS="$(or $(REQUESTS),100000)" FUZZ_SEED="$(SEED)" FILTER=FullyQualifiedName~FuzzTests exec infra/dev/test.sh
 
 stop: ## stop make run of this checkout and its services
 	@exec infra/dev/run.sh stop

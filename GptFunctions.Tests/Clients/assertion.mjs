@@ -8,4 +8,4 @@ const verify = options => jwtVerify(assertion, keys, { issuer: baseUrl, audience
 
 const { payload } = await verify({});
 const refused = async options => verify(options).then(() => 'accepted', error => error.code);
-console.log(JSON.stringify({ payload, otherAudience: await refused({ audience: 'another-api' }), later: await refused({ currentDate: new Date(Date.now() + 61_000) }) }));
+console.log(JSON.stringify({ payload, otherAudience: await refused({ audience: 'another-api:3000' }), otherPort: await refused({ audience: audience.replace(/:\d+$/, ':1') }), later: await refused({ currentDate: new Date(Date.now() + 61_000) }) }));

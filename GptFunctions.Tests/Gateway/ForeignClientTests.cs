@@ -10,19 +10,20 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
     private readonly TestApp app = fixture.App;
 
-    /// <summary>gateway.md step 6: "an ES256 JWT of 60 s, aud = the upstream's name, that the API can verify with our JWKS".</summary>
+    /// <summary>gateway.md step 6: "an ES256 JWT of 60 s, aud = the upstream's host and port, that the API can verify with our JWKS".</summary>
     [Fact]
     public async Task Jose_verifies_the_assertion_with_our_key_set()
     {
         var user = await fixture.Users.AddAsync(plan: "pro");
         var echo = await app.Http.EchoAsync(user);
 
-        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "assertion.mjs", app.BaseUrl, "127.0.0.1", echo["x-gpt-assertion"]!));
+        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "assertion.mjs", app.BaseUrl, new Uri(fixture.Upstream.Url).Authority, echo["x-gpt-assertion"]!));
 
         var payload = result.GetProperty("payload");
         Assert.Equal((user.Subject, user.Id.ToString(), user.ClientId, GatewayUsers.AllScopes, "pro"), (Text("sub"), Text("internal_id"), Text("client_id"), Text("scope"), Text("plan")));
         Assert.Equal(60, payload.GetProperty("exp").GetInt64() - payload.GetProperty("iat").GetInt64());
         Assert.Equal("ERR_JWT_CLAIM_VALIDATION_FAILED", result.GetProperty("otherAudience").GetString());
+        Assert.Equal("ERR_JWT_CLAIM_VALIDATION_FAILED", result.GetProperty("otherPort").GetString());
         Assert.Equal("ERR_JWT_EXPIRED", result.GetProperty("later").GetString());
 
         string? Text(string claim) => payload.GetProperty(claim).GetString();

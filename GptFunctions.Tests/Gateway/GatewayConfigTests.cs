@@ -31,7 +31,8 @@ public sealed class GatewayConfigTests
         var route = Assert.Single(Parse(Good).Routes);
 
         Assert.Equal((TimeSpan.FromSeconds(45), 100_000, false, false, null), (route.Timeout, route.MaximumCharacters, route.AllowsClerkSession, route.IsConsequential, route.EventType));
-        Assert.Equal("api", route.Audience);
+        Assert.Equal("api:3000", route.Audience);
+        Assert.Equal("api:443", Assert.Single(Parse(Good.Replace("http://api:3000", "https://api/base", StringComparison.Ordinal)).Routes).Audience); // always host and port
         Assert.Equal("http://api:3000/gpt/a/7?x=1", route.Target(["7"], "?x=1").AbsoluteUri);
     }
 
@@ -58,6 +59,9 @@ public sealed class GatewayConfigTests
     [InlineData("\"tier\"", "\"timeoutSeconds\": 0, \"tier\"", "gateway.json line 3: timeoutSeconds must be a whole number from 1 to 600, not 0.")]
     [InlineData("\"tier\"", "\"maxResponseCharacters\": -1, \"tier\"", "gateway.json line 3: maxResponseCharacters must be *")]
     [InlineData("\"tier\"", "\"audit\": \"yes\", \"tier\"", "gateway.json line 3: audit must be true or false, not \"yes\".")]
+    [InlineData("\"tier\"", "\"passHeaders\": \"x-tenant\", \"tier\"", "gateway.json line 3: passHeaders must be a list of header names such as [\"x-tenant\"].")]
+    [InlineData("\"tier\"", "\"passHeaders\": [\"x-tenant\", \"Cookie\"], \"tier\"", "gateway.json line 3: passHeaders: 'Cookie' is never passed on; *")]
+    [InlineData("\"tier\"", "\"passHeaders\": [\"X-User-Id\"], \"tier\"", "gateway.json line 3: passHeaders: 'X-User-Id' is never passed on; *")]
     [InlineData("jobs:read", "jobs read", "gateway.json line 3: scope must be the name of one scope, not \"jobs read\".")]
     [InlineData("\"name\": \"a\"", "\"name\": \"a\", \"name\": \"b\"", "gateway.json line 3: this is not JSON as it should be: 'name' stands twice in one object.*")]
     [InlineData("\"tier\": \"read\"", "\"tier\": read", "gateway.json line 3: this is not JSON as it should be: *")]

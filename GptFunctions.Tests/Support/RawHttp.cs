@@ -29,6 +29,13 @@ internal static class RawHttp
         return (int.Parse(head.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture), head.Contains("chunked", StringComparison.OrdinalIgnoreCase) ? Dechunk(body) : body);
     }
 
+    /// <summary>A header's value in a head; null when it is not there, several joined by commas.</summary>
+    public static string? Header(string head, string name)
+    {
+        var values = head.Split("\r\n").Where(line => line.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase)).Select(line => line[(name.Length + 1)..].Trim()).ToList();
+        return values.Count == 0 ? null : string.Join(", ", values);
+    }
+
     private static string Dechunk(string body)
     {
         var text = new StringBuilder();

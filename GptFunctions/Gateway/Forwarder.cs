@@ -5,8 +5,10 @@ using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Primitives;
 
 namespace GptFunctions.Gateway;
 
@@ -20,10 +22,10 @@ internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
 }
 
 /// <summary>Sends an admitted request to its upstream and the answer back, piece by piece.</summary>
-internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics metrics, IOptions<OAuthSettings> settings, ILogger<Forwarder> logger) : IDisposable
+internal sealed partial class Forwarder(
+    Assertions assertions, PublicLocation locations, GatewayMetrics metrics, IOptions<OAuthSettings> settings, IOptions<GatewaySettings> gateway, IOptions<KestrelServerOptions> server,
+    ILogger<Forwarder> logger) : IDisposable
 {
-    private const int UploadBuffer = 16 * 1024;
-
     private readonly HttpMessageInvoker http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -34,10 +36,13 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
         MaxResponseDrainSize = 0, // what we do not want to hand on, we do not read
         PooledConnectionLifetime = TimeSpan.FromMinutes(2), // follows changes in DNS
         RequestHeaderEncodingSelector = static (_, _) => Encoding.UTF8, // as the server read them
-        ResponseHeaderEncodingSelector = static (_, _) => Encoding.UTF8,
+        ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1, // octet by octet
+        PlaintextStreamFilter = static (connection, _) =>
+            ValueTask.FromResult(connection.NegotiatedHttpVersion.Major == 1 ? new UpstreamConnection(connection.PlaintextStream) : connection.PlaintextStream),
     });
 
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
+    private readonly bool passesObsoleteText = server.Value.ResponseHeaderEncodingSelector("") is not null; // the Functions host would refuse it
 
     /// <param name="onAnswer">Told the upstream's status before the caller is.</param>
     public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, Func<int, Task> onAnswer)
@@ -45,21 +50,45 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
         var route = admission.Route;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(route.Timeout);
-        using var request = ToUpstream(context, admission);
+        using var request = ToUpstream(context, admission, limit);
+        var upload = request.Content as UploadContent;
         try
         {
             using var response = await http.SendAsync(request, limit.Token);
-            return await new ResponseRelay(context, route, response, onAnswer, limit).RelayAsync();
+            upload?.LeaveTime();
+            return await RelayAsync(context, route, response, onAnswer, limit);
         }
-        catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException or BadHttpRequestException)
+        catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException)
         {
-            return Explain(context, route, error, limit.IsCancellationRequested, context.RequestAborted.IsCancellationRequested);
+            return Explain(context, route, error, upload, limit.IsCancellationRequested, context.RequestAborted.IsCancellationRequested);
+        }
+        finally
+        {
+            await (upload?.EndAsync() ?? Task.CompletedTask);
         }
     }
 
     public void Dispose() => http.Dispose();
 
-    private Forwarded Explain(HttpContext context, GatewayRoute route, Exception error, bool isOver, bool hasHungUp)
+    private async Task<Forwarded> RelayAsync(HttpContext context, GatewayRoute route, HttpResponseMessage response, Func<int, Task> onAnswer, CancellationTokenSource limit)
+    {
+        var head = new AnswerHead(response, locations, passesObsoleteText);
+        if (head.Status is StatusCodes.Status401Unauthorized or StatusCodes.Status407ProxyAuthenticationRequired)
+        {
+            LogUnauthorized(route.Upstream.Authority, route.Name, head.Status, publicBase, route.Audience, context.CorrelationId());
+            return GatewayRefusal.UpstreamUnauthorized;
+        }
+
+        if (head.Fault is { } fault)
+        {
+            LogFailed(route.Name, context.CorrelationId(), fault);
+            return GatewayRefusal.InvalidAnswer;
+        }
+
+        return await new ResponseRelay(context, route, response, head, onAnswer, limit).RelayAsync();
+    }
+
+    private Forwarded Explain(HttpContext context, GatewayRoute route, Exception error, UploadContent? upload, bool isOver, bool hasHungUp)
     {
         if (hasHungUp)
         {
@@ -74,17 +103,19 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
             return new Forwarded(StatusCodes.Status502BadGateway, null);
         }
 
-        if ((error as BadHttpRequestException ?? error.InnerException as BadHttpRequestException) is { } bad)
+        if (upload?.Refusal is { } refusal)
         {
-            return GatewayRefusal.BadRequest(bad.StatusCode); // the caller's body could not be read
+            return refusal; // the caller's body could not be read
         }
 
         var isLate = error is OperationCanceledException && isOver;
         LogFailed(route.Name, context.CorrelationId(), isLate ? "time-out" : (error.InnerException ?? error).Message);
-        return isLate ? GatewayRefusal.TooSlow(route.Timeout) : GatewayRefusal.Unreachable;
+        return isLate ? GatewayRefusal.TooSlow(route.Timeout)
+            : error is HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse or HttpRequestError.ConfigurationLimitExceeded } ? GatewayRefusal.InvalidAnswer
+            : GatewayRefusal.Unreachable;
     }
 
-    private HttpRequestMessage ToUpstream(HttpContext context, Admission admission)
+    private HttpRequestMessage ToUpstream(HttpContext context, Admission admission, CancellationTokenSource limit)
     {
         var source = context.Request;
         var route = admission.Route;
@@ -95,8 +126,7 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
         };
         if (source.ContentLength is not null || context.Features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody != false)
         {
-            request.Content = new StreamContent(source.Body, UploadBuffer);
-            request.Content.Headers.ContentLength = source.ContentLength;
+            request.Content = new UploadContent(source, route, TimeSpan.FromSeconds(gateway.Value.UploadTimeoutSeconds), limit);
         }
 
         CopyHeaders(context, route, request);
@@ -107,26 +137,38 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
     private void CopyHeaders(HttpContext context, GatewayRoute route, HttpRequestMessage request)
     {
         List<string>? identity = null;
+        var isCapped = route.MaximumCharacters is not null;
         var named = context.Request.Headers.GetCommaSeparatedValues("Connection"); // RFC 9110 7.6.1: for this connection only
         foreach (var (name, values) in context.Request.Headers)
         {
-            var rule = HeaderRules.OfRequest(name);
+            var rule = HeaderRules.OfRequest(name, route.PassHeaders);
             if (rule == HeaderRule.Identity)
             {
                 (identity ??= []).Add(name);
             }
-            else if (rule == HeaderRule.Pass && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
-                && !(route.MaximumCharacters is not null && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)) // characters are counted
-                && !request.Headers.TryAddWithoutValidation(name, (IEnumerable<string?>)values))
+            else if (rule == HeaderRule.Pass && !named.Contains(name, StringComparer.OrdinalIgnoreCase) && !(isCapped && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)))
             {
-                request.Content?.Headers.TryAddWithoutValidation(name, (IEnumerable<string?>)values);
+                Add(name, values);
             }
+        }
+
+        if (isCapped)
+        {
+            Add("Accept-Encoding", "identity"); // characters are counted; without the header any encoding would do (RFC 9110 12.5.3)
         }
 
         if (identity is not null)
         {
             metrics.Removed(identity.Count);
             LogIdentityHeaders(string.Join(", ", identity), context.CorrelationId());
+        }
+
+        void Add(string name, StringValues values)
+        {
+            if (!request.Headers.TryAddWithoutValidation(name, values.Select(value => Visible(value ?? ""))))
+            {
+                request.Content?.Headers.TryAddWithoutValidation(name, values.Select(value => Visible(value ?? "")));
+            }
         }
     }
 
@@ -161,13 +203,19 @@ internal sealed partial class Forwarder(Assertions assertions, GatewayMetrics me
             : $"00-{ActivityTraceId.CreateRandom().ToHexString()}-{ActivitySpanId.CreateRandom().ToHexString()}-00");
 
     /// <summary>A value that cannot end its header, whatever is in the database.</summary>
-    private static string Visible(string value) => value.AsSpan().ContainsAnyInRange('\0', '\x1f') || value.Contains('\x7f', StringComparison.Ordinal) ? string.Concat(value.Select(character => char.IsControl(character) ? '?' : character)) : value;
+    private static string Visible(string value) => value.AsSpan().ContainsAnyInRange('\0', '\x1f') || value.Contains('\x7f', StringComparison.Ordinal)
+        ? string.Concat(value.Select(character => char.IsControl(character) && character != '\t' ? '?' : character))
+        : value;
 
     [LoggerMessage(6020, LogLevel.Warning, "Identity headers of a caller were removed: {Names} (correlation id {CorrelationId})")]
     private partial void LogIdentityHeaders(string names, string correlationId);
 
     [LoggerMessage(6021, LogLevel.Warning, "The upstream of {Route} failed (correlation id {CorrelationId}): {Reason}")]
     private partial void LogFailed(string route, string correlationId, string reason);
+
+    [LoggerMessage(6023, LogLevel.Warning,
+        "The upstream {Upstream} of {Route} answered {Status}: it refuses this gateway, not the user. Its check of x-gpt-assertion (keys {Issuer}.well-known/jwks.json, aud {Audience}) or its own key is wrong (correlation id {CorrelationId})")]
+    private partial void LogUnauthorized(string upstream, string route, int status, Uri issuer, string audience, string correlationId);
 
     [LoggerMessage(6022, LogLevel.Warning, "An answer of the upstream of {Route} was broken off (correlation id {CorrelationId}): {Reason}")]
     private partial void LogBrokenOff(string route, string correlationId, string reason);

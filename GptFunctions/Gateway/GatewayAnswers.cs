@@ -46,6 +46,11 @@ internal static class GatewayAnswers
             headers.WWWAuthenticate = Challenge(context, refusal.Challenge, refusal.Scope!);
         }
 
+        if (refusal.EndsConnection)
+        {
+            headers.Connection = "close";
+        }
+
         return Results.Json(
             new GatewayProblem(refusal.ViolatedPolicy is null ? "about:blank" : QuotaExceeded, refusal.Title, refusal.Status, refusal.Detail, context.CorrelationId(), refusal.Code,
                 refusal.ViolatedPolicy is { } policy ? [policy] : null, refusal.ViolatedPolicy is null ? null : refusal.RetryAfterSeconds),

@@ -40,7 +40,7 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
         var (context, started) = (request.HttpContext, clock.GetTimestamp());
         using var call = new OpenCall(calls);
         var verdict = await service.AdmitAsync(
-            new GatewayRequest(request.Method, request.Path.Value!, Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context), call));
+            new GatewayRequest(request.Method, request.Path.Value!, request.QueryString.Value ?? "", Bearer.Read(request), request.Query.ContainsKey("access_token"), addresses.Origin(context), call));
         if (verdict.Quota is { } quota)
         {
             GatewayAnswers.Tell(context.Response, quota);

@@ -1,3 +1,5 @@
+using System.Collections.Frozen;
+
 namespace GptFunctions.Gateway;
 
 /// <summary>Which of a user's limits a route counts against.</summary>
@@ -23,8 +25,11 @@ internal sealed record GatewayRoute(string Name, IReadOnlyList<string> Methods, 
 
     public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
 
-    /// <summary>The upstream's name in assertions (aud): its host.</summary>
-    public string Audience => Upstream.Host;
+    /// <summary>Headers of callers that reach the upstream beside the standard ones.</summary>
+    public FrozenSet<string> PassHeaders { get; init; } = FrozenSet<string>.Empty;
+
+    /// <summary>The upstream's name in assertions (aud): its host and port, always both, because one host may have several.</summary>
+    public string Audience { get; } = Upstream.GetComponents(UriComponents.HostAndPort, UriFormat.UriEscaped);
 
     /// <summary>The URL that a request goes to.</summary>
     /// <param name="values">What <see cref="Path"/> matched.</param>

@@ -10,9 +10,10 @@ namespace GptFunctions.Gateway;
 
 /// <summary>A request as far as it decides who may do what.</summary>
 /// <param name="Path">Percent-decoded.</param>
+/// <param name="Query">As it came.</param>
 /// <param name="Token">Of the Authorization header.</param>
 /// <param name="Call">Takes its place once the user is known.</param>
-internal sealed record GatewayRequest(string Method, string Path, string? Token, bool HasTokenInQuery, RequestOrigin Origin, OpenCall Call);
+internal sealed record GatewayRequest(string Method, string Path, string Query, string? Token, bool HasTokenInQuery, RequestOrigin Origin, OpenCall Call);
 
 /// <summary>A request that may go to its upstream.</summary>
 /// <param name="Values">What the parameters of the route's path stand for.</param>
@@ -33,6 +34,11 @@ internal sealed partial class GatewayService(
 
     public async ValueTask<Verdict> AdmitAsync(GatewayRequest request)
     {
+        if (PathTemplate.HasControlCharacter(request.Path, request.Query))
+        {
+            return GatewayRefusal.ControlCharacters;
+        }
+
         var match = routes.Find(request.Method, request.Path);
         if (match.Route is not { } route)
         {

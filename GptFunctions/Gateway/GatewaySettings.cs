@@ -31,6 +31,11 @@ internal sealed class GatewaySettings : ISettings
     [Range(1, 100_000, ErrorMessage = "GATEWAY_OPEN_CALLS must be between 1 and 100000.")]
     public int OpenCalls { get; set; } = 1000;
 
+    /// <summary>Seconds without an octet after which a caller's upload is given up: 408.</summary>
+    [Setting("GATEWAY_UPLOAD_TIMEOUT")]
+    [Range(1, 600, ErrorMessage = "GATEWAY_UPLOAD_TIMEOUT must be between 1 and 600 (seconds).")]
+    public int UploadTimeoutSeconds { get; set; } = 60;
+
     /// <summary>Read once: routes change with a restart. Null when no file is named.</summary>
     public GatewayConfig? Config => config ??= ConfigPath is null ? null : GatewayConfig.Load(ConfigPath);
 

@@ -14,7 +14,7 @@ internal static class GatewaySetup
         var services = builder.Services;
         services.AddSingleton<DemoUpstream>().AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
         services.AddSingleton<TokenCheck>().AddSingleton<RateLimitStore>().AddSingleton<RateLimits>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
-        services.AddSingleton<Assertions>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
+        services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, GatewayFunctions.CatchAll))
         {
             services.AddHostedService(provider =>

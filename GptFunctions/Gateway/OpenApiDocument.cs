@@ -55,7 +55,7 @@ internal sealed class OpenApiDocument
                 var path = theirs[route.UpstreamPath.Text]?.AsObject();
                 if (path?[Key(method)] is JsonObject operation)
                 {
-                    var target = ours[route.Path.Text] as JsonObject ?? Shared(path);
+                    var target = ours[route.Path.Text] as JsonObject ?? Shared(path, [.. routes.Where(other => other.Path.Text == route.Path.Text)]);
                     target[Key(method)] = Operation(operation, route, method);
                     ours[route.Path.Text] = target;
                 }
@@ -69,10 +69,10 @@ internal sealed class OpenApiDocument
     }
 
     /// <summary>What a path says for all its operations.</summary>
-    private static JsonObject Shared(JsonObject path)
+    private static JsonObject Shared(JsonObject path, GatewayRoute[] routes)
     {
         var shared = new JsonObject(path.Where(member => member.Key is "parameters" or "summary" or "description").Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone())));
-        RemoveIdentity(shared);
+        RemoveHeaders(shared, routes);
         return shared;
     }
 
@@ -83,15 +83,17 @@ internal sealed class OpenApiDocument
         operation["x-openai-isConsequential"] = route.IsConsequential;
         operation["security"] = new JsonArray(new JsonObject { [SchemeName] = new JsonArray(route.Scope) });
         operation.Remove("servers");
-        RemoveIdentity(operation);
+        RemoveHeaders(operation, [route]);
         return operation;
     }
 
-    private static void RemoveIdentity(JsonObject owner)
+    /// <summary>Leaves only the header parameters that reach the upstream.</summary>
+    private static void RemoveHeaders(JsonObject owner, GatewayRoute[] routes)
     {
         if (owner["parameters"] is JsonArray parameters)
         {
-            parameters.RemoveAll(parameter => parameter?["in"]?.ToString() == "header" && HeaderRules.OfRequest(parameter["name"]?.ToString() ?? "") != HeaderRule.Pass);
+            parameters.RemoveAll(parameter => parameter?["in"]?.ToString() == "header"
+                && !Array.Exists(routes, route => HeaderRules.OfRequest(parameter["name"]?.ToString() ?? "", route.PassHeaders) == HeaderRule.Pass));
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace GptFunctions.Gateway;
@@ -85,6 +86,28 @@ internal sealed class PathTemplate
 
         return path.ToString();
     }
+
+    /// <summary>
+    /// Whether a URL has control characters, which no upstream expects in one. The encoded ones that a text consists of (tab, line feed,
+    /// carriage return) are none in a query.
+    /// </summary>
+    /// <param name="path">Percent-decoded.</param>
+    /// <param name="query">As it came.</param>
+    public static bool HasControlCharacter(string path, string query)
+    {
+        for (var index = 0; index < query.Length; index++)
+        {
+            if (char.IsControl(query[index]) || (query[index] == '%' && IsEncodedControl(query.AsSpan(index + 1))))
+            {
+                return true;
+            }
+        }
+
+        return path.Any(char.IsControl);
+    }
+
+    private static bool IsEncodedControl(ReadOnlySpan<char> digits) =>
+        digits.Length >= 2 && byte.TryParse(digits[..2], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var octet) && octet is < 0x20 or 0x7f && octet is not ((byte)'\t' or (byte)'\n' or (byte)'\r');
 
     private static int IndexOf(IReadOnlyList<string> names, string name)
     {

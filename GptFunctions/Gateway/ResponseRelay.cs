@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -8,36 +9,56 @@ namespace GptFunctions.Gateway;
 /// length is held until it has ended below the cap, because afterwards it would be too late to say 502. Events (text/event-stream) are
 /// never held; they are broken off at the cap.
 /// </summary>
-internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, HttpResponseMessage response, Func<int, Task> onAnswer, CancellationTokenSource limit)
+/// <param name="limit">Runs while the upstream is waited for, and only then.</param>
+internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, HttpResponseMessage response, AnswerHead head, Func<int, Task> onAnswer, CancellationTokenSource limit)
 {
     private const int SmallestBuffer = 4 * 1024;
     private const int LargestBuffer = 64 * 1024;
-    private const int BytesPerCharacter = 4; // at most, in UTF-8
-    private readonly long? length = response.Content.Headers.ContentLength;
-    private readonly bool isEvents = response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var type) && type.ToString().StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase);
-    private long characters;
-    private long octets;
+    private const int BytesPerCharacter = 4; // at most, in all encodings that there are
 
     public async Task<Forwarded> RelayAsync()
     {
-        if (HttpMethods.IsHead(context.Request.Method) || route.MaximumCharacters is not { } maximum || length <= maximum)
+        if (!head.HasContent)
         {
-            await CopyHeadAsync();
-            await StreamAsync(maximum: null);
+            await CopyHeadAsync(LengthWithoutContent());
+        }
+        else if (route.MaximumCharacters is not { } maximum)
+        {
+            await CopyHeadAsync(head.Length);
+            await StreamAsync(await ContentAsync(), count: null);
+        }
+        else if (head.Coding is not (null or "gzip" or "x-gzip" or "deflate" or "br"))
+        {
+            return GatewayRefusal.InvalidAnswer; // we said that we want none
+        }
+        else
+        {
+            return await RelayCappedAsync(maximum);
+        }
+
+        return new Forwarded(context.Response.StatusCode, null);
+    }
+
+    private async Task<Forwarded> RelayCappedAsync(int maximum)
+    {
+        var length = head.Coding is null ? head.Length : null;
+        if (length <= maximum)
+        {
+            await CopyHeadAsync(length);
+            await StreamAsync(await ContentAsync(), count: null);
         }
         else if (length / BytesPerCharacter > maximum)
         {
             return GatewayRefusal.TooLarge(maximum);
         }
-        else if (isEvents)
+        else if (head.IsEvents)
         {
-            await CopyHeadAsync();
-            await StreamAsync(maximum);
+            await CopyHeadAsync(length);
+            await StreamAsync(Decoded(await ContentAsync()), new CharacterCount(head.ContentType));
         }
-        else if (await HoldAsync(maximum) is { } whole)
+        else if (await HoldAsync(Decoded(await ContentAsync()), maximum) is { } whole)
         {
-            await CopyHeadAsync();
-            context.Response.ContentLength = whole.Length;
+            await CopyHeadAsync(whole.Length);
             await context.Response.Body.WriteAsync(whole, limit.Token);
         }
         else
@@ -48,90 +69,106 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         return new Forwarded(context.Response.StatusCode, null);
     }
 
-    private async Task CopyHeadAsync()
-    {
-        await onAnswer((int)response.StatusCode);
-        context.Response.StatusCode = (int)response.StatusCode;
-        Copy(response.Headers.NonValidated);
-        Copy(response.Content.Headers.NonValidated);
+    private Task<Stream> ContentAsync() => response.Content.ReadAsStreamAsync(limit.Token);
 
-        void Copy(System.Net.Http.Headers.HttpHeadersNonValidated headers)
-        {
-            foreach (var (name, values) in headers)
-            {
-                // RFC 9110 8.6: no Content-Length with 204
-                if (HeaderRules.OfResponse(name) == HeaderRule.Pass && !(context.Response.StatusCode == StatusCodes.Status204NoContent && name.Equals("Content-Length", StringComparison.OrdinalIgnoreCase)))
-                {
-                    context.Response.Headers.Append(name, values.Count == 1 ? values.ToString() : values.ToArray());
-                }
-            }
-        }
+    /// <summary>Compressed characters cannot be counted, and the caller did not ask for them.</summary>
+    private Stream Decoded(Stream content) => head.Coding switch
+    {
+        "gzip" or "x-gzip" => new GZipStream(content, CompressionMode.Decompress),
+        "deflate" => new ZLibStream(content, CompressionMode.Decompress),
+        "br" => new BrotliStream(content, CompressionMode.Decompress),
+        _ => content,
+    };
+
+    // RFC 9110 8.6: never with 204; with HEAD and 304 it tells of the content that there would be. 15.3.6: a 205 says that it has none.
+    private long? LengthWithoutContent() => head.Status switch
+    {
+        StatusCodes.Status204NoContent => null,
+        StatusCodes.Status205ResetContent => 0,
+        _ => head.Length,
+    };
+
+    private async Task CopyHeadAsync(long? length)
+    {
+        await onAnswer(head.Status);
+        head.CopyTo(context.Response, isDecoded: head.HasContent && route.MaximumCharacters is not null);
+        context.Response.ContentLength = length;
     }
 
-    /// <param name="maximum">Characters after which the answer is broken off.</param>
-    private async Task StreamAsync(int? maximum)
+    /// <param name="count">Counts up to the route's cap, at which the answer is broken off; null where there is no need to.</param>
+    private async Task StreamAsync(Stream content, CharacterCount? count)
     {
-        if (length is null)
+        await using var body = content;
+        if (context.Response.ContentLength is null)
         {
             context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
             await context.Response.StartAsync(limit.Token); // whoever waits for events sees at once that there will be some
         }
 
-        await using var body = await response.Content.ReadAsStreamAsync(limit.Token);
         var writer = context.Response.BodyWriter;
-        var buffer = (int)Math.Clamp(length ?? 0, SmallestBuffer, LargestBuffer);
+        var buffer = (int)Math.Clamp(context.Response.ContentLength ?? 0, SmallestBuffer, LargestBuffer);
         while (true)
         {
-            limit.CancelAfter(route.Timeout); // from now on it counts between two pieces
             var memory = writer.GetMemory(buffer);
-            var count = await body.ReadAsync(memory, limit.Token);
-            if (count == 0)
+            var read = await ReadAsync(body, memory);
+            if (read == 0)
             {
                 return;
             }
 
-            if (IsOver(memory.Span[..count], maximum))
+            count?.Add(memory.Span[..read]);
+            if (count?.Total > route.MaximumCharacters)
             {
-                throw new IOException($"the answer is longer than {maximum} characters");
+                throw new IOException($"the answer is longer than {route.MaximumCharacters} characters");
             }
 
-            writer.Advance(count);
+            writer.Advance(read);
             await writer.FlushAsync(limit.Token);
         }
     }
 
     /// <summary>The whole answer; null when it is too long.</summary>
-    private async Task<ReadOnlyMemory<byte>?> HoldAsync(int maximum)
+    private async Task<ReadOnlyMemory<byte>?> HoldAsync(Stream content, int maximum)
     {
+        await using var body = content;
+        var count = new CharacterCount(head.ContentType);
         var held = new MemoryStream(SmallestBuffer);
-        await using var body = await response.Content.ReadAsStreamAsync(limit.Token);
         var piece = new byte[SmallestBuffer];
-        while (await body.ReadAsync(piece, limit.Token) is > 0 and var count)
+        while (await ReadAsync(body, piece) is > 0 and var read)
         {
-            if (IsOver(piece.AsSpan(0, count), maximum))
+            count.Add(piece.AsSpan(0, read));
+            if (count.Total > maximum)
             {
                 return null;
             }
 
-            held.Write(piece, 0, count);
+            held.Write(piece, 0, read);
+        }
+
+        count.End();
+        if (count.Total > maximum)
+        {
+            return null;
         }
 
         return held.GetBuffer().AsMemory(0, (int)held.Length);
     }
 
-    private bool IsOver(ReadOnlySpan<byte> piece, int? maximum)
+    /// <summary>The next piece. The route's time counts for each; how fast the caller takes it is the server's to watch.</summary>
+    private async ValueTask<int> ReadAsync(Stream body, Memory<byte> memory)
     {
-        if (maximum is null)
+        limit.CancelAfter(route.Timeout);
+        try
         {
-            return false;
+            return await body.ReadAsync(memory, limit.Token);
         }
-
-        octets += piece.Length;
-        foreach (var octet in piece)
+        catch (Exception error) when (head.Coding is not null && error is InvalidDataException or InvalidOperationException)
         {
-            characters += (octet & 0xC0) == 0x80 ? 0 : 1; // RFC 3629: what follows the first octet of a character
+            throw new HttpRequestException(HttpRequestError.InvalidResponse, "its content cannot be decompressed", error);
         }
-
-        return characters > maximum || octets / BytesPerCharacter > maximum; // the latter for what is no text
+        finally
+        {
+            limit.CancelAfter(Timeout.InfiniteTimeSpan);
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Text.Json;
 using GptFunctions.OAuth;
 
@@ -9,7 +10,7 @@ internal sealed class RouteReader
     private const int LongestTimeout = 600; // the functions' own: see host.json
     private static readonly string[] AllMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     private static readonly string[] Required = ["name", "methods", "path", "upstream", "scope", "tier"];
-    private static readonly string[] Optional = ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "allowClerkSession", "isConsequential"];
+    private static readonly string[] Optional = ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "allowClerkSession", "isConsequential"];
 
     private readonly ConfigObject source;
     private readonly List<(int Line, string Text)> problems = [];
@@ -56,6 +57,7 @@ internal sealed class RouteReader
             EventType = Flag("audit", false) ? "gpt.action." + name : null,
             Timeout = Number("timeoutSeconds", 1, LongestTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : route.Timeout,
             MaximumCharacters = Number("maxResponseCharacters", 0, 100_000_000) switch { null => route.MaximumCharacters, 0 => null, var cap => cap },
+            PassHeaders = PassHeaders(),
             AllowsClerkSession = Flag("allowClerkSession", false),
             IsConsequential = Flag("isConsequential", route.IsConsequential),
         };
@@ -77,6 +79,28 @@ internal sealed class RouteReader
         }
 
         return methods;
+    }
+
+    private FrozenSet<string> PassHeaders()
+    {
+        if (Find("passHeaders") is not { } member)
+        {
+            return [];
+        }
+
+        if (member.Value.ValueKind != JsonValueKind.Array || member.Value.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.String))
+        {
+            problems.Add((member.Line, "passHeaders must be a list of header names such as [\"x-tenant\"]."));
+            return [];
+        }
+
+        var names = member.Value.EnumerateArray().Select(item => item.GetString()!).ToList();
+        foreach (var name in names.Where(name => !HeaderRules.MayPass(name)))
+        {
+            problems.Add((member.Line, $"passHeaders: '{name}' is never passed on; give names of letters, digits and hyphens, but none for credentials, cookies, identity, forwarding or the connection."));
+        }
+
+        return names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
     }
 
     private PathTemplate Template(string name, Func<string, bool> isRight, string wanted) =>

@@ -54,6 +54,7 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
     private static Failure Classify(Exception error) => error switch
     {
         BadHttpRequestException bad => new Failure(bad.StatusCode, "Bad request", bad.StatusCode == StatusCodes.Status413PayloadTooLarge ? "The request body is too large." : "The request could not be read: " + bad.Message),
+        IOException { InnerException: OverflowException } => new Failure(StatusCodes.Status400BadRequest, "Bad request", "The request could not be read: a chunk's size is no number that there can be."),
         _ when IsOutage(error) => Failure.Outage,
         _ => Failure.Bug,
     };

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
+using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Routing;
@@ -42,7 +43,11 @@ internal static class StandaloneHost
         builder.AddSettings<StandaloneSettings>();
         // As a URL, because that is read when the server starts: a port that is none is listed among the other problems before that.
         builder.WebHost.UseUrls($"http://127.0.0.1:{(int.TryParse(builder.Configuration["PORT"], CultureInfo.InvariantCulture, out var port) ? port : StandaloneSettings.DefaultPort)}");
-        builder.WebHost.ConfigureKestrel(options => options.AddServerHeader = false);
+        builder.WebHost.ConfigureKestrel(options =>
+        {
+            options.AddServerHeader = false;
+            options.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1; // octets above ASCII as an upstream sent them (obs-text, RFC 9110 5.5)
+        });
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<MatcherPolicy, ListedMethodsPolicy>());
 
         var functions = FunctionCatalog.Find(assemblies.Length > 0 ? assemblies : [typeof(StandaloneHost).Assembly], builder.Configuration);

@@ -15,12 +15,19 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     private const string CsrfPurpose = "csrf";
 
     [Function("OAuthAuthorize")]
-    public async Task<IResult> AuthorizeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/authorize")] HttpRequest request)
+    public async Task<IResult> AuthorizeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "oauth/authorize")] HttpRequest request)
     {
         var parsed = FormParameters.OfQuery(request);
         if (parsed.Value is not { } parameters)
         {
             return OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "This link is broken", parsed.Error!.Description);
+        }
+
+        if (HttpMethods.IsHead(request.Method))
+        {
+            // Link previews and scanners ask so. It is safe (RFC 9110 9.3.2): no sign-in begins, nothing is kept.
+            request.HttpContext.Response.Headers.CacheControl = "no-store";
+            return Results.Ok();
         }
 
         if (parameters["continue"] is { } handle)

@@ -3,6 +3,8 @@ using GptFunctions.OAuth.Pages;
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
@@ -17,6 +19,10 @@ internal static class OAuthPages
         var targets = string.Join(' ', (formTargets ?? []).Distinct(StringComparer.Ordinal).Prepend("'self'"));
         headers.ContentSecurityPolicy = $"default-src 'none'; img-src data:; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'";
         headers.CacheControl = "no-store";
+
+        // The components' navigation is given a URL, which would be made of the Host header, whatever stands there.
+        var publicBase = new Uri(context.RequestServices.GetRequiredService<IOptions<OAuthSettings>>().Value.PublicBaseUrl!);
+        (context.Request.Scheme, context.Request.Host) = (publicBase.Scheme, new HostString(publicBase.Authority));
         return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
     }
 

@@ -27,7 +27,7 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
     private const int DefaultPageSize = 20;
 
     [Function("OAuthSessions")]
-    public Task<IResult> SessionsAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "delete", Route = "oauth/sessions")] HttpRequest request) =>
+    public Task<IResult> SessionsAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "delete", Route = "oauth/sessions")] HttpRequest request) =>
         ForSubjectAsync(request, subject => HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, subject) : ListAsync(request, subject));
 
     [Function("OAuthSession")]
