@@ -36,6 +36,10 @@ internal static class FunctionsHost
                 return;
             }
 
+            // A hang-up cancels the invocation, and ends the host's own connection to the worker; either comes first, and for the functions, which
+            // know the latter only, both are one. With the former the request is over at once: then it must not be looked at any more.
+            using var hungUp = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, context.CancellationToken);
+            http.RequestAborted = hungUp.Token;
             try
             {
                 await next(context);
@@ -44,7 +48,7 @@ internal static class FunctionsHost
                     await AnswerAsync(context, http, result);
                 }
             }
-            catch (Exception error) when (IsHangUp(context, http, Unwrap(error)))
+            catch (Exception error) when (ErrorMapper.IsHangUp(Unwrap(error), hungUp.Token))
             {
                 // Nobody reads an answer; thrown on, it would stand in the host's log as a failed invocation.
                 context.GetInvocationResult().Value = Results.Empty;
@@ -61,13 +65,6 @@ internal static class FunctionsHost
                 throw;
             }
         }
-
-        /// <summary>
-        /// The host tells the worker of a hang-up by cancelling the invocation, and closes its own connection to the worker; either comes
-        /// first. With the former the request's pipeline ends at once, so the request must not be looked at any more.
-        /// </summary>
-        private static bool IsHangUp(FunctionContext context, HttpContext http, Exception error) =>
-            ErrorMapper.IsHangUp(error, context.CancellationToken) || (!context.CancellationToken.IsCancellationRequested && ErrorMapper.IsHangUp(error, http.RequestAborted));
 
         /// <summary>
         /// Writes the answer here, where a failure to write is still caught, and leaves an empty result: the integration would
