@@ -25,6 +25,18 @@ public sealed class PurgeReplayTests(AppFixture<PurgeReplayTests> fixture) : ICl
         Assert.Equal(1, await App.Database.CountAsync("gpt_sessions JOIN users ON users.id = user_id", "clerk_user_id = 'user_replay' AND revoke_reason = 'refresh_token_replay'"));
     }
 
+    /// <summary>oauth.md, "Refresh, exactly", rule 4: an answer that was lost is given again for a day.</summary>
+    [Fact]
+    public async Task Token_whose_answer_was_lost_is_answered_after_a_purge()
+    {
+        var client = await OAuthFlow.AddClientAsync(App);
+        var first = (await flow.TokensAsync(client, "user_lost"))["refresh_token"]!;
+        var lost = (await flow.RefreshAsync(client, first))["refresh_token"]!;
+        App.Clock.Advance(TimeSpan.FromHours(23));
+        Assert.Equal("completed", (await App.Get<PurgeService>().RunAsync(TimeSpan.Zero, null, CancellationToken.None))!.Outcome);
+        Assert.Equal(lost, (await flow.RefreshAsync(client, first))["refresh_token"]);
+    }
+
     [Fact]
     public async Task Session_in_use_for_months_keeps_its_live_token_and_loses_its_old_ones()
     {

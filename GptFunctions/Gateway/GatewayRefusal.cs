@@ -39,7 +39,10 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     public static GatewayRefusal UserNotFound { get; } = new(StatusCodes.Status404NotFound, "Unknown user", "There is no account for the person who signed in. Ask them to sign up first, then to connect again.") { Code = "USER_NOT_FOUND" };
 
     public static GatewayRefusal UserBlocked { get; } =
-        new(StatusCodes.Status403Forbidden, "Account blocked", "The account of the person who signed in is blocked. Trying again does not help; ask them to turn to support.") { Code = "USER_BLOCKED" };
+        new(StatusCodes.Status403Forbidden, "Account blocked", "The account of the person who signed in is blocked. Trying again does not help; ask them to turn to support.")
+        {
+            Code = "USER_BLOCKED",
+        };
 
     public static GatewayRefusal IdentityUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "The user's account cannot be looked up right now. Nothing was changed; try again in a few seconds.")
     {

@@ -18,7 +18,8 @@ internal sealed class InternalUsers
 
     public InternalUsers(UserStore store, ChangeFeed feed, TimeProvider clock)
     {
-        users = new(feed, clock, Capacity, user => user is null or { IsBlocked: true } ? Unknown : Known, subject => store.FindAsync(subject, clock.GetUtcNow()));
+        users = new(
+            feed, clock, Capacity, user => user is null or { IsBlocked: true } ? Unknown : Known, subject => store.FindAsync(subject, clock.GetUtcNow()));
         feed.Subscribe("user", subject =>
         {
             if (subject is null)

@@ -48,7 +48,8 @@ internal sealed class UserStore(Database database)
         var command = database.LookUp(Find);
         command.Bind(subject);
         command.Bind(now);
-        return await command.FirstAsync(reader => new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.GetBoolean(3)));
+        return await command.FirstAsync(
+            static reader => new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.GetBoolean(3)));
     }
 
     /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted or is blocked.</summary>

@@ -9,7 +9,8 @@ internal sealed record IntrospectedState(ClientStanding Client, GrantedSession? 
 internal sealed class IntrospectionStore(Database database)
 {
     private const string Read = $"""
-        SELECT {ClientStanding.Columns}, session.id, users.clerk_user_id, session.granted_scopes, session.resource, token.created_at, token.expires_at, token.generation
+        SELECT {ClientStanding.Columns},
+               session.id, users.clerk_user_id, session.granted_scopes, session.resource, token.created_at, token.expires_at, token.generation
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = $1
         LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $6
@@ -31,7 +32,9 @@ internal sealed class IntrospectionStore(Database database)
 
     private static IntrospectedState ReadState(NpgsqlDataReader reader)
     {
-        var session = reader.Get<Guid?>(4) is { } id ? new GrantedSession(id, reader.GetString(5), reader.GetFieldValue<string[]>(6), reader.GetString(7), reader.Get<int>(10)) : null;
+        var session = reader.Get<Guid?>(4) is { } id
+            ? new GrantedSession(id, reader.GetString(5), reader.GetFieldValue<string[]>(6), reader.GetString(7), reader.Get<int>(10))
+            : null;
         return new IntrospectedState(ClientStanding.Read(reader), session, reader.Get<DateTimeOffset?>(8), reader.Get<DateTimeOffset?>(9));
     }
 }

@@ -15,7 +15,8 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed partial class TokenService(
-    TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens,
+    IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
     public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin) => form["grant_type"] switch

@@ -113,10 +113,11 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         SELECT {ClientStanding.Columns},
                session.client_id = $1, session.id, users.clerk_user_id, session.granted_scopes, session.resource,
                (SELECT max(generation) FROM gpt_refresh_tokens newest WHERE newest.session_id = session.id),
-               session.revoked_at IS NULL AND session.expires_at > $5 AND user_may_act(users, $5), token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at,
-               token.generation, session.used_generation,
+               session.revoked_at IS NULL AND session.expires_at > $5 AND user_may_act(users, $5),
+               token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at, token.generation, session.used_generation,
                ARRAY(SELECT later.token_hash FROM gpt_refresh_tokens later
-                     WHERE later.session_id = token.session_id AND later.generation > token.generation AND (token.rotated_at > $6 OR later.generation = token.generation + 1)
+                     WHERE later.session_id = token.session_id AND later.generation > token.generation
+                       AND (token.rotated_at > $6 OR later.generation = token.generation + 1)
                      ORDER BY later.generation),
                coalesce(token.repeated_from, ARRAY[]::text[])
         FROM (VALUES (1)) one
@@ -136,14 +137,16 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         )
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
         SELECT $3, '{AuditEvents.TokenRepeated}', $4, event_envelope($3, '{AuditEvents.TokenRepeated}', $4, $5, jsonb_build_object(
-            'clerk_user_id', users.clerk_user_id, 'session_id', session.id, 'client_id', session.client_id, 'seconds_after_rotation', told.seconds, 'ip_address', $6))
+            'clerk_user_id', users.clerk_user_id, 'session_id', session.id, 'client_id', session.client_id,
+            'seconds_after_rotation', told.seconds, 'ip_address', $6))
         FROM told JOIN gpt_sessions session ON session.id = told.session_id JOIN users ON users.id = session.user_id
         """;
 
     // Waits for nobody: a session that is locked right now is left for the next time. So it can stand in nobody's way, and never deadlocks.
     private const string MarkUsed = """
         WITH seen AS (
-            SELECT session.id, least(noted.generation, (SELECT max(token.generation) FROM gpt_refresh_tokens token WHERE token.session_id = session.id)) AS generation
+            SELECT session.id,
+                   least(noted.generation, (SELECT max(token.generation) FROM gpt_refresh_tokens token WHERE token.session_id = session.id)) AS generation
             FROM unnest($1, $2) AS noted (session_id, generation) JOIN gpt_sessions session ON session.id = noted.session_id
         ), free AS (
             SELECT session.id, seen.generation FROM seen JOIN gpt_sessions session ON session.id = seen.id
@@ -214,10 +217,13 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
 
     private static RefreshRefusal ReadRefusal(NpgsqlDataReader reader)
     {
-        var session = reader.Get<Guid?>(5) is { } id ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8), reader.GetInt32(9)) : null;
+        var session = reader.Get<Guid?>(5) is { } id
+            ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8), reader.GetInt32(9))
+            : null;
         return new RefreshRefusal(
             ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, session, reader.Get<bool?>(10) ?? false, reader.GetBoolean(11),
-            reader.Get<DateTimeOffset?>(12), reader.Get<DateTimeOffset?>(13), reader.Get<int>(14), reader.Get<int>(15), reader.GetFieldValue<byte[][]>(16), reader.GetFieldValue<string[]>(17));
+            reader.Get<DateTimeOffset?>(12), reader.Get<DateTimeOffset?>(13), reader.Get<int>(14), reader.Get<int>(15),
+            reader.GetFieldValue<byte[][]>(16), reader.GetFieldValue<string[]>(17));
     }
 
     /// <summary>Tells the audit trail that a superseded token was answered again; only the first time that it was <paramref name="repeatedFrom"/>.</summary>

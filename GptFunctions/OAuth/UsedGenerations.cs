@@ -20,7 +20,7 @@ internal sealed partial class UsedGenerations(TokenStore store, TimeProvider clo
     private readonly Channel<bool> wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private bool isFailing;
 
-    /// <summary>An access token of this generation was seen. Costs a look into memory. The first generation has no predecessor that could be repeated.</summary>
+    /// <summary>An access token of this generation was seen. The first one has no predecessor that could be repeated.</summary>
     public void Note(Guid sessionId, int generation)
     {
         if (generation == 0 || (written.TryGetValue(sessionId, out var known) && known >= generation) || noted.Count >= Capacity)

@@ -49,7 +49,8 @@ internal sealed class ClerkWebhooks(UserService users, SessionService sessions, 
                 sessions.EndAll(batch, webhook.Subject!, "user_deleted", origin);
                 break;
             case EventOrder.Change:
-                users.Save(batch, new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data)), BlockOf(webhook), webhook.OccurredAt!.Value, origin);
+                var person = new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data));
+                users.Save(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, origin);
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {
                     sessions.EndAll(batch, webhook.Subject!, reason, origin);
@@ -64,7 +65,9 @@ internal sealed class ClerkWebhooks(UserService users, SessionService sessions, 
     // Clerk lets a locked user go after a while, and that is no change of the user that it would tell.
     private static Block BlockOf(WebhookEvent webhook) => new(
         webhook.Data.Flag("banned"), webhook.Data.Flag("locked"),
-        webhook.Data.Number("lockout_expires_in_seconds") is { } seconds and >= 0 and < LongestLock ? webhook.OccurredAt + TimeSpan.FromSeconds(seconds) : null);
+        webhook.Data.Number("lockout_expires_in_seconds") is { } seconds and >= 0 and < LongestLock
+            ? webhook.OccurredAt + TimeSpan.FromSeconds(seconds)
+            : null);
 
     private static string? Email(JsonElement user)
     {

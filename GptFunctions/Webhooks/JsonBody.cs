@@ -9,7 +9,9 @@ internal static class JsonBody
 
     /// <summary>A member of an object.</summary>
     public static JsonElement? Member(this JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && Find(element, name) is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } value ? value : null;
+        element.ValueKind == JsonValueKind.Object && Find(element, name) is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } value
+            ? value
+            : null;
 
     private static JsonElement Find(JsonElement parent, string name)
     {
@@ -29,7 +31,9 @@ internal static class JsonBody
     /// <summary>A text that is not empty. Without U+0000, which PostgreSQL cannot store.</summary>
     /// <exception cref="JsonException">It is no Unicode: half of a surrogate pair.</exception>
     public static string? Text(this JsonElement element, string name) =>
-        element.Member(name) is { ValueKind: JsonValueKind.String } value && Decode(value).Replace("\0", "", StringComparison.Ordinal) is { Length: > 0 } text ? text : null;
+        element.Member(name) is { ValueKind: JsonValueKind.String } value && Decode(value).Replace("\0", "", StringComparison.Ordinal) is { Length: > 0 } text
+            ? text
+            : null;
 
     /// <summary>The text of anything.</summary>
     /// <exception cref="JsonException">It is no Unicode: half of a surrogate pair.</exception>
@@ -49,10 +53,16 @@ internal static class JsonBody
     public static IEnumerable<JsonElement> Items(this JsonElement element, string name) => element.Member(name) is { ValueKind: JsonValueKind.Array } array ? array.EnumerateArray() : [];
 
     /// <summary>True or false; null when it is neither.</summary>
-    public static bool? Flag(this JsonElement element, string name) => element.Member(name)?.ValueKind switch { JsonValueKind.True => true, JsonValueKind.False => false, _ => null };
+    public static bool? Flag(this JsonElement element, string name) => element.Member(name)?.ValueKind switch
+    {
+        JsonValueKind.True => true,
+        JsonValueKind.False => false,
+        _ => null,
+    };
 
     /// <summary>A whole number; null when it is none.</summary>
-    public static long? Number(this JsonElement element, string name) => element.Member(name) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt64(out var number) ? number : null;
+    public static long? Number(this JsonElement element, string name) =>
+        element.Member(name) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt64(out var number) ? number : null;
 
     /// <summary>A point in time as a number of seconds or milliseconds since 1970; null when it is none.</summary>
     public static DateTimeOffset? UnixTime(this JsonElement element, string name, long unitsPerSecond) =>

@@ -49,5 +49,8 @@ internal sealed class OrderWebhooks(IOptionsMonitor<WebhookSettings> settings, T
 
     /// <summary>A number, or the text of one: not every shop trusts JSON's numbers with money.</summary>
     private static decimal? Total(JsonElement body) =>
-        body.Member("orderTotal") is { } value && decimal.TryParse(JsonBody.Decode(value), NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out var total) ? total : null;
+        body.Member("orderTotal") is { } value
+        && decimal.TryParse(JsonBody.Decode(value), NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out var total)
+            ? total
+            : null;
 }

@@ -44,7 +44,8 @@ internal static class StripeStore
         INSERT INTO users (id, clerk_user_id, stripe_customer_id, created_at)
         SELECT $2, told.clerk_user_id, CASE WHEN NOT EXISTS (SELECT FROM users WHERE stripe_customer_id = told.customer_id) THEN told.customer_id END, $3
         FROM stripe_subscriptions told WHERE told.subscription_id = $1 AND told.clerk_user_id IS NOT NULL
-        ON CONFLICT (clerk_user_id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id WHERE users.deleted_at IS NULL AND users.stripe_customer_id IS NULL
+        ON CONFLICT (clerk_user_id) DO UPDATE SET stripe_customer_id = excluded.stripe_customer_id
+        WHERE users.deleted_at IS NULL AND users.stripe_customer_id IS NULL
         """;
 
     private const string LockUser = """

@@ -84,9 +84,11 @@ internal sealed class StripeWebhooks(IOptionsMonitor<WebhookSettings> settings, 
                 var isPaid = data.Text("payment_status") is "paid" or "no_payment_required";
                 // Whoever opens a payment link writes the reference: it says whose it is when somebody has paid for that, not before.
                 var user = isPaid ? data.Text("client_reference_id") ?? metadata.Text("clerk_user_id") : null;
-                return new SubscriptionNews(Reference(data, "subscription") ?? data.Text("id")!, customer, user, metadata.Text("plan"), Payment: isPaid ? "active" : null);
+                var bought = Reference(data, "subscription") ?? data.Text("id")!;
+                return new SubscriptionNews(bought, customer, user, metadata.Text("plan"), Payment: isPaid ? "active" : null);
             case Paid or PaymentFailed:
-                return new SubscriptionNews(InvoiceSubscription(data)!, customer, Details(data).Object("metadata").Text("clerk_user_id"), Payment: webhook.Type == Paid ? "active" : "past_due");
+                var payer = Details(data).Object("metadata").Text("clerk_user_id");
+                return new SubscriptionNews(InvoiceSubscription(data)!, customer, payer, Payment: webhook.Type == Paid ? "active" : "past_due");
             default:
                 return new SubscriptionNews(webhook.Subject!, customer, data.Object("metadata").Text("clerk_user_id"), PlanOf(data), data.Text("status") ?? "incomplete", IsEnded: webhook.Type == Ended);
         }

@@ -108,7 +108,7 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
         }
     }
 
-    /// <summary>The event, and with <paramref name="changes"/> everything that its handler reads of it: what cannot be read is the sender's mistake, not a failure of ours.</summary>
+    /// <summary>The event and its <paramref name="changes"/>, and with them all that is ever read of it: what cannot be read is the sender's mistake.</summary>
     private static WebhookEvent? Parse(IWebhookSource source, byte[] body, string? headerId, NpgsqlBatch changes, RequestOrigin origin)
     {
         if (!Utf8.IsValid(body))

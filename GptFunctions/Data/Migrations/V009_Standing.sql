@@ -20,9 +20,9 @@ CREATE OR REPLACE TRIGGER tell_change AFTER UPDATE OF plan, plan_status, deleted
 
 -- Both columns are in no index, so that writing them stays heap-only.
 ALTER TABLE gpt_sessions ADD COLUMN used_generation integer NOT NULL DEFAULT 0;
-COMMENT ON COLUMN gpt_sessions.used_generation IS 'The newest generation whose access token was seen: what came with it arrived. An unused one may be answered again, late.';
+COMMENT ON COLUMN gpt_sessions.used_generation IS 'The newest generation whose access token was seen: that answer arrived. One that nobody used may be given again, late.';
 ALTER TABLE gpt_refresh_tokens ADD COLUMN repeated_from text[];
-COMMENT ON COLUMN gpt_refresh_tokens.repeated_from IS 'Who was answered again with the successor, each told in the audit trail once: "grace" or "late", and the address.';
+COMMENT ON COLUMN gpt_refresh_tokens.repeated_from IS 'Who was answered again, each told in the audit trail once: "grace" or "late", and the address.';
 
 -- Nobody knows what was used before this was written down.
 UPDATE gpt_sessions session SET used_generation = newest.generation
