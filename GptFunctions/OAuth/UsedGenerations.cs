@@ -14,7 +14,6 @@ internal sealed partial class UsedGenerations(TokenStore store, TimeProvider clo
     private const int Capacity = 100_000;
     private const int BatchSize = 1000;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
-    private static readonly TimeSpan LastChance = TimeSpan.FromSeconds(2);
     private readonly ConcurrentDictionary<Guid, int> noted = new();
     private readonly ConcurrentDictionary<Guid, int> written = new();
     private readonly Channel<bool> wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -40,17 +39,16 @@ internal sealed partial class UsedGenerations(TokenStore store, TimeProvider clo
     {
         while (!stoppingToken.IsCancellationRequested)
         {
-            var isDone = await TryWriteAsync(CancellationToken.None);
+            var isDone = await TryWriteAsync();
             var next = isDone ? wake.Reader.ReadAsync(stoppingToken).AsTask() : Task.Delay(Pause, clock, stoppingToken);
             await next.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
-        using var limit = new CancellationTokenSource(LastChance, clock);
-        await TryWriteAsync(limit.Token);
+        await TryWriteAsync();
     }
 
     /// <summary>True when everything that was noted is written.</summary>
-    private async Task<bool> TryWriteAsync(CancellationToken cancellationToken)
+    private async Task<bool> TryWriteAsync()
     {
         try
         {
