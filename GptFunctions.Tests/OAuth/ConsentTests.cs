@@ -43,6 +43,21 @@ public sealed partial class ConsentTests(AppFixture<ConsentTests> fixture) : ICl
         AssertAsked(elsewhere);
     }
 
+    /// <summary>RFC 8252 8.6: behind another port of this device another program may wait, and a public client's id is no secret.</summary>
+    [Fact]
+    public async Task Consent_is_asked_again_for_another_port_of_a_loopback_address()
+    {
+        var client = await OAuthFlow.AddClientAsync(app, "http://127.0.0.1/callback", isPublic: true);
+        (string, string?)[] pkce = [("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256")];
+        await flow.ApproveAsync(client with { RedirectUri = "http://127.0.0.1:51001/callback" }, "user_loopback_port", pkce);
+
+        using var samePort = await SignInAsync(client with { RedirectUri = "http://127.0.0.1:51001/callback" }, "user_loopback_port", pkce);
+        using var otherPort = await SignInAsync(client with { RedirectUri = "http://127.0.0.1:51002/callback" }, "user_loopback_port", pkce);
+
+        AssertNotAsked(samePort, client with { RedirectUri = "http://127.0.0.1:51001/callback" });
+        AssertAsked(otherPort);
+    }
+
     [Fact]
     public async Task Consent_is_asked_again_when_scopes_grow_with_the_new_ones_marked()
     {

@@ -204,8 +204,9 @@ public sealed class RedirectUriTests(AppFixture<RedirectUriTests> fixture) : ICl
     [Theory]
     [InlineData("https://client.example/callback", "client.example", "https://client.example")]
     [InlineData("https://client.example:8443/callback", "client.example", "https://client.example:8443")]
-    [InlineData("http://127.0.0.1:4000/callback", "127.0.0.1", "http://127.0.0.1:4000")]
-    [InlineData("http://[::1]:4000/callback", "[::1]", "http:")]
+    [InlineData("http://127.0.0.1:4000/callback", "127.0.0.1:4000", "http://127.0.0.1:4000")]
+    [InlineData("http://localhost/callback", "localhost", "http://localhost")]
+    [InlineData("http://[::1]:4000/callback", "[::1]:4000", "http:")]
     [InlineData("com.evil.app://chatgpt.com/callback", "com.evil.app:", "com.evil.app:")]
     [InlineData("com.example.app:/callback", "com.example.app:", "com.example.app:")]
     public void Host_and_content_security_source_name_who_gets_the_answer(string address, string host, string source)

@@ -30,7 +30,8 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
         var client = new Client(
             request.Id ?? "gpt_" + Guid.CreateVersion7(clock.GetUtcNow()).ToString("N"), request.Name, request.IsPublic ? "public" : "confidential", methods, secret is null ? 0 : 1,
             [.. request.GptIds.SelectMany(CallbacksOf), .. request.RedirectUris], request.Scopes.Length > 0 ? request.Scopes : [.. scopes.Names], !request.NoPkce, clock.GetUtcNow(), null, null);
-        if ((ProblemWithGpts(request.GptIds) ?? ProblemWith(client)) is { } problem)
+        var wrong = ProblemWithGpts(request.GptIds) ?? ProblemWith(client) ?? ProblemWithRedirectUris(client.RedirectUris) ?? ProblemWithScopes(client.Scopes);
+        if (wrong is { } problem)
         {
             return (null, problem);
         }
@@ -63,7 +64,11 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             return "A client cannot change between public and confidential: add a new one.";
         }
 
-        return ProblemWith(changed) ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow()) ? null : Unknown(clientId));
+        // Only what changes is asked about: whatever was registered under older rules or scopes, a client can still be disabled.
+        return ProblemWith(changed)
+            ?? (change.RedirectUris is { } uris ? ProblemWithRedirectUris(uris) : null)
+            ?? (change.Scopes is { } named ? ProblemWithScopes(named) : null)
+            ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow()) ? null : Unknown(clientId));
     }
 
     /// <summary>A second secret, valid beside the old one until that is retired.</summary>
@@ -93,13 +98,18 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";
 
-    private string? ProblemWith(Client client) => client switch
+    private static string? ProblemWithRedirectUris(string[] uris) => uris.Length == 0
+        ? "A client needs a redirect URI: give --gpt g-ID or --redirect-uri URI."
+        : uris.Select(RedirectUri.ProblemWith).FirstOrDefault(problem => problem is not null) is { } problem ? "Redirect URI: " + problem : null;
+
+    private string? ProblemWithScopes(string[] named) => named.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } unknown
+        ? $"The scope {unknown} does not exist; there are: {string.Join(' ', scopes.Names)}."
+        : null;
+
+    private static string? ProblemWith(Client client) => client switch
     {
         _ when !Client.IsId(client.Id) => "--id must be 1 to 512 printable ASCII characters without spaces.",
         _ when string.IsNullOrWhiteSpace(client.Name) => "--name is empty.",
-        _ when client.RedirectUris.Length == 0 => "A client needs a redirect URI: give --gpt g-ID or --redirect-uri URI.",
-        _ when client.RedirectUris.Select(RedirectUri.ProblemWith).FirstOrDefault(problem => problem is not null) is { } problem => "Redirect URI: " + problem,
-        _ when client.Scopes.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } scope => $"The scope {scope} does not exist; there are: {string.Join(' ', scopes.Names)}.",
         _ when client.SecretCount > 0 && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method => $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
         { IsPublic: true, RequirePkce: false } => "A public client has no secret, so it must use PKCE: leave --no-pkce out.",
         _ => null,

@@ -6,6 +6,7 @@ namespace GptFunctions.OAuth;
 internal static partial class RedirectUri
 {
     private const int MaximumLength = 2000;
+    private static readonly string[] AnswersParameters = ["code", "state", "iss", "error", "error_description"];
 
     /// <summary>RFC 6749 3.1.2.3: byte for byte. RFC 8252 7.3: for a public client's loopback address the port may vary, and nothing else.</summary>
     public static bool Matches(string registered, string presented, bool isPublicClient)
@@ -32,9 +33,14 @@ internal static partial class RedirectUri
             return "a redirect URI is plain ASCII without spaces, backslashes or wildcards, at most 2000 characters.";
         }
 
-        if (!Uri.TryCreate(uri, UriKind.Absolute, out var parsed) || uri.Contains('#', StringComparison.Ordinal) || parsed.UserInfo.Length > 0)
+        if (!Uri.TryCreate(uri, UriKind.Absolute, out var parsed) || uri.Contains('#', StringComparison.Ordinal) || UserInfo().IsMatch(uri))
         {
             return $"'{uri}' is not an absolute URL without fragment and user name.";
+        }
+
+        if (AnswersParameter(uri) is { } parameter)
+        {
+            return $"'{uri}' has the parameter {parameter}, which is for the answer to carry.";
         }
 
         return parsed.Scheme switch
@@ -53,9 +59,15 @@ internal static partial class RedirectUri
 
     /// <summary>
     /// The part that a consent is remembered for and that people are shown. For a private-use scheme that is the scheme: who
-    /// gets the answer is whoever owns it, and what follows (com.example.app://chatgpt.com) can claim anything.
+    /// gets the answer is whoever owns it, and what follows (com.example.app://chatgpt.com) can claim anything. On a loopback address that is
+    /// the program behind the port, which may be another one tomorrow (RFC 8252 8.6): with another port people are asked again.
     /// </summary>
-    public static string Host(string uri) => new Uri(uri) is { Scheme: "https" or "http" } parsed ? parsed.Host : new Uri(uri).Scheme + ":";
+    public static string Host(string uri) => new Uri(uri) switch
+    {
+        { Scheme: "https" } parsed => parsed.Host,
+        { Scheme: "http" } parsed => parsed.Authority,
+        var parsed => parsed.Scheme + ":",
+    };
 
     /// <summary>The source expression for Content-Security-Policy's form-action. Its grammar has no IPv6 addresses, so for one only the scheme is left.</summary>
     public static string ContentSecuritySource(string uri) =>
@@ -77,6 +89,19 @@ internal static partial class RedirectUri
 
         return result.ToString();
     }
+
+    /// <summary>
+    /// A parameter that our answer adds and that the URI has already: of two the client may believe the wrong one (RFC 9207 2.4).
+    /// Some readers take ; for &amp; and do not mind the case.
+    /// </summary>
+    private static string? AnswersParameter(string uri) =>
+        uri.Split('?', 2) is [_, var query]
+            ? query.Split('&', ';').Select(pair => Uri.UnescapeDataString(pair.Split('=')[0])).Select(name => AnswersParameters.FirstOrDefault(ours => string.Equals(ours, name, StringComparison.OrdinalIgnoreCase)))
+                .FirstOrDefault(name => name is not null)
+            : null;
+
+    [GeneratedRegex("^[^:/?]+://[^/?]*@", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex UserInfo();
 
     [GeneratedRegex(@"^http://(?<host>127\.0\.0\.1|\[::1\]|localhost)(:(?<port>[0-9]{1,5}))?(?<rest>[/?].*)?\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Loopback();
