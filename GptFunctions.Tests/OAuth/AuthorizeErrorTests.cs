@@ -26,7 +26,8 @@ public sealed class AuthorizeErrorTests(AppFixture<AuthorizeErrorTests> fixture)
     [InlineData("response_mode", "fragment", "invalid_request")]
     [InlineData("request", "eyJhbGciOiJub25lIn0.e30.", "request_not_supported")]
     [InlineData("request_uri", "https://client.example/request", "request_uri_not_supported")]
-    [InlineData("scope", "jobs:read unknown", "invalid_scope")]
+    [InlineData("scope", "unknown", "invalid_scope")]
+    [InlineData("scope", "offline_access openid", "invalid_scope")]
     [InlineData("scope", "JOBS:READ", "invalid_scope")]
     [InlineData("scope", "jobs:read,resume:read", "invalid_scope")]
     [InlineData("scope", "<script>", "invalid_scope")]
@@ -173,6 +174,22 @@ public sealed class AuthorizeErrorTests(AppFixture<AuthorizeErrorTests> fixture)
         var tokens = await flow.TokensAsync(client, "user_narrow", ("scope", " jobs:read  jobs:read "));
 
         Assert.Equal("jobs:read", tokens["scope"]);
+    }
+
+    /// <summary>RFC 6749 3.3 lets a server ignore a part; the answer's scope says what was granted. Claude adds offline_access, others openid.</summary>
+    [Theory]
+    [InlineData("jobs:read offline_access", "jobs:read")]
+    [InlineData("openid profile resume:read nothing:real jobs:read", "resume:read jobs:read")]
+    public async Task Authorize_leaves_out_scopes_that_do_not_exist(string asked, string expected)
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+
+        var tokens = await flow.TokensAsync(client, "user_unknown_scope", ("scope", asked));
+        var refreshed = await flow.RefreshAsync(client, tokens["refresh_token"]!, ("scope", asked));
+
+        Assert.Equal(expected, tokens["scope"]);
+        Assert.Equal(expected, AccessTokenText.Claims(tokens["access_token"]!).GetProperty("scope").GetString());
+        Assert.Equal((HttpStatusCode.OK, expected), (refreshed.Status, refreshed["scope"]));
     }
 
     [Fact]

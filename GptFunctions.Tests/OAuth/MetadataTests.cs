@@ -27,7 +27,7 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
         Assert.Equal(app.BaseUrl + "/oauth/introspect", metadata.GetProperty("introspection_endpoint").GetString());
         Assert.Equal(app.BaseUrl + "/oauth/register", metadata.GetProperty("registration_endpoint").GetString());
         Assert.Equal(app.BaseUrl + Jwks, metadata.GetProperty("jwks_uri").GetString());
-        Assert.Equal(["jobs:read", "applications:read", "applications:write", "resume:read"], Texts(metadata, "scopes_supported"));
+        Assert.Equal(["jobs:read", "applications:read", "applications:write", "resume:read", "offline_access"], Texts(metadata, "scopes_supported"));
         Assert.Equal(["code"], Texts(metadata, "response_types_supported"));
         Assert.Equal(["query"], Texts(metadata, "response_modes_supported"));
         Assert.Equal(["authorization_code", "refresh_token"], Texts(metadata, "grant_types_supported"));
@@ -59,7 +59,7 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
         Assert.Equal(app.BaseUrl + "/gpt", metadata.GetProperty("resource").GetString());
         Assert.Equal([app.BaseUrl], Texts(metadata, "authorization_servers"));
         Assert.Equal(["header"], Texts(metadata, "bearer_methods_supported"));
-        Assert.Equal(4, Texts(metadata, "scopes_supported").Length);
+        Assert.Equal(["jobs:read", "applications:read", "applications:write", "resume:read"], Texts(metadata, "scopes_supported"));
         Assert.Equal(app.BaseUrl + Jwks, metadata.GetProperty("jwks_uri").GetString());
     }
 

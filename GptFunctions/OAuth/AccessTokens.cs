@@ -71,6 +71,11 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
             return Expired;
         }
 
+        if (jwt.Has("nbf") && !(jwt.Seconds("nbf") <= clock.GetUtcNow().ToUnixTimeSeconds()))
+        {
+            return Invalid("The access token is not valid yet.");
+        }
+
         return new AccessToken(subject, clientId, sessionId, jwt["scope"] ?? "", settings.CurrentValue.GatewayResource, DateTimeOffset.FromUnixTimeSeconds(issuedAt), DateTimeOffset.FromUnixTimeSeconds(expiresAt), jwt["jti"] ?? "");
     }
 

@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using System.Text;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
@@ -13,8 +14,9 @@ internal sealed record AuthorizationRequest(Client Client, string RedirectUri, b
 internal sealed record CheckedRequest(AuthorizationRequest? Request, OAuthError? Error, string? RedirectUri, string? State);
 
 /// <summary>Checks authorization requests (RFC 6749 4.1.1, RFC 7636 4.3, RFC 8707 2.1).</summary>
-internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor<OAuthSettings> settings)
+internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog catalog, IOptionsMonitor<OAuthSettings> settings)
 {
+    private const int MaximumState = 2 * 1024; // bytes; the servers' own limit for the whole request line is 8 KB
     private const int ChallengeLength = 43; // base64url of a SHA-256
 
     public async Task<CheckedRequest> CheckAsync(FormParameters parameters)
@@ -47,12 +49,13 @@ internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor
 
     private CheckedRequest Check(FormParameters parameters, Client client, string redirectUri, bool given)
     {
-        var scopes = parameters["scope"] is { } scope ? ScopeCatalog.Split(scope) : client.Scopes;
+        var scopes = catalog.Read(parameters["scope"]) is { Length: > 0 } named ? named : client.Scopes; // blank counts as omitted
+        var state = parameters["state"];
         var resource = parameters["resource"] ?? settings.CurrentValue.GatewayResource;
         var error = ProblemWith(parameters, client, scopes, resource);
         return error is null
-            ? new CheckedRequest(new AuthorizationRequest(client, redirectUri, given, scopes.Length > 0 ? scopes : client.Scopes, parameters["state"], parameters["code_challenge"], resource), null, redirectUri, parameters["state"])
-            : new CheckedRequest(null, error, redirectUri, parameters["state"]);
+            ? new CheckedRequest(new AuthorizationRequest(client, redirectUri, given, scopes, state, parameters["code_challenge"], resource), null, redirectUri, state)
+            : new CheckedRequest(null, error, redirectUri, state);
     }
 
     private OAuthError? ProblemWith(FormParameters parameters, Client client, string[] scopes, string resource)
@@ -60,6 +63,11 @@ internal sealed class AuthorizationRequests(ClientStore clients, IOptionsMonitor
         if (parameters.Repeated.FirstOrDefault() is { } repeated)
         {
             return OAuthError.InvalidRequest($"The parameter {repeated} was sent more than once.");
+        }
+
+        if (parameters["state"] is { } state && Encoding.UTF8.GetByteCount(state) > MaximumState)
+        {
+            return OAuthError.InvalidRequest("state is longer than 2 KB: keep what belongs to it on your side, and send a key to it.");
         }
 
         if (parameters["response_type"] is not "code")

@@ -26,6 +26,8 @@ internal sealed record PublicKey(string Kty, string Crv, string X, string Y, str
 /// <summary>The documents by which clients find their way.</summary>
 internal sealed class MetadataFunctions(IOptions<OAuthSettings> settings, ScopeCatalog scopes, SigningKeys keys)
 {
+    // OpenID Connect Core 11: how some hosts ask for a refresh token. Everybody gets one here, so it is taken and grants nothing; no resource asks for it.
+    private const string OfflineAccess = "offline_access";
     private static readonly string[] SecretMethods = [AuthMethods.Basic, AuthMethods.Post];
     private static readonly string[] AllMethods = [.. SecretMethods, AuthMethods.None];
 
@@ -35,7 +37,7 @@ internal sealed class MetadataFunctions(IOptions<OAuthSettings> settings, ScopeC
     [Function("WellKnownAuthorizationServer")]
     public IResult AuthorizationServer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-authorization-server/{*path}")] HttpRequest request) =>
         Document(request, new ServerMetadata(
-            BaseUrl, BaseUrl + "/oauth/authorize", BaseUrl + "/oauth/token", BaseUrl + "/oauth/revoke", BaseUrl + "/oauth/introspect", settings.Value.AllowsRegistration ? BaseUrl + "/oauth/register" : null, BaseUrl + "/.well-known/jwks.json", scopes.Names,
+            BaseUrl, BaseUrl + "/oauth/authorize", BaseUrl + "/oauth/token", BaseUrl + "/oauth/revoke", BaseUrl + "/oauth/introspect", settings.Value.AllowsRegistration ? BaseUrl + "/oauth/register" : null, BaseUrl + "/.well-known/jwks.json", [.. scopes.Names.Union([OfflineAccess], StringComparer.Ordinal)],
             ["code"], ["query"], ["authorization_code", "refresh_token"], ["S256"], AllMethods, AllMethods, SecretMethods, true), OAuthJson.Default.ServerMetadata);
 
     [Function("WellKnownProtectedResource")]

@@ -47,6 +47,16 @@ internal sealed class ScopeCatalog
         return scopes.Count > 0;
     }
 
+    /// <summary>
+    /// The scopes that a request names. Those that do not exist are left out as long as one does (RFC 6749 3.3; the answer says what was granted):
+    /// some hosts add offline_access or openid to whatever they were told. When none exists they are all returned, to be refused.
+    /// </summary>
+    public string[] Read(string? scope)
+    {
+        var named = Split(scope);
+        return named.Intersect(Names, StringComparer.Ordinal).ToArray() is { Length: > 0 } known ? known : named;
+    }
+
     /// <summary>Splits a scope parameter (RFC 6749 3.3); repeated names count once.</summary>
     public static string[] Split(string? scope) => scope is null ? [] : [.. scope.Split(' ', StringSplitOptions.RemoveEmptyEntries).Distinct(StringComparer.Ordinal)];
 
