@@ -46,6 +46,7 @@ public sealed class StartupTests
         { "GPT_SESSION_EXPIRY", "-1", "GPT_SESSION_EXPIRY must be between" },
         { "GPT_REFRESH_GRACE", "2592000", "GPT_REFRESH_GRACE must be" },
         { "GPT_MAX_SESSIONS_PER_USER", "0", "GPT_MAX_SESSIONS_PER_USER must be between" },
+        { "GPT_AUTHORIZE_LIMIT", "0", "GPT_AUTHORIZE_LIMIT must be between 1 and 100000" },
         { "GPT_AUTH_FAILURE_LIMIT", "0", "GPT_AUTH_FAILURE_LIMIT must be between" },
         { "GPT_AUTH_FAILURE_LIMIT", "10001", "GPT_AUTH_FAILURE_LIMIT must be between 1 and 10000." },
         { "GPT_AUTH_FAILURE_LIMIT", "3000000000", "GPT_AUTH_FAILURE_LIMIT must be a whole number between 1 and 10000." },

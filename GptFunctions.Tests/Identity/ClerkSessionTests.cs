@@ -33,6 +33,19 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         ["no subject"] = (provider, claims) => provider.Sign(With(claims, "sub", null)),
         ["empty subject"] = (provider, claims) => provider.Sign(With(claims, "sub", "")),
         ["subject as number"] = (provider, claims) => provider.Sign(With(claims, "sub", 1)),
+        ["subject with a line end"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\r\nx-internal-id: 1")),
+        ["subject with a NUL"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\0")),
+        ["subject with half a surrogate pair"] = (provider, claims) => provider.SignText(claims.ToJsonString().Replace((string)claims["sub"]!, "\\ud800", StringComparison.Ordinal)),
+        ["subject of 256 characters"] = (provider, claims) => provider.Sign(With(claims, "sub", new string('u', 256))),
+        ["impersonated by an operator"] = (provider, claims) => provider.Sign(With(claims, "act", new JsonObject { ["sub"] = "user_operator" })),
+        ["actor as text"] = (provider, claims) => provider.Sign(With(claims, "act", "user_operator")),
+        ["session that is pending"] = (provider, claims) => provider.Sign(With(claims, "sts", "pending")),
+        ["session in another case"] = (provider, claims) => provider.Sign(With(claims, "sts", "Active")),
+        ["session status as number"] = (provider, claims) => provider.Sign(With(claims, "sts", 1)),
+        ["for an audience"] = (provider, claims) => provider.Sign(With(claims, "aud", "https://api.example")),
+        ["for us as an audience"] = (provider, claims) => provider.Sign(With(claims, "aud", FakeProvider.ClientId)),
+        ["for audiences"] = (provider, claims) => provider.Sign(With(claims, "aud", new JsonArray("https://api.example"))),
+        ["for no audience"] = (provider, claims) => provider.Sign(With(claims, "aud", new JsonArray())),
         ["claims of another token"] = (provider, claims) => Splice(provider.Sign(claims), provider.Sign(With(claims, "sub", "user_other"))),
         ["no signature"] = (provider, claims) => provider.Sign(claims).Split('.') is var parts ? $"{parts[0]}.{parts[1]}." : "",
         ["two parts"] = (provider, claims) => provider.Sign(claims).Split('.') is var parts ? $"{parts[0]}.{parts[1]}" : "",
@@ -72,6 +85,15 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         var claims = provider.SessionClaims("user_leeway", app.Clock.GetUtcNow());
         claims["exp"] = (long)claims["exp"]! + expiryMoves;
         claims["nbf"] = (long)claims["nbf"]! + notBeforeMoves;
+
+        Assert.Equal(HttpStatusCode.OK, (await ReadAsync(app, provider.Sign(claims))).Status);
+    }
+
+    /// <summary>Clerk's second version of the token says how the session stands.</summary>
+    [Fact]
+    public async Task Session_token_of_an_active_session_is_accepted()
+    {
+        var claims = With(provider.SessionClaims("user_active", app.Clock.GetUtcNow()), "sts", "active");
 
         Assert.Equal(HttpStatusCode.OK, (await ReadAsync(app, provider.Sign(claims))).Status);
     }

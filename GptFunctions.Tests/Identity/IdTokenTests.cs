@@ -30,6 +30,10 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         ["no time of issue"] = (provider, claims) => provider.Sign(With(claims, "iat", null)),
         ["no subject"] = (provider, claims) => provider.Sign(With(claims, "sub", null)),
         ["empty subject"] = (provider, claims) => provider.Sign(With(claims, "sub", "")),
+        ["subject with a line end"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\r\nx-internal-id: 1")),
+        ["subject with a NUL"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\0")),
+        ["subject with half a surrogate pair"] = (provider, claims) => provider.SignText(claims.ToJsonString().Replace($"\"sub\":\"{claims["sub"]}\"", "\"sub\":\"\\ud800\"", StringComparison.Ordinal)),
+        ["subject of 256 characters"] = (provider, claims) => provider.Sign(With(claims, "sub", new string('u', 256))),
         ["not a token"] = (_, _) => "garbage",
     };
 
@@ -73,6 +77,22 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
 
         Assert.Equal(HttpStatusCode.OK, page.StatusCode);
         Assert.Contains("user_good@example.com", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    /// <summary>They are for show only: what cannot be shown (or stored: PostgreSQL takes no NUL) is left out.</summary>
+    [Theory]
+    [InlineData("a\0b")]
+    [InlineData("a\r\nb")]
+    public async Task Sign_in_with_control_characters_in_email_or_name_keeps_neither(string? text)
+    {
+        var (_, browser, state, nonce) = await StartAsync();
+        var user = $"user_control_{text?.Length}";
+        provider.Answers["a-code"] = FakeProvider.Success(provider.Sign(With(With(provider.IdTokenClaims(user, nonce, app.Clock.GetUtcNow()), "email", text), "name", text)));
+
+        using var page = await CallbackAsync(browser, state);
+
+        Assert.Equal(HttpStatusCode.OK, page.StatusCode);
+        Assert.Equal(1, await app.Database.CountAsync("users", $"clerk_user_id = '{user}' AND email IS NULL AND name IS NULL"));
     }
 
     /// <summary>RFC 7636 and OpenID Connect Core 3.1.2.1: what goes to the provider, and that the verifier which follows fits.</summary>

@@ -60,20 +60,20 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}'"));
     }
 
-    /// <summary>The part before the dot names the request, the part after it proves that this browser began it.</summary>
+    /// <summary>It holds the request, sealed for the browser that began it.</summary>
     [Theory]
     [InlineData("")]
     [InlineData("garbage")]
-    [InlineData("00000000000000000000000000000000.{proof}")]
-    [InlineData("{request}.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
-    [InlineData("{request}.")]
-    [InlineData("{request}")]
+    [InlineData("AAAA{end}")]
+    [InlineData("{start}AAAA")]
+    [InlineData("{start}")]
+    [InlineData("{start}{end}.")]
     public async Task Callback_with_a_wrong_state_is_403(string pattern)
     {
         using var browser = new Browser();
         var callback = await CallbackAsync(browser, await OAuthFlow.AddClientAsync(app), "user_wrong_state");
-        var right = OAuthFlow.Parameter(callback, "state")!.Split('.');
-        var wrong = $"{pattern}".Replace("{request}", right[0], StringComparison.Ordinal).Replace("{proof}", right[1], StringComparison.Ordinal);
+        var right = OAuthFlow.Parameter(callback, "state")!;
+        var wrong = $"{pattern}".Replace("{start}", right[..^4], StringComparison.Ordinal).Replace("{end}", right[^4..], StringComparison.Ordinal);
 
         using var response = await browser.GetAsync(WithParameter(callback, "state", wrong));
         using var consent = await browser.GetAsync(callback);

@@ -131,10 +131,11 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
         var client = await OAuthFlow.AddClientAsync(app);
         var browser = new TestBrowser(app.Http);
         using var signIn = await browser.GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client)));
-        var url = path + Value(await FieldsAsync(signIn), "request");
+        using var consent = await browser.SignInAsync("user_in_progress", OAuthFlow.Parameters(client));
+        var url = path + Value(await FieldsAsync(path == "/dev/sign-in?request=" ? signIn : consent), "request");
 
         var stranger = new TestBrowser(app.Http);
-        using var strangersOwn = await stranger.GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client)));
+        using var strangersOwn = await stranger.SignInAsync("user_stranger", OAuthFlow.Parameters(client));
 
         using var own = await browser.GetAsync(url);
         using var withoutCookie = await new TestBrowser(app.Http).GetAsync(url);

@@ -136,7 +136,7 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
         using var response = await browser.GetAsync($"/oauth/callback?code=x&state={request}.x");
 
         Assert.Equal(HttpStatusCode.Forbidden, response.StatusCode);
-        Assert.Equal(1, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}' AND user_id IS NULL"));
+        Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}'"));
     }
 
     private static Dictionary<string, string?> ProductionSettings() => new()

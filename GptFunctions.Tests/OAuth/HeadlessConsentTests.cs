@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
@@ -50,9 +51,9 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         var same = await GetAsync(user, client.Id, "jobs:read");
         var wider = await GetAsync(user, client.Id, "jobs:read resume:read");
 
-        Assert.Equal("""{"data":{"has_consent":false,"session_count":0,"existing_scopes":[],"new_scopes":["jobs:read","resume:read"]}}""", before.Text);
-        Assert.Equal("""{"data":{"has_consent":true,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":[]}}""", same.Text);
-        Assert.Equal("""{"data":{"has_consent":false,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":["resume:read"]}}""", wider.Text);
+        Assert.Equal("""{"data":{"has_consent":false,"session_count":0,"existing_scopes":[],"new_scopes":["jobs:read","resume:read"],"ends":[]}}""", before.Text);
+        Assert.Equal("""{"data":{"has_consent":true,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":[],"ends":[]}}""", same.Text);
+        Assert.Equal("""{"data":{"has_consent":false,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":["resume:read"],"ends":[]}}""", wider.Text);
         Assert.True(wider.Headers.CacheControl?.NoStore);
     }
 
@@ -172,6 +173,53 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         Assert.Equal(HttpStatusCode.Forbidden, approved.Status);
         Assert.Equal("access_denied", approved.Error);
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_codes", $"client_id = '{client.Id}'"));
+    }
+
+    /// <summary>At the limit the web app is told whom a connection ends, and says with the approval that the person was told.</summary>
+    [Fact]
+    public async Task Post_at_the_session_limit_needs_the_sessions_that_get_told()
+    {
+        const string user = "user_headless_full";
+        var tokens = new List<JsonAnswer>();
+        var oldest = await OAuthFlow.AddClientAsync(app, name: "Oldest app");
+        foreach (var connected in (TestClient[])[oldest, .. await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => OAuthFlow.AddClientAsync(app)))])
+        {
+            tokens.Add(await ExchangeAsync(connected, await PostAsync(user, Form(OAuthFlow.Parameters(connected)))));
+            app.Clock.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        var client = await OAuthFlow.AddClientAsync(app);
+        var ends = Assert.Single((await GetAsync(user, client.Id, null)).Json.GetProperty("data").GetProperty("ends").EnumerateArray());
+        var silent = await PostAsync(user, Form(OAuthFlow.Parameters(client)));
+        var told = await ExchangeAsync(client, await PostAsync(user, Json(OAuthFlow.Parameters(client, ("ends", ends.GetProperty("id").GetString())))));
+
+        Assert.Equal(("Oldest app", AccessTokenText.SessionId(tokens[0]["access_token"]!)), (ends.GetProperty("client_name").GetString(), ends.GetProperty("id").GetGuid()));
+        Assert.Equal((HttpStatusCode.Conflict, "session_limit"), (silent.Status, silent.Error));
+        Assert.Equal(HttpStatusCode.OK, told.Status);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await flow.SessionsAsync(tokens[0]["access_token"]!)).Status);
+        Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(tokens[1]["access_token"]!)).Status);
+
+        Task<JsonAnswer> ExchangeAsync(TestClient by, JsonAnswer approved) =>
+            flow.ExchangeAsync(by, OAuthFlow.Parameter(new Uri(approved.Json.GetProperty("data").GetProperty("redirect_to").GetString()!), "code")!);
+    }
+
+    /// <summary>Its name is what it calls itself, and the web app has no page of ours that says so.</summary>
+    [Fact]
+    public async Task Post_for_a_client_that_registered_itself_is_403_until_an_operator_approves_it()
+    {
+        var client = await OAuthFlow.AddClientAsync(app, isPublic: true);
+        await app.Database.ExecuteAsync($"UPDATE gpt_clients SET kind = 'registered' WHERE client_id = '{client.Id}'");
+        (string, string?)[] parameters = OAuthFlow.Parameters(client, ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
+
+        var refused = await PostAsync("user_unapproved", Form(parameters));
+        var before = await app.Database.CountAsync("gpt_consents", $"client_id = '{client.Id}'") + await app.Database.CountAsync("gpt_authorization_codes", $"client_id = '{client.Id}'");
+        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsApproved: true)));
+        var approved = await PostAsync("user_unapproved", Form(parameters));
+
+        Assert.Equal((HttpStatusCode.Forbidden, "access_denied"), (refused.Status, refused.Error));
+        Assert.Contains("clients update", refused["error_description"], StringComparison.Ordinal);
+        Assert.Equal(0, before);
+        Assert.Equal(HttpStatusCode.OK, approved.Status);
     }
 
     [Fact]

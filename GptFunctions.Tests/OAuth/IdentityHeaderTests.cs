@@ -33,7 +33,7 @@ public sealed class IdentityHeaderTests(AppFixture<IdentityHeaderTests> fixture)
         using var response = await new OAuthFlow(forging).AuthorizeAsync(OAuthFlow.Parameters(client));
 
         Assert.StartsWith("/dev/sign-in?", response.Headers.Location!.OriginalString, StringComparison.Ordinal);
-        Assert.Equal(1, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}' AND user_id IS NULL"));
+        Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}'"));
     }
 
     [Theory]

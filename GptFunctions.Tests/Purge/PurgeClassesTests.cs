@@ -12,7 +12,7 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     public static TheoryData<string, string, string, string> Classes => new()
     {
         { "expired_auth_codes", "gpt_authorization_codes", "expires_at", RetentionEnd },
-        { "authorization_requests", "gpt_authorization_requests", "expires_at", Limit(1) },
+        { "authorization_requests", "gpt_authorization_requests", "expires_at", Limit(0) },
         { "unused_clients", "gpt_clients WHERE kind = 'registered'", "created_at", RetentionEnd },
         { "maintenance_runs", "maintenance_runs WHERE job = 'earlier'", "started_at", Limit(400) },
         { "idle_rate_limits", "rate_limits", "tat", "now()" },

@@ -68,7 +68,7 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
 
     public Task AddRequestsAsync() => ExecuteAsync($"""
         INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, resource, created_at, expires_at)
-        SELECT gen_random_uuid(), {Hash("browser")}, 'purge', 'https://client.example', true, '{Scope}', 'r', ended - interval '10 minutes', ended FROM ({Ends("1 day")}) ends
+        SELECT gen_random_uuid(), {Hash("browser")}, 'purge', 'https://client.example', true, '{Scope}', 'r', ended - interval '10 minutes', ended FROM ({Ends("0 days")}) ends
         """);
 
     public Task AddClientsAsync() => ExecuteAsync($$"""

@@ -131,7 +131,14 @@ internal sealed class FakeProvider : IAsyncDisposable
             header["kid"] = keyId;
         }
 
-        var text = $"{Encode(header)}.{Encode(claims)}";
+        return SignText(claims.ToJsonString(), algorithm, header, key);
+    }
+
+    /// <summary>The same for claims that only exist as text, because no JSON writer would make them.</summary>
+    public string SignText(string claims, string algorithm = "RS256", JsonObject? header = null, RSA? key = null)
+    {
+        header ??= new JsonObject { ["alg"] = algorithm, ["typ"] = "JWT", ["kid"] = KeyId };
+        var text = $"{Encode(header.ToJsonString())}.{Encode(claims)}";
         return $"{text}.{Base64Url.EncodeToString(Signature(algorithm, Encoding.ASCII.GetBytes(text), key ?? Key))}";
     }
 
@@ -143,7 +150,7 @@ internal sealed class FakeProvider : IAsyncDisposable
         ellipticKey.Dispose();
     }
 
-    private static string Encode(JsonObject part) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(part.ToJsonString()));
+    private static string Encode(string part) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(part));
 
     private byte[] Signature(string algorithm, byte[] text, RSA key) => algorithm switch
     {

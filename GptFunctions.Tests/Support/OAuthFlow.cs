@@ -133,6 +133,21 @@ internal sealed partial class TestBrowser(HttpClient http)
 
     public IReadOnlyDictionary<string, string> Cookies => cookies;
 
+    /// <summary>Puts a cookie into the browser that no server gave it.</summary>
+    public void Plant(string name, string value) => cookies[name] = value;
+
+    /// <summary>The same browser, with its cookies, at another replica.</summary>
+    public TestBrowser At(HttpClient replica)
+    {
+        var moved = new TestBrowser(replica);
+        foreach (var (name, value) in cookies)
+        {
+            moved.Plant(name, value);
+        }
+
+        return moved;
+    }
+
     /// <summary>Starts a request and signs in at /dev/sign-in; returns the consent page (200), or the redirect to the client when consent was remembered.</summary>
     public async Task<HttpResponseMessage> SignInAsync(string user, params (string Name, string? Value)[] parameters)
     {

@@ -7,8 +7,9 @@ namespace GptFunctions.Identity;
 
 /// <summary>
 /// Ties sign-ins in progress to one browser: a cookie with 32 random bytes. Everything that must come back from that browser
-/// (CSRF token, upstream state, nonce, PKCE verifier) is an HMAC of the cookie and the request's id, so the
-/// database holds only the cookie's hash.
+/// (CSRF token, nonce, PKCE verifier, the sealed request) hangs on the cookie and the request's id, so the database holds only the cookie's hash.
+/// A browser has two: one until somebody has signed in, another one, made at that moment, from then on. Whoever planted the first one (on a shared
+/// computer, say) does not know the second, without which nothing is approved.
 /// </summary>
 internal sealed class BrowserBinding
 {
@@ -20,24 +21,24 @@ internal sealed class BrowserBinding
 
     public byte[] Hash => SHA256.HashData(secret);
 
-    /// <summary>The binding of the browser that sent this request; null when it has none.</summary>
-    public static BrowserBinding? Find(HttpContext context, bool isHttps) =>
-        context.Request.Cookies[CookieName(isHttps)] is { Length: 43 } value && Base64Url.IsValid(value, out var bytes) && bytes == SecretLength ? new BrowserBinding(Base64Url.DecodeFromChars(value)) : null;
+    public static BrowserBinding New() => new(RandomNumberGenerator.GetBytes(SecretLength));
+
+    /// <summary>The binding of the browser that sent this request, for what comes before the sign-in; null when it has none.</summary>
+    public static BrowserBinding? Find(HttpContext context, bool isHttps) => Read(context, CookieName(isHttps));
+
+    /// <summary>The binding that the browser got when somebody signed in; null when nobody did.</summary>
+    public static BrowserBinding? FindSignedIn(HttpContext context, bool isHttps) => Read(context, SignedInCookieName(isHttps));
 
     /// <summary>Keeps the browser's binding (several tabs may be signing in at once) or makes one; either way it lives another 10 minutes.</summary>
     public static BrowserBinding Ensure(HttpContext context, bool isHttps)
     {
-        var binding = Find(context, isHttps) ?? new BrowserBinding(RandomNumberGenerator.GetBytes(SecretLength));
-        context.Response.Cookies.Append(CookieName(isHttps), Base64Url.EncodeToString(binding.secret), new CookieOptions
-        {
-            HttpOnly = true,
-            Secure = isHttps,
-            SameSite = SameSiteMode.Lax, // the return from the identity provider is a cross-site navigation
-            Path = "/",
-            MaxAge = Lifetime,
-        });
+        var binding = Find(context, isHttps) ?? New();
+        binding.Write(context, CookieName(isHttps), isHttps);
         return binding;
     }
+
+    /// <summary>Gives the browser this binding for what comes after the sign-in.</summary>
+    public void KeepSignedIn(HttpContext context, bool isHttps) => Write(context, SignedInCookieName(isHttps), isHttps);
 
     /// <summary>A value for one purpose of one request: 43 characters of base64url.</summary>
     public string Derive(string purpose, Guid requestId) =>
@@ -47,6 +48,22 @@ internal sealed class BrowserBinding
     public bool Is(string? presented, string purpose, Guid requestId) =>
         presented is not null && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(presented), Encoding.UTF8.GetBytes(Derive(purpose, requestId)));
 
+    private static BrowserBinding? Read(HttpContext context, string name) =>
+        context.Request.Cookies[name] is { Length: 43 } value && Base64Url.IsValid(value, out var bytes) && bytes == SecretLength
+            ? new BrowserBinding(Base64Url.DecodeFromChars(value))
+            : null;
+
+    private void Write(HttpContext context, string name, bool isHttps) => context.Response.Cookies.Append(name, Base64Url.EncodeToString(secret), new CookieOptions
+    {
+        HttpOnly = true,
+        Secure = isHttps,
+        SameSite = SameSiteMode.Lax, // the return from the identity provider is a cross-site navigation
+        Path = "/",
+        MaxAge = Lifetime,
+    });
+
     // __Host-: only this host could have set it, over https, for all paths. Browsers refuse the prefix over plain http.
     private static string CookieName(bool isHttps) => isHttps ? "__Host-gpt-request" : "gpt-request";
+
+    private static string SignedInCookieName(bool isHttps) => isHttps ? "__Host-gpt-signed-in" : "gpt-signed-in";
 }

@@ -36,8 +36,14 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
             _ when jwt["iss"] != issuer => Invalid("The session token is from another Clerk instance."),
             _ when !(jwt.Seconds("exp") > now - LeewaySeconds) => Invalid("expired"),
             _ when jwt.Seconds("nbf") > now + LeewaySeconds => Invalid("The session token is not valid yet."),
+            // Clerk 'act': an operator uses the application in this person's name. That is no consent, and no order, of the person.
+            _ when jwt.Has("act") => Invalid("The session token is of somebody who acts for the user (act)."),
+            // Clerk 'sts': a pending session still owes something, for example a second factor or the choice of an organisation.
+            _ when jwt.Has("sts") && jwt["sts"] is not "active" => Invalid("The session is not active (sts)."),
+            // A session token has no audience; one that has is made, from a template of Clerk's, for another API, which could use it here.
+            _ when jwt.Has("aud") => Invalid("The token is for another API (aud); send the session token."),
             _ when settings.Value.AuthorizedParties is { Length: > 0 } parties && !parties.Contains(jwt["azp"]) => Invalid("The session token is for another application (azp)."),
-            _ when jwt["sub"] is not { Length: > 0 } => Invalid("The session token names no user."),
+            _ when !Person.IsSubject(jwt["sub"]) => Invalid("The session token names no user."),
             _ => jwt["sub"]!,
         };
     }

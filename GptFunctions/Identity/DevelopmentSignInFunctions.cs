@@ -29,40 +29,51 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
             return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
         }
 
-        if (!Guid.TryParseExact(form["request"], "N", out var id) || BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is not { } browser
-            || await authorize.FindAsync(id, browser) is not { UserId: null } pending)
+        var isHttps = settings.Value.IsHttps;
+        if (BrowserBinding.Find(request.HttpContext, isHttps) is not { } browser
+            || await authorize.FindStartedAsync(form["request"], browser) is not { } started)
         {
             return NotInProgress(request);
         }
 
+        var page = new SignInForm(form["request"]!, browser.Derive(CsrfPurpose, started.Request.Id), started);
         if (!HttpMethods.IsPost(request.Method))
         {
-            return Page(request, pending, browser, null);
+            return Page(request, page, null);
         }
 
-        if (!browser.Is(form["csrf"], CsrfPurpose, id))
+        if (!browser.Is(form["csrf"], CsrfPurpose, started.Request.Id))
         {
             return NotInProgress(request);
         }
 
-        return form["user_id"] is not { } userId || !IsUserId(userId)
-            ? Page(request, pending, browser, "Use letters, digits and . _ - @ only, at most 128 of them, for example user_alice.")
-            : await authorize.SignedInAsync(id, browser, new Person(userId, null, null), addresses.Origin(request.HttpContext)) is NextStep.Redirect next
-                ? new SeeOther(next.Url)
-                : OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This account was deleted or is blocked", "Choose another user id.");
+        if (form["user_id"] is not { } userId || !IsUserId(userId))
+        {
+            return Page(request, page, "Use letters, digits and . _ - @ only, at most 128 of them, for example user_alice.");
+        }
+
+        var signedIn = BrowserBinding.FindSignedIn(request.HttpContext, isHttps);
+        return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), addresses.Origin(request.HttpContext)) switch
+        {
+            NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
+            NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
     }
+
+    private sealed record SignInForm(string Request, string Csrf, StartedSignIn Started);
 
     private static bool IsUserId(string text) => text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
 
     private static IResult NotInProgress(HttpRequest request) =>
         OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This sign-in is not in progress here", "Go back to the app and connect again.");
 
-    private static IResult Page(HttpRequest request, PendingRequest pending, BrowserBinding browser, string? problem) =>
+    private static IResult Page(HttpRequest request, SignInForm page, string? problem) =>
         OAuthPages.Render<DevelopmentSignInPage>(request.HttpContext, new()
         {
-            [nameof(DevelopmentSignInPage.ClientName)] = pending.ClientName,
-            [nameof(DevelopmentSignInPage.RequestId)] = pending.Id.ToString("N"),
-            [nameof(DevelopmentSignInPage.Csrf)] = browser.Derive(CsrfPurpose, pending.Id),
+            [nameof(DevelopmentSignInPage.ClientName)] = page.Started.Client.Name,
+            [nameof(DevelopmentSignInPage.SignInRequest)] = page.Request,
+            [nameof(DevelopmentSignInPage.Csrf)] = page.Csrf,
             [nameof(DevelopmentSignInPage.Problem)] = problem,
-        }, OAuthPages.FormTargets(pending), problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+        }, OAuthPages.FormTargets(page.Started.Client.RedirectUris, page.Started.Request.RedirectUri), problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
 }

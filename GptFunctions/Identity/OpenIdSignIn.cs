@@ -16,7 +16,7 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
 
     private string CallbackUrl => oauth.Value.PublicBaseUrl + "/oauth/callback";
 
-    public async Task<string> StartAsync(Guid requestId, BrowserBinding browser)
+    public async Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser)
     {
         var metadata = await provider.ReadMetadataAsync();
         return RedirectUri.WithParameters(
@@ -25,7 +25,7 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
             ("client_id", clerk.Value.ClientId),
             ("redirect_uri", CallbackUrl),
             ("scope", "openid profile email"),
-            ("state", SignInState.Write(requestId, browser)),
+            ("state", state),
             ("nonce", browser.Derive("nonce", requestId)),
             ("code_challenge", TokenService.Challenge(browser.Derive("verifier", requestId))),
             ("code_challenge_method", "S256"));
@@ -46,13 +46,14 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
         }
 
         var problem = await metadata.Keys.VerifyAsync(jwt, Algorithms) ? ProblemWith(jwt, browser.Derive("nonce", requestId)) : "signature";
-        if (problem is not null || jwt["sub"] is not { Length: > 0 } subject)
+        var subject = jwt["sub"];
+        if (problem is not null || !Person.IsSubject(subject))
         {
             LogIdTokenRefused(problem ?? "sub");
             return (null, new SignInFailure("The identity provider's answer could not be verified.", false));
         }
 
-        return (new Person(subject, jwt["email"], jwt["name"]), null);
+        return (new Person(subject, Person.Shown(jwt["email"]), Person.Shown(jwt["name"])), null);
     }
 
     // OpenID Connect Core 3.1.3.7

@@ -1,8 +1,20 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace GptFunctions.Identity;
 
 /// <summary>Who signed in, as the identity provider says.</summary>
 /// <param name="Subject">The Clerk user id.</param>
-internal sealed record Person(string Subject, string? Email, string? Name);
+internal sealed record Person(string Subject, string? Email, string? Name)
+{
+    private const int MaximumSubject = 255;
+
+    /// <summary>OpenID Connect Core 2: at most 255 ASCII characters. Printable ones: a subject stands in headers, logs and the database.</summary>
+    public static bool IsSubject([NotNullWhen(true)] string? text) =>
+        text is { Length: > 0 and <= MaximumSubject } && text.All(character => character is >= ' ' and <= '~');
+
+    /// <summary>A text that is only shown: null when it has characters that cannot be shown.</summary>
+    public static string? Shown(string? text) => text is null || text.Any(char.IsControl) ? null : text;
+}
 
 /// <summary>Whether the identity provider keeps a person out; null where it does not say.</summary>
 /// <param name="LockedUntil">When a lock ends by itself; null when it does not.</param>
@@ -15,9 +27,9 @@ internal sealed record SignInFailure(string Reason, bool IsDenial);
 /// <summary>Where people prove who they are: Clerk, or in Development a page of ours.</summary>
 internal interface ISignIn
 {
-    /// <summary>The URL to send the browser to. It returns to <c>/oauth/callback</c> or, in Development, posts to <c>/dev/sign-in</c>.</summary>
+    /// <summary>The URL to send the browser to, with a <c>state</c> that comes back unchanged. It returns to <c>/oauth/callback</c> or, in Development, posts to <c>/dev/sign-in</c>.</summary>
     /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached.</exception>
-    Task<string> StartAsync(Guid requestId, BrowserBinding browser);
+    Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser);
 
     /// <summary>Turns the provider's answer (the code it sent to the callback) into a person.</summary>
     Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error);

@@ -11,7 +11,8 @@ namespace GptFunctions.OAuth;
 /// <summary>What a person's browser sees of the authorization server.</summary>
 internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, ClientAddress addresses, IOptions<OAuthSettings> settings)
 {
-    private const int MaximumBody = 16 * 1024;
+    private const int MaximumBody = 64 * 1024; // a thousand ids of sessions
+    private const int ShownSessions = 100;
     private const string CsrfPurpose = "csrf";
 
     [Function("OAuthAuthorize")]
@@ -32,13 +33,13 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
 
         if (parameters["continue"] is { } handle)
         {
-            return Guid.TryParseExact(handle, "N", out var id) && FindBrowser(request) is { } known
+            return Guid.TryParseExact(handle, "N", out var id) && FindSignedIn(request) is { } known
                 ? Show(request, known, await service.ContinueAsync(id, known, addresses.Origin(request.HttpContext)))
                 : Show(request, null, AuthorizeService.NotInProgress);
         }
 
         var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
-        return Show(request, browser, await service.StartAsync(parameters, browser));
+        return Show(request, browser, await service.StartAsync(parameters, browser, addresses.Origin(request.HttpContext)));
     }
 
     [Function("OAuthAuthorizeDecision")]
@@ -50,47 +51,60 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
             return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
         }
 
-        if (!Guid.TryParseExact(form["request"], "N", out var id) || FindBrowser(request) is not { } browser || !browser.Is(form["csrf"], CsrfPurpose, id))
+        if (!Guid.TryParseExact(form["request"], "N", out var id) || FindSignedIn(request) is not { } browser || !browser.Is(form["csrf"], CsrfPurpose, id))
         {
             return Show(request, null, AuthorizeService.NotInProgress);
         }
 
         var origin = addresses.Origin(request.HttpContext);
         return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, origin))
-            : form["decision"] is "approve" or "deny" ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", origin))
+            : form["decision"] is "approve" or "deny"
+                ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), origin))
             : OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
     }
 
     [Function("OAuthCallback")]
     public async Task<IResult> CallbackAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/callback")] HttpRequest request)
     {
-        var parameters = FormParameters.OfQuery(request).Value;
-        var browser = FindBrowser(request);
-        return parameters is not null && SignInState.Read(parameters["state"], browser) is { } id
-            ? Show(request, browser, await service.FinishSignInAsync(id, browser!, parameters["code"], parameters["error"], addresses.Origin(request.HttpContext)))
+        var origin = addresses.Origin(request.HttpContext);
+        return FormParameters.OfQuery(request).Value is { } parameters && BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is { } browser
+            ? Show(request, null, await service.FinishSignInAsync(parameters, browser, FindSignedIn(request), origin))
             : Show(request, null, AuthorizeService.NotInProgress);
     }
 
-    private BrowserBinding? FindBrowser(HttpRequest request) => BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps);
+    private BrowserBinding? FindSignedIn(HttpRequest request) => BrowserBinding.FindSignedIn(request.HttpContext, settings.Value.IsHttps);
 
     private IResult Show(HttpRequest request, BrowserBinding? browser, NextStep step) => step switch
     {
         NextStep.Redirect redirect => new SeeOther(redirect.Url),
+        NextStep.SignedIn signedIn => signedIn.Show(request.HttpContext, settings.Value.IsHttps),
         NextStep.AskConsent { Question: var question } => OAuthPages.Render<ConsentPage>(
-            request.HttpContext, new() { [nameof(ConsentPage.View)] = View(question, browser!) }, OAuthPages.FormTargets(question.Request)),
-        NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse.Status, refuse.Title, refuse.Detail),
+            request.HttpContext, new() { [nameof(ConsentPage.View)] = View(question, browser!) },
+            OAuthPages.FormTargets(question.Request.ClientRedirectUris, question.Request.RedirectUri)),
+        NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
     private ConsentView View(ConsentQuestion question, BrowserBinding browser)
     {
-        var pending = question.Request;
+        var (pending, room) = (question.Request, question.Room);
+        var shown = room.Surplus > 0 ? room.Sessions : [];
         return new ConsentView(
-            pending.Id.ToString("N"), browser.Derive(CsrfPurpose, pending.Id), pending.ClientName, pending.IsSelfRegistered, RedirectUri.Host(pending.RedirectUri), pending.Email ?? pending.Subject!,
+            pending.Id.ToString("N"), browser.Derive(CsrfPurpose, pending.Id), pending.ClientName, pending.IsSelfRegistered,
+            RedirectUri.Host(pending.RedirectUri), pending.Email ?? pending.Subject,
             [.. pending.Scopes.Select(scope => new ScopeLine(scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
-            [.. question.Sessions.Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
-            question.Sessions.MinBy(session => session.LastActive)?.ClientName);
+            shown.Count, [.. shown.Take(ShownSessions).Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
+            SessionIds.Write(room.Ending.Select(session => session.Id)), [.. room.Ending.Select(session => session.ClientName)]);
     }
+}
+
+/// <summary>Ids of sessions in a form field: what was announced comes back with the answer.</summary>
+internal static class SessionIds
+{
+    public static string Write(IEnumerable<Guid> ids) => string.Join(' ', ids.Select(id => id.ToString("N")));
+
+    public static Guid[] Read(string? text) =>
+        [.. (text ?? "").Split(' ').Select(id => Guid.TryParse(id, out var parsed) ? parsed : Guid.Empty).Where(id => id != Guid.Empty)];
 }
 
 /// <summary>303 after a POST (so that the browser does not repeat it, RFC 9700 4.12), 302 otherwise; never cached.</summary>

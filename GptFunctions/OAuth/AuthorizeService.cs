@@ -1,6 +1,8 @@
 using GptFunctions.Audit;
+using GptFunctions.Gateway;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
@@ -14,25 +16,49 @@ internal abstract record NextStep
     /// <summary>Ask for consent.</summary>
     internal sealed record AskConsent(ConsentQuestion Question) : NextStep;
 
+    /// <summary>Go on with the request, and from now on with this cookie.</summary>
+    internal sealed record SignedIn(Guid RequestId, BrowserBinding Browser) : NextStep
+    {
+        public IResult Show(HttpContext context, bool isHttps)
+        {
+            Browser.KeepSignedIn(context, isHttps);
+            return new SeeOther($"/oauth/authorize?continue={RequestId:N}");
+        }
+    }
+
     /// <summary>Show an error page, because there is no address that an error could safely be sent to.</summary>
-    internal sealed record Refuse(int Status, string Title, string Detail) : NextStep;
+    internal sealed record Refuse(int Status, string Title, string Detail, int? RetryAfterSeconds = null) : NextStep;
 }
 
 /// <summary>What the consent page says.</summary>
-/// <param name="Sessions">The person's connected apps when there are as many as allowed; empty otherwise.</param>
-internal sealed record ConsentQuestion(PendingRequest Request, IReadOnlyList<Session> Sessions);
+/// <param name="Room">The person's connected apps, and whether there is room for this one.</param>
+internal sealed record ConsentQuestion(PendingRequest Request, SessionRoom Room);
+
+/// <summary>A request before its sign-in, with the client that it is from.</summary>
+internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
-    AuthorizationRequests requests, AuthorizeStore store, SessionService sessions, ISignIn signIn, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimits limits,
+    IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(403, "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
 
+    private const int TriesOfCallback = 10;
     private static readonly TimeSpan RequestLifetime = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan LimitWindow = TimeSpan.FromMinutes(1);
 
-    /// <summary>Checks a new request, keeps it, and sends the browser to sign in.</summary>
-    public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser)
+    private static readonly NextStep AccountClosed = new NextStep.Refuse(403, "This account was deleted or is blocked", "Choose another account.");
+
+    /// <summary>Checks a new request and sends the browser to sign in. Nothing is kept of it here: see <see cref="SealedRequests"/>.</summary>
+    public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, RequestOrigin origin)
     {
+        if ((await limits.TryTakeAsync($"authorize|{origin.Network}", settings.CurrentValue.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
+        {
+            return new NextStep.Refuse(
+                429, "Too many connections were started", $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
+        }
+
         var outcome = await requests.CheckAsync(parameters);
         if (outcome.Error is { } error)
         {
@@ -41,50 +67,75 @@ internal sealed class AuthorizeService(
                 : new NextStep.Refuse(400, "This app cannot be connected", error.Description);
         }
 
-        var now = clock.GetUtcNow();
-        var id = Guid.CreateVersion7(now);
-        var signInUrl = await signIn.StartAsync(id, browser);
-        await store.InsertAsync(id, browser.Hash, outcome.Request!, now, RequestLifetime);
-        return new NextStep.Redirect(signInUrl);
+        var (request, now) = (outcome.Request!, clock.GetUtcNow());
+        var started = new StartedRequest(
+            Guid.CreateVersion7(now), now + RequestLifetime, request.Client.Id, request.RedirectUri, request.RedirectUriGiven, request.Scopes, request.State,
+            request.CodeChallenge, request.Resource);
+        return new NextStep.Redirect(await signIn.StartAsync(started.Id, box.Seal(started, browser), browser));
     }
 
-    /// <summary>The request, if this browser started it and it still runs.</summary>
-    public async Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser)
-    {
-        var request = await store.FindAsync(id, browser.Hash, clock.GetUtcNow());
-        return request is { IsDecided: false } ? request : null;
-    }
+    /// <summary>The request that was sealed in <paramref name="state"/>, if this browser started it and its ten minutes are not over.</summary>
+    public async Task<StartedSignIn?> FindStartedAsync(string? state, BrowserBinding browser) =>
+        box.Open(state, browser) is { } request && request.ExpiresAt > clock.GetUtcNow()
+        && await clients.FindAsync(request.ClientId) is { DisabledAt: null } client
+            ? new StartedSignIn(request, client)
+            : null;
 
     /// <summary>The provider sent the browser back: note who signed in, and go on.</summary>
-    public async Task<NextStep> FinishSignInAsync(Guid id, BrowserBinding browser, string? code, string? error, RequestOrigin origin)
+    /// <param name="signedIn">What the browser got at an earlier sign-in.</param>
+    public async Task<NextStep> FinishSignInAsync(
+        FormParameters parameters, BrowserBinding browser, BrowserBinding? signedIn, RequestOrigin origin)
     {
-        if (await FindAsync(id, browser) is not { UserId: null } request)
+        // A few tries, because an outage of the provider costs a reload and not the sign-in; not any number, because each of them calls the provider.
+        if (await FindStartedAsync(parameters["state"], browser) is not { Request: var request }
+            || (await limits.TryTakeAsync($"callback|{request.Id:N}", TriesOfCallback, RequestLifetime)).RetryAfterSeconds is not null)
         {
             return NotInProgress;
         }
 
-        var (person, failure) = await signIn.FinishAsync(id, browser, code, error);
-        if (person is not null && await SignedInAsync(id, browser, person, origin) is NextStep.Redirect next)
+        var (person, failure) = await signIn.FinishAsync(request.Id, browser, parameters["code"], parameters["error"]);
+        if (person is not null)
         {
-            return next;
+            var next = await SignedInAsync(request, signedIn, person, origin);
+            return next == AccountClosed
+                ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "This account was deleted or is blocked."))
+                : next;
         }
 
-        // The state is used up whatever came of it. A second callback with the same state must not end what the first one began.
-        var refusal = person is not null ? new OAuthError("access_denied", "This account was deleted or is blocked.")
-            : failure!.IsDenial ? new OAuthError("access_denied", "The person did not sign in.")
-            : new OAuthError("server_error", failure.Reason);
-        return await store.DenyAsync(id, browser.Hash, isSignedIn: false, origin, clock.GetUtcNow())
-            ? RedirectWithError(request.RedirectUri, request.State, refusal)
-            : NotInProgress;
+        // Nobody signed in: there is nobody to name, and nothing is written about it.
+        var refusal = failure!.IsDenial ? new OAuthError("access_denied", "The person did not sign in.") : new OAuthError("server_error", failure.Reason);
+        return await UseUpAsync(request.Id) ? RedirectWithError(request.RedirectUri, request.State, refusal) : NotInProgress;
     }
 
-    /// <summary>Notes who signed in; the consent page (or, with consent remembered, the code) comes next. Refused when the account was deleted or is blocked.</summary>
-    public async Task<NextStep> SignedInAsync(Guid id, BrowserBinding browser, Person person, RequestOrigin origin) =>
-        await store.SignInAsync(id, browser.Hash, person, origin, clock.GetUtcNow())
-            ? new NextStep.Redirect($"/oauth/authorize?continue={id:N}")
-            : NotInProgress;
+    /// <summary>
+    /// Somebody signed in: now the request becomes a row. The consent page (or, with consent remembered, the code) comes next. Refused when the account
+    /// was deleted or is blocked.
+    /// </summary>
+    /// <param name="signedIn">What the browser got at an earlier sign-in.</param>
+    public async Task<NextStep> SignedInAsync(
+        StartedRequest request, BrowserBinding? signedIn, Person person, RequestOrigin origin)
+    {
+        if (!await UseUpAsync(request.Id))
+        {
+            return NotInProgress;
+        }
 
-    /// <summary>Where a request in progress goes on: to sign-in, to the consent page, or back to the client with a code.</summary>
+        // Two tabs of one person go on side by side with one cookie; any other one may have been planted.
+        var fresh = BrowserBinding.New();
+        return await store.SignInAsync(request, fresh.Hash, signedIn?.Hash, person, origin, clock.GetUtcNow(), RequestLifetime) switch
+        {
+            SignInOutcome.Noted => new NextStep.SignedIn(request.Id, fresh),
+            SignInOutcome.NotedForKnownBrowser => new NextStep.SignedIn(request.Id, signedIn!),
+            SignInOutcome.AccountClosed => AccountClosed,
+            _ => NotInProgress,
+        };
+    }
+
+    // A state is good once, whatever came of it. Its request may have left no row, or none any more, so that is remembered apart: as an
+    // empty bucket, for as long as the state could come back.
+    private async Task<bool> UseUpAsync(Guid id) => (await limits.TryTakeAsync($"sign-in|{id:N}", 1, RequestLifetime)).RetryAfterSeconds is null;
+
+    /// <summary>Where a request goes on after the sign-in: to the consent page, or back to the client with a code.</summary>
     public async Task<NextStep> ContinueAsync(Guid id, BrowserBinding browser, RequestOrigin origin)
     {
         if (await FindAsync(id, browser) is not { } request)
@@ -92,34 +143,34 @@ internal sealed class AuthorizeService(
             return NotInProgress;
         }
 
-        if (request.UserId is not { } userId)
-        {
-            return new NextStep.Redirect(await signIn.StartAsync(id, browser));
-        }
-
-        var consented = await store.FindConsentAsync(userId, request.ClientId, RedirectUri.Host(request.RedirectUri));
-        var crowding = await FindCrowdingSessionsAsync(request);
+        var consented = await store.FindConsentAsync(request.UserId, request.ClientId, RedirectUri.Host(request.RedirectUri));
+        var room = await ReadRoomAsync(request);
         var hasConsent = !request.Scopes.Except(consented, StringComparer.Ordinal).Any();
         // With consent remembered nobody is asked, unless another app would be disconnected to make room.
-        return hasConsent && (crowding.Count == 0 || crowding.MinBy(session => session.LastActive)!.ClientId == request.ClientId)
-            ? await ApproveAsync(request, browser, wasAsked: false, origin)
-            : new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, crowding));
+        return hasConsent && room.Ending.All(session => session.ClientId == request.ClientId)
+            ? await ApproveAsync(request, browser, wasAsked: false, [], origin)
+            : new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, room));
     }
 
     /// <summary>The person's answer on the consent page. The caller has checked the CSRF token.</summary>
-    public async Task<NextStep> DecideAsync(Guid id, BrowserBinding browser, bool isApproved, RequestOrigin origin)
+    /// <param name="announced">The sessions of which the page said that approval ends them. Ids of anybody else's are of no effect.</param>
+    public async Task<NextStep> DecideAsync(
+        Guid id, BrowserBinding browser, bool isApproved, Guid[] announced, RequestOrigin origin)
     {
-        if (await FindAsync(id, browser) is not { UserId: not null } request)
+        if (await FindAsync(id, browser) is not { } request)
         {
             return NotInProgress;
         }
 
         if (isApproved)
         {
-            return await ApproveAsync(request, browser, wasAsked: true, origin);
+            // The page may be older than the last of the person's connected apps: then it is shown again, with what approval means now.
+            return (await ReadRoomAsync(request)).IsEnough(announced, request.ClientId)
+                ? await ApproveAsync(request, browser, wasAsked: true, announced, origin)
+                : new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
         }
 
-        return await store.DenyAsync(id, browser.Hash, isSignedIn: true, origin, clock.GetUtcNow())
+        return await store.DenyAsync(id, browser.Hash, origin, clock.GetUtcNow())
             ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "The person did not agree."))
             : NotInProgress;
     }
@@ -127,26 +178,28 @@ internal sealed class AuthorizeService(
     /// <summary>The person disconnects another app on the consent page, to make room; then the page is shown again.</summary>
     public async Task<NextStep> DisconnectAsync(Guid id, BrowserBinding browser, Guid sessionId, RequestOrigin origin)
     {
-        if (await FindAsync(id, browser) is not { Subject: { } subject })
+        if (await FindAsync(id, browser) is not { Subject: var subject })
         {
             return NotInProgress;
         }
 
-        await sessions.DisconnectAsync(subject, sessionId, origin);
+        await sessions.DisconnectAsync(new SessionOwner(subject, null), sessionId, origin);
         return new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
     }
 
-    private async Task<IReadOnlyList<Session>> FindCrowdingSessionsAsync(PendingRequest request)
-    {
-        var page = await sessions.ListAsync(request.Subject!, null, SessionService.MaximumPageSize);
-        return page.Sessions.Count >= settings.CurrentValue.MaxSessionsPerUser ? page.Sessions : [];
-    }
+    /// <summary>The request, if somebody signed in for it in this browser and it has not been decided.</summary>
+    private Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser) =>
+        store.FindAsync(id, browser.Hash, clock.GetUtcNow());
 
-    private async Task<NextStep> ApproveAsync(PendingRequest request, BrowserBinding browser, bool wasAsked, RequestOrigin origin)
+    private Task<SessionRoom> ReadRoomAsync(PendingRequest request) => sessions.ReadRoomAsync(request.Subject, settings.CurrentValue.MaxSessionsPerUser);
+
+    private async Task<NextStep> ApproveAsync(
+        PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, RequestOrigin origin)
     {
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.CurrentValue.AuthCodeExpiry);
-        var approval = await store.ApproveAsync(request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, Secret.Hash(code), lifetime, origin, clock.GetUtcNow());
+        var approval = await store.ApproveAsync(
+            request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Secret.Hash(code), lifetime, origin, clock.GetUtcNow());
         return approval is null ? NotInProgress : RedirectWithCode(approval, code);
     }
 

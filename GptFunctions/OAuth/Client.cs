@@ -18,6 +18,8 @@ internal sealed record Client(
     /// <summary>The kind of a client that registered itself and that no operator has approved.</summary>
     public const string SelfRegistered = "registered";
 
+    public bool IsSelfRegistered => Kind == SelfRegistered;
+
     /// <summary>Has no secret: its codes are bound to it by PKCE alone, and its loopback redirects may use any port.</summary>
     public bool IsPublic => AuthMethods.Contains(OAuth.AuthMethods.None);
 

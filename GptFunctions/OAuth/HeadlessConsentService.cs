@@ -1,13 +1,17 @@
 using GptFunctions.Audit;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
 /// <summary>What the company's own web app needs to know before it asks for consent.</summary>
 /// <param name="SessionCount">The person's live sessions, in all clients.</param>
-internal sealed record ConsentState(bool HasConsent, int SessionCount, string[] ExistingScopes, string[] NewScopes);
+/// <param name="Ends">The sessions that this connection ends for want of room: to be shown to the person, and their ids to be sent with the approval.</param>
+internal sealed record ConsentState(bool HasConsent, int SessionCount, string[] ExistingScopes, string[] NewScopes, EndingSession[] Ends);
+
+internal sealed record EndingSession(Guid Id, string ClientName);
 
 internal sealed record RedirectTo(string Url)
 {
@@ -17,7 +21,8 @@ internal sealed record RedirectTo(string Url)
 
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
-    AuthorizationRequests requests, ClientStore clients, AuthorizeStore store, UserService users, SessionService sessions, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserService users, SessionService sessions,
+    IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
 
@@ -33,7 +38,7 @@ internal sealed class HeadlessConsentService(
             return Gone;
         }
 
-        var scopes = parameters["scope"] is { } scope ? ScopeCatalog.Split(scope) : client.Scopes;
+        var scopes = catalog.Read(parameters["scope"]) is { Length: > 0 } named ? named : client.Scopes;
         if (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown)
         {
             return OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.");
@@ -41,8 +46,10 @@ internal sealed class HeadlessConsentService(
 
         var existing = await store.FindConsentAsync(userId, client.Id, null);
         var fresh = scopes.Except(existing, StringComparer.Ordinal).ToArray();
-        var live = await sessions.ListAsync(subject, null, SessionService.MaximumPageSize);
-        return new ConsentState(existing.Length > 0 && fresh.Length == 0, live.Sessions.Count, existing, fresh);
+        var room = await ReadRoomAsync(subject);
+        return new ConsentState(
+            existing.Length > 0 && fresh.Length == 0, room.Sessions.Count, existing, fresh,
+            [.. room.Ending.Select(session => new EndingSession(session.Id, session.ClientName))]);
     }
 
     /// <summary>Approves a request with the parameters of <c>/oauth/authorize</c>; the answer is where the browser is to go.</summary>
@@ -54,18 +61,36 @@ internal sealed class HeadlessConsentService(
             return error;
         }
 
+        if (outcome.Request!.Client.IsSelfRegistered)
+        {
+            // Our own page says that nobody has checked such a client, and asks each time; somebody else's page may not stand in for that.
+            return new OAuthError(
+                "access_denied", "This client registered itself and nobody has approved it yet: GptFunctions clients update ID --approve.", StatusCodes.Status403Forbidden);
+        }
+
         var now = clock.GetUtcNow();
         if (await users.EnsureAsync(subject) is not { } userId)
         {
             return Gone;
         }
 
-        var request = outcome.Request!;
+        var request = outcome.Request;
+        var announced = SessionIds.Read(parameters["ends"]);
+        if (!(await ReadRoomAsync(subject)).IsEnough(announced, request.Client.Id))
+        {
+            return new OAuthError(
+                "session_limit", "The person has as many connected apps as allowed: show them what GET /oauth/consent names in ends, and send those ids back, separated by spaces.",
+                StatusCodes.Status409Conflict);
+        }
+
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.CurrentValue.AuthCodeExpiry);
-        var approval = await store.ApproveAsync(request, userId, RedirectUri.Host(request.RedirectUri), Secret.Hash(code), lifetime, origin, now);
+        var redirectHost = RedirectUri.Host(request.RedirectUri);
+        var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Secret.Hash(code), lifetime, origin, now);
         return approval is null
             ? Gone
             : new RedirectTo(RedirectUri.WithParameters(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", settings.CurrentValue.PublicBaseUrl)));
     }
+
+    private Task<SessionRoom> ReadRoomAsync(string subject) => sessions.ReadRoomAsync(subject, settings.CurrentValue.MaxSessionsPerUser);
 }

@@ -31,7 +31,10 @@ internal sealed class Jwt
 
     public JsonElement Claims { get; }
 
-    /// <summary>A string claim; null when it is absent or something else.</summary>
+    /// <summary>Whether a claim is there, whatever it says.</summary>
+    public bool Has(string claim) => Claims.TryGetProperty(claim, out var value) && value.ValueKind != JsonValueKind.Null;
+
+    /// <summary>A string claim; null when it is absent or something else, such as half a surrogate pair.</summary>
     public string? this[string claim] => Text(Claims, claim);
 
     /// <summary>A NumericDate claim in whole seconds; null when it is absent or not a number.</summary>
@@ -65,7 +68,7 @@ internal sealed class Jwt
                 ? new Jwt(header, claims, Encoding.ASCII.GetBytes(token, 0, parts[0].Length + 1 + parts[1].Length), Base64Url.DecodeFromChars(parts[2]))
                 : null;
         }
-        catch (Exception error) when (error is FormatException or JsonException or InvalidOperationException) // the last: a string that is not valid Unicode
+        catch (Exception error) when (error is FormatException or JsonException or InvalidOperationException) // the last: a name that is not valid Unicode
         {
             return null;
         }
@@ -77,6 +80,15 @@ internal sealed class Jwt
         return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone() : null;
     }
 
-    private static string? Text(JsonElement parent, string name) =>
-        parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? Text(JsonElement parent, string name)
+    {
+        try
+        {
+            return parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+        }
+        catch (InvalidOperationException) // no valid Unicode
+        {
+            return null;
+        }
+    }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth.Pages;
 using Microsoft.AspNetCore.Components;
@@ -26,6 +27,16 @@ internal static class OAuthPages
         return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
     }
 
+    public static IResult Error(HttpContext context, NextStep.Refuse refuse)
+    {
+        if (refuse.RetryAfterSeconds is { } seconds)
+        {
+            context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        }
+
+        return Error(context, refuse.Status, refuse.Title, refuse.Detail);
+    }
+
     public static IResult Error(HttpContext context, int status, string title, string detail) => Render<ErrorPage>(context, new()
     {
         [nameof(ErrorPage.Title)] = title,
@@ -34,5 +45,6 @@ internal static class OAuthPages
     }, status: status);
 
     /// <summary>The sources that a form may lead to on its way back to this client.</summary>
-    public static IEnumerable<string> FormTargets(PendingRequest request) => request.ClientRedirectUris.Append(request.RedirectUri).Select(RedirectUri.ContentSecuritySource);
+    public static IEnumerable<string> FormTargets(IEnumerable<string> clientRedirectUris, string redirectUri) =>
+        clientRedirectUris.Append(redirectUri).Select(RedirectUri.ContentSecuritySource);
 }

@@ -70,6 +70,11 @@ internal sealed class OAuthSettings : ISettings
     [Range(1, 10000, ErrorMessage = "GPT_AUTH_FAILURE_LIMIT must be between 1 and 10000.")]
     public int AuthFailureLimit { get; set; } = 10;
 
+    /// <summary>Sign-ins that may be started from one network (an address, a /64 of IPv6) in a minute before the answer is 429.</summary>
+    [Setting("GPT_AUTHORIZE_LIMIT")]
+    [Range(1, 100000, ErrorMessage = "GPT_AUTHORIZE_LIMIT must be between 1 and 100000.")]
+    public int AuthorizeLimit { get; set; } = 120;
+
     /// <summary>Scopes with the sentence that people read: <c>name=sentence</c>, separated by <c>;</c>.</summary>
     [Setting("GPT_SCOPES")]
     public string? Scopes { get; set; }

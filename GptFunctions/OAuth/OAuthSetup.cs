@@ -18,7 +18,7 @@ internal static class OAuthSetup
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton<RegistrationService>();
-        services.AddSingleton<AuthorizationRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
+        services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
         services.AddSingleton<UsedGenerations>().AddHostedService(provider => provider.GetRequiredService<UsedGenerations>());
         services.AddSingleton<RevocationStore>().AddSingleton<RevocationService>();

@@ -46,7 +46,7 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
             Statement("gpt_refresh_tokens", $"{Ended} < $2", Ended, more: ", CASE WHEN rotated_at IS NULL THEN session_id END AS last_of", Orphans),
             Counting("gpt_refresh_tokens", $"{Ended} < $2"), DateTimeOffset.MinValue),
         Of(Sessions, "gpt_sessions", $"{Ended} < $2", Ended) with { Count = CountSessions },
-        Of("authorization_requests", "gpt_authorization_requests", "expires_at < $1 - interval '1 day'", orderedBy: "expires_at"),
+        Of("authorization_requests", "gpt_authorization_requests", "expires_at < $1", orderedBy: "expires_at"), // nothing is left that they could be needed for
         Of("webhook_events", "webhook_events", "processed_at < $2 AND status <> 'failed'", orderedBy: "processed_at"),
         Of("failed_webhook_events", "webhook_events", "processed_at < $1 - interval '90 days' AND status = 'failed'", orderedBy: "processed_at"),
         Of("finished_countdowns", "countdowns", "finished_at < $1 - interval '30 days' AND status IN ('completed', 'cancelled')", orderedBy: "finished_at"),
