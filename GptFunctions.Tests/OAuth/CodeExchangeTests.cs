@@ -1,5 +1,6 @@
 using System.Net;
 using GptFunctions.Audit;
+using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
@@ -76,6 +77,43 @@ public sealed class CodeExchangeTests(AppFixture<CodeExchangeTests> fixture) : I
         AssertInvalidGrant(await flow.ExchangeAsync(await OAuthFlow.AddClientAsync(app), code));
 
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, first["refresh_token"]!)).Status);
+    }
+
+    /// <summary>A public client's id is no secret: whoever only saw its code must not be able to end the session with it.</summary>
+    [Fact]
+    public async Task Exchange_of_a_used_code_of_a_public_client_ends_the_session_only_with_verifier_and_redirect_uri()
+    {
+        var client = await OAuthFlow.AddClientAsync(app, isPublic: true);
+        var code = await flow.CodeAsync(client, "user_public_replay", ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
+        var first = await flow.ExchangeAsync(client, code, ("code_verifier", OAuthFlow.Verifier));
+
+        AssertInvalidGrant(await flow.ExchangeAsync(client, code));
+        AssertInvalidGrant(await flow.ExchangeAsync(client, code, ("code_verifier", new string('x', 43))));
+        AssertInvalidGrant(await ExchangeAsync(client, code, ("redirect_uri", "https://client.example/elsewhere"), ("code_verifier", OAuthFlow.Verifier)));
+        var second = await flow.RefreshAsync(client, first["refresh_token"]!);
+        Assert.Equal(HttpStatusCode.OK, second.Status);
+        Assert.Empty(await app.Database.EventsAsync(AuditEvents.CodeReplayDetected, "client_id", client.Id));
+
+        AssertInvalidGrant(await flow.ExchangeAsync(client, code, ("code_verifier", OAuthFlow.Verifier)));
+
+        Assert.Equal(HttpStatusCode.Unauthorized, (await flow.SessionsAsync(second["access_token"]!)).Status);
+        AssertInvalidGrant(await flow.RefreshAsync(client, second["refresh_token"]!));
+    }
+
+    /// <summary>A scope that an operator withdrew in the minute between the sign-in and the exchange.</summary>
+    [Fact]
+    public async Task Exchange_grants_no_scope_that_was_withdrawn_from_the_client()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var some = await flow.CodeAsync(client, "user_withdrawn_early", ("scope", "jobs:read resume:read"));
+        var none = await flow.CodeAsync(client, "user_withdrawn_early", ("scope", "resume:read"));
+        Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(Scopes: ["jobs:read"])));
+
+        var tokens = await flow.ExchangeAsync(client, some);
+
+        Assert.Equal("jobs:read", tokens["scope"]);
+        AssertInvalidGrant(await flow.ExchangeAsync(client, none), "withdrawn");
+        Assert.Equal("jobs:read", (await flow.RefreshAsync(client, tokens["refresh_token"]!))["scope"]);
     }
 
     /// <summary>oauth.md 8.</summary>

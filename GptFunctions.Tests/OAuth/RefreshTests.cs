@@ -1,5 +1,6 @@
 using System.Net;
 using GptFunctions.Audit;
+using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
@@ -243,6 +244,32 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
 
         var next = await flow.RefreshAsync(client, answer["refresh_token"] ?? tokens["refresh_token"]!);
         Assert.Equal("jobs:read applications:read", next["scope"]);
+    }
+
+    /// <summary>What an operator takes from a client is gone with the next refresh, a repeated one included; what is given back comes back.</summary>
+    [Fact]
+    public async Task Refresh_grants_no_scope_that_was_withdrawn_from_the_client()
+    {
+        var (client, tokens, _) = await SignInAsync("user_withdrawn", ("scope", "jobs:read applications:read"));
+        await AllowAsync("jobs:read");
+
+        var narrowed = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+        var repeated = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+        var named = await flow.RefreshAsync(client, narrowed["refresh_token"]!, ("scope", "applications:read"));
+        await AllowAsync("resume:read");
+        var nothingLeft = await flow.RefreshAsync(client, narrowed["refresh_token"]!);
+        var nothingLeftRepeated = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+        await AllowAsync("jobs:read", "applications:read");
+        var again = await flow.RefreshAsync(client, narrowed["refresh_token"]!);
+
+        Assert.Equal(("jobs:read", "jobs:read"), (narrowed["scope"], repeated["scope"]));
+        Assert.Equal("jobs:read", AccessTokenText.Claims(narrowed["access_token"]!).GetProperty("scope").GetString());
+        Assert.Equal("invalid_scope", named.Error);
+        Assert.Equal(("invalid_grant", "invalid_grant"), (nothingLeft.Error, nothingLeftRepeated.Error));
+        Assert.Contains("withdrawn", nothingLeft["error_description"], StringComparison.Ordinal);
+        Assert.Equal("jobs:read applications:read", again["scope"]);
+
+        async Task AllowAsync(params string[] scopes) => Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(Scopes: scopes)));
     }
 
     /// <summary>A repeat within the grace is held to the same rules as the first call.</summary>

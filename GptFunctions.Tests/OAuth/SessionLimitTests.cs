@@ -78,6 +78,123 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         Assert.StartsWith(returning.RedirectUri + "?code=", response.Headers.Location!.OriginalString, StringComparison.Ordinal);
     }
 
+    /// <summary>Each was told that there is room. Whoever exchanges second finds none, and ends nobody whom the person did not see named.</summary>
+    [Fact]
+    public async Task Two_sign_ins_before_either_exchange_end_no_third_app()
+    {
+        const string user = "user_two_at_once";
+        var third = await OAuthFlow.AddClientAsync(app, name: "Third app");
+        var thirdTokens = await flow.TokensAsync(third, user);
+        app.Clock.Advance(TimeSpan.FromSeconds(1));
+        var (one, other) = (await OAuthFlow.AddClientAsync(app), await OAuthFlow.AddClientAsync(app));
+        var (oneCode, otherCode) = (await flow.CodeAsync(one, user), await flow.CodeAsync(other, user));
+
+        var oneTokens = await flow.ExchangeAsync(one, oneCode);
+        var refused = await flow.ExchangeAsync(other, otherCode);
+        var alive = await flow.IntrospectAsync(third, thirdTokens["access_token"]!);
+        using var page = await new TestBrowser(app.Http).SignInAsync(user, OAuthFlow.Parameters(other));
+        var otherTokens = await flow.TokensAsync(other, user);
+
+        Assert.Equal(HttpStatusCode.OK, oneTokens.Status);
+        Assert.Equal((HttpStatusCode.BadRequest, "invalid_grant"), (refused.Status, refused.Error));
+        Assert.Contains("start again at the authorization endpoint", refused["error_description"], StringComparison.Ordinal);
+        Assert.Equal("True", alive["active"]);
+        Assert.Contains("<strong>Third app</strong> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, otherTokens.Status);
+        Assert.Equal("False", (await flow.IntrospectAsync(third, thirdTokens["access_token"]!))["active"]);
+        Assert.Equal("True", (await flow.IntrospectAsync(one, oneTokens["access_token"]!))["active"]);
+    }
+
+    /// <summary>What the page named ends, though by the time of the exchange another app has been idle for longer.</summary>
+    [Fact]
+    public async Task Exchange_ends_what_the_page_announced()
+    {
+        const string user = "user_announced";
+        var (named, busy) = (await OAuthFlow.AddClientAsync(app, name: "Named app"), await OAuthFlow.AddClientAsync(app));
+        var namedTokens = await flow.TokensAsync(named, user);
+        app.Clock.Advance(TimeSpan.FromSeconds(1));
+        var busyTokens = await flow.TokensAsync(busy, user);
+        var client = await OAuthFlow.AddClientAsync(app);
+        var browser = new TestBrowser(app.Http);
+        using var page = await browser.SignInAsync(user, OAuthFlow.Parameters(client));
+        app.Clock.Advance(TimeSpan.FromSeconds(1));
+        namedTokens = await flow.RefreshAsync(named, namedTokens["refresh_token"]!);
+
+        using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
+        var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!);
+
+        Assert.Contains("<strong>Named app</strong> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, tokens.Status);
+        Assert.Equal("False", (await flow.IntrospectAsync(named, namedTokens["access_token"]!))["active"]);
+        Assert.Equal("True", (await flow.IntrospectAsync(busy, busyTokens["access_token"]!))["active"]);
+    }
+
+    /// <summary>A page from when there was room approves nothing that it did not say.</summary>
+    [Fact]
+    public async Task Approval_of_a_page_that_announced_nothing_shows_it_again_when_there_is_no_room_any_more()
+    {
+        const string user = "user_filled_up";
+        await flow.TokensAsync(await OAuthFlow.AddClientAsync(app, name: "First app"), user);
+        app.Clock.Advance(TimeSpan.FromSeconds(1));
+        var client = await OAuthFlow.AddClientAsync(app);
+        var browser = new TestBrowser(app.Http);
+        using var page = await browser.SignInAsync(user, OAuthFlow.Parameters(client));
+        await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), user);
+
+        using var pageAgain = await browser.SubmitAsync(page, ("decision", "approve"));
+        using var approved = await browser.SubmitAsync(pageAgain, ("decision", "approve"));
+
+        Assert.DoesNotContain("is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, pageAgain.StatusCode);
+        Assert.Contains("<strong>First app</strong> is disconnected", await pageAgain.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, (await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!)).Status);
+    }
+
+    /// <summary>After GPT_MAX_SESSIONS_PER_USER was lowered one connection may end several; all are named.</summary>
+    [Fact]
+    public async Task Consent_page_names_every_app_that_has_to_go()
+    {
+        const string user = "user_lowered";
+        var kept = await OAuthFlow.AddClientAsync(app, name: "Kept app");
+        await flow.TokensAsync(kept, user);
+        await InsertSessionsAsync(app, user, await OAuthFlow.AddClientAsync(app, name: "Older app"), 2);
+        var client = await OAuthFlow.AddClientAsync(app);
+        var browser = new TestBrowser(app.Http);
+        using var page = await browser.SignInAsync(user, OAuthFlow.Parameters(client));
+
+        using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
+        var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!);
+
+        Assert.Contains("<strong>Older app, Older app</strong>", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(HttpStatusCode.OK, tokens.Status);
+        Assert.Equal($"{kept.Id} {client.Id}", await app.Database.ScalarAsync<string>($"SELECT string_agg(client_id, ' ' ORDER BY session.id) FROM gpt_sessions session JOIN users ON users.id = user_id WHERE clerk_user_id = '{user}' AND revoked_at IS NULL"));
+    }
+
+    /// <summary>More sessions than a page of the API holds.</summary>
+    [Fact]
+    public async Task Consent_page_warns_at_a_limit_above_100_too()
+    {
+        const string user = "user_of_many";
+        await using var own = await app.StartReplicaAsync(("GPT_MAX_SESSIONS_PER_USER", "150"), ("PUBLIC_BASE_URL", app.BaseUrl));
+        await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), user);
+        await InsertSessionsAsync(app, user, await OAuthFlow.AddClientAsync(app, name: "Oldest app"), 1, "2 days");
+        await InsertSessionsAsync(app, user, await OAuthFlow.AddClientAsync(app), 148);
+
+        using var page = await new TestBrowser(own.Http).SignInAsync(user, OAuthFlow.Parameters(await OAuthFlow.AddClientAsync(app)));
+
+        var html = await page.Content.ReadAsStringAsync();
+        Assert.Contains("You have 150 connected apps already", html, StringComparison.Ordinal);
+        Assert.Contains("<strong>Oldest app</strong> is disconnected", html, StringComparison.Ordinal);
+        Assert.Equal(100, DisconnectButton().Count(html));
+    }
+
+    /// <summary>Live sessions that were last active some time ago, by the dozen.</summary>
+    private static Task InsertSessionsAsync(TestApp app, string user, TestClient client, int count, string idle = "1 day") => app.Database.ExecuteAsync($$"""
+        INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
+        SELECT gen_random_uuid(), '{{client.Id}}', users.id, '{jobs:read}', '{jobs:read}', 'r', now() - interval '3 days', now() - interval '{{idle}}', now() + interval '30 days'
+        FROM users, generate_series(1, {{count}}) WHERE clerk_user_id = '{{user}}'
+        """);
+
     [Fact]
     public async Task Disconnect_of_another_persons_session_ends_nothing()
     {

@@ -6,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Sessions;
 
-/// <summary>"Routes": connected apps as JSON, here for the holder of an access token.</summary>
+/// <summary>"Routes": connected apps as JSON, here for the holder of an access token, who reaches those of its own client. <see cref="SessionsOfPersonTests"/> has the person.</summary>
 public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : IClassFixture<AppFixture<SessionsApiTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -16,10 +16,10 @@ public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : ICl
     public async Task List_names_each_live_session_of_the_user_newest_first()
     {
         var first = await OAuthFlow.AddClientAsync(app, name: "First app");
-        var second = await OAuthFlow.AddClientAsync(app, name: "Second app");
         var one = await flow.TokensAsync(first, "user_list", ("scope", "jobs:read"));
-        var two = await flow.TokensAsync(second, "user_list");
-        await flow.RevokeAsync(second, (await flow.TokensAsync(second, "user_list"))["refresh_token"]!);
+        var two = await flow.TokensAsync(first, "user_list");
+        await flow.RevokeAsync(first, (await flow.TokensAsync(first, "user_list"))["refresh_token"]!);
+        await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), "user_list");
         await flow.TokensAsync(first, "user_list_other");
 
         var answer = await flow.SessionsAsync(one["access_token"]!);

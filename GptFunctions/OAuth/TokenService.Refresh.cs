@@ -16,7 +16,7 @@ internal sealed partial class TokenService
 
         var presented = RefreshTokens.FromValue(value);
         var successor = refreshTokens.Successor(value);
-        var named = ScopeCatalog.Split(form["scope"]);
+        var named = catalog.Read(form["scope"]);
         var scopes = named.Length > 0 ? named : null; // blank counts as omitted
         var idleLifetime = TimeSpan.FromSeconds(settings.CurrentValue.RefreshTokenExpiry);
         var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow());
@@ -47,6 +47,11 @@ internal sealed partial class TokenService
         {
             await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, origin);
             return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
+        }
+
+        if (session.Scopes.Length == 0)
+        {
+            return ScopesWithdrawn;
         }
 
         if (scopes is not null && scopes.Except(session.Scopes, StringComparer.Ordinal).Any())

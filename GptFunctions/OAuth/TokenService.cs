@@ -16,8 +16,15 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed partial class TokenService(
     TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens,
-    IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    ScopeCatalog catalog, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
+    private static readonly OAuthError ScopesWithdrawn = OAuthError.InvalidGrant(
+        "All scopes that the person granted have been withdrawn from this client: start again at the authorization endpoint.");
+
+    // Another sign-in of the person was faster. To end an app that nobody named would be worse than to ask once more.
+    private static readonly OAuthError NoRoom = OAuthError.InvalidGrant(
+        "The person has as many connected apps as allowed by now, and was not told which one this connection would end: start again at the authorization endpoint.");
+
     /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
     public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin) => form["grant_type"] switch
     {
@@ -41,10 +48,10 @@ internal sealed partial class TokenService(
 
         var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Challenge(proof) : null, form["resource"]);
         var first = RefreshTokens.First();
-        var session = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow());
-        return session is null
-            ? await RefuseExchangeAsync(client, exchange, origin)
-            : Answer(session, client, first, session.Scopes);
+        var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow());
+        return session is not null ? Answer(session, client, first, session.Scopes)
+            : hasRoom ? await RefuseExchangeAsync(client, exchange, origin)
+            : NoRoom;
     }
 
     private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, RequestOrigin origin)
@@ -62,6 +69,13 @@ internal sealed partial class TokenService(
 
         if (refusal.UsedForSession is { } sessionId)
         {
+            // Whoever only saw the code, in a log or a history, must not be able to end the session with it: a client without a secret
+            // proves that the code is its own by the verifier, and by the redirect URI.
+            if (client.Method == AuthMethods.None && (refusal.CodeChallenge != exchange.CodeChallenge || refusal.RedirectUri != exchange.RedirectUri))
+            {
+                return OAuthError.InvalidGrant("The authorization code was used before.");
+            }
+
             // RFC 6749 4.1.2: the first user may have been the thief.
             await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, origin);
             return OAuthError.InvalidGrant("The authorization code was used before; the session it opened has been revoked.");
@@ -74,6 +88,7 @@ internal sealed partial class TokenService(
             _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null => OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
             _ when refusal.CodeChallenge != exchange.CodeChallenge => OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
             _ when exchange.Resource is not null && refusal.Resource != exchange.Resource => OAuthError.InvalidTarget("resource is not the one of the authorization request."),
+            _ when !refusal.HasScopes => ScopesWithdrawn,
             _ => OAuthError.InvalidGrant("The person who signed in no longer has an account, or it is blocked."),
         };
     }

@@ -12,7 +12,10 @@ internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, 
 internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string? CodeChallenge, string? Resource);
 
 /// <summary>Why an exchange took no effect. <see cref="Client"/> is judged first.</summary>
-internal sealed record ExchangeRefusal(ClientStanding Client, bool IsOwnCode, Guid? UsedForSession, DateTimeOffset? ExpiresAt, string? RedirectUri, string? CodeChallenge, string? Resource);
+/// <param name="HasScopes">Whether the client may still have any of the scopes that the person granted.</param>
+internal sealed record ExchangeRefusal(
+    ClientStanding Client, bool IsOwnCode, Guid? UsedForSession, DateTimeOffset? ExpiresAt, string? RedirectUri, string? CodeChallenge, string? Resource,
+    bool HasScopes);
 
 /// <summary>Where a refresh token stands when it could not be rotated.</summary>
 /// <param name="UsedGeneration">The newest generation of the session of which something was used.</param>
@@ -25,18 +28,27 @@ internal sealed record RefreshRefusal(
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
 internal sealed class TokenStore(Database database, OutboxSignal outbox)
 {
+    private const string NoRoom = "GF001"; // raised by gpt_make_room_within
+
     // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
     private const string AuthenticatedClient = """
         client AS (
-            SELECT client_id FROM gpt_clients
+            SELECT client_id, scopes FROM gpt_clients
             WHERE client_id = $1 AND $2 = ANY (auth_methods) AND ($2 = 'none' OR $3 = ANY (secret_hashes)) AND disabled_at IS NULL
         )
         """;
 
+    // What the person granted, in that order, as far as the operator still allows it to the client.
+    private const string AllowedOfCode =
+        "ARRAY(SELECT name FROM unnest(code.scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (owner.allowed) ORDER BY place)";
+
+    private const string AllowedOfSession =
+        "ARRAY(SELECT name FROM unnest(session.granted_scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (client.scopes) ORDER BY place)";
+
     private const string Exchange = $"""
         WITH {AuthenticatedClient}, owner AS (
             -- The user's row is locked before anything else of the user, so that ending all of a user's sessions happens before or after this, never beside it.
-            SELECT users.id, users.clerk_user_id
+            SELECT users.id, users.clerk_user_id, client.scopes AS allowed
             FROM client JOIN gpt_authorization_codes code ON code.client_id = client.client_id JOIN users ON users.id = code.user_id
             WHERE code.code_hash = $5 AND user_may_act(users, $4)
             FOR NO KEY UPDATE OF users
@@ -47,9 +59,10 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
               AND code.redirect_uri IS NOT DISTINCT FROM $6
               AND code.code_challenge IS NOT DISTINCT FROM $7
               AND ($9::text IS NULL OR code.resource = $9)
-            RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.scopes, code.resource
+              AND code.scopes && owner.allowed
+            RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.may_end, {AllowedOfCode} AS scopes, code.resource
         ), ended AS (
-            SELECT room.*, code.clerk_user_id FROM code, gpt_make_room(code.user_id, $10, $4) room
+            SELECT room.*, code.clerk_user_id FROM code, gpt_make_room_within(code.user_id, code.client_id, code.may_end, $10, $4) room
         ), session AS (
             -- Counting what was ended makes room before the insert: the order of these parts is otherwise PostgreSQL's choice.
             INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
@@ -74,7 +87,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
 
     private const string ExplainExchange = $"""
         SELECT {ClientStanding.Columns},
-               code.client_id = $1, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource
+               code.client_id = $1, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource, code.scopes && client.scopes
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = $1
         LEFT JOIN gpt_authorization_codes code ON code.code_hash = $4
@@ -89,9 +102,9 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
               AND session.id = token.session_id AND session.client_id = client.client_id
               AND users.id = session.user_id AND user_may_act(users, $4)
               AND session.revoked_at IS NULL AND session.expires_at > $4
-              AND ($7::text[] IS NULL OR $7 <@ session.granted_scopes)
+              AND session.granted_scopes && client.scopes AND ($7::text[] IS NULL OR ($7 <@ session.granted_scopes AND $7 <@ client.scopes))
               AND ($8::text IS NULL OR session.resource = $8)
-            RETURNING session.id, users.clerk_user_id, session.client_id, session.granted_scopes, session.resource, session.expires_at
+            RETURNING session.id, users.clerk_user_id, session.client_id, {AllowedOfSession} AS granted_scopes, session.resource, session.expires_at
         ), rotated AS (
             -- Asked again, because a twin may have rotated the token while this statement waited for the session.
             UPDATE gpt_refresh_tokens token SET rotated_at = $4, rotated_to = $6
@@ -111,7 +124,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
 
     private const string ExplainRefresh = $"""
         SELECT {ClientStanding.Columns},
-               session.client_id = $1, session.id, users.clerk_user_id, session.granted_scopes, session.resource,
+               session.client_id = $1, session.id, users.clerk_user_id, {AllowedOfSession}, session.resource,
                (SELECT max(generation) FROM gpt_refresh_tokens newest WHERE newest.session_id = session.id),
                session.revoked_at IS NULL AND session.expires_at > $5 AND user_may_act(users, $5),
                token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at, token.generation, session.used_generation,
@@ -158,8 +171,9 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         WHERE session.used_generation < seen.generation AND NOT EXISTS (SELECT FROM free WHERE free.id = seen.id)
         """;
 
-    /// <summary>Uses the code and opens its session, ending the least recently active ones beyond the limit; null when nothing happened.</summary>
-    public async Task<GrantedSession?> ExchangeAsync(
+    /// <summary>Uses the code and opens its session, ending those that the person was told of, or the client's own, when there are as many as allowed.</summary>
+    /// <returns>No session when nothing happened: for want of room, or for another reason.</returns>
+    public async Task<(GrantedSession? Session, bool HasRoom)> ExchangeAsync(
         ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, RequestOrigin origin, DateTimeOffset now)
     {
         var sessionId = Guid.CreateVersion7(now);
@@ -177,7 +191,15 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         command.Bind(Guid.CreateVersion7(now));
         command.Bind(origin.CorrelationId);
         command.Bind(origin.Address);
-        return Raise(await command.FirstAsync(reader => new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0)));
+        try
+        {
+            var session = await command.FirstAsync(reader => new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0));
+            return (Raise(session), true);
+        }
+        catch (PostgresException error) when (error.SqlState == NoRoom)
+        {
+            return (null, false);
+        }
     }
 
     public Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash)
@@ -185,7 +207,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         var command = Bind(database.LookUp(ExplainExchange), client);
         command.Bind(codeHash);
         return command.FirstAsync(static reader => new ExchangeRefusal(
-            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6), reader.Get<string?>(7), reader.Get<string?>(8), reader.Get<string?>(9)))!;
+            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6), reader.Get<string?>(7), reader.Get<string?>(8),
+            reader.Get<string?>(9), reader.Get<bool?>(10) ?? false))!;
     }
 
     /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>

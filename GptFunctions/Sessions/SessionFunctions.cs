@@ -28,15 +28,15 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
 
     [Function("OAuthSessions")]
     public Task<IResult> SessionsAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "delete", Route = "oauth/sessions")] HttpRequest request) =>
-        ForSubjectAsync(request, subject => HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, subject) : ListAsync(request, subject));
+        ForOwnerAsync(request, owner => HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, owner) : ListAsync(request, owner));
 
     [Function("OAuthSession")]
     public Task<IResult> RevokeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "oauth/sessions/{id}")] HttpRequest request, string id) =>
-        ForSubjectAsync(request, async subject => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(subject, sessionId, addresses.Origin(request.HttpContext))
+        ForOwnerAsync(request, async owner => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(owner, sessionId, addresses.Origin(request.HttpContext))
             ? Results.NoContent()
             : OAuthResults.Error(request, new OAuthError("not_found", "You have no such session.", StatusCodes.Status404NotFound)));
 
-    private async Task<IResult> ListAsync(HttpRequest request, string subject)
+    private async Task<IResult> ListAsync(HttpRequest request, SessionOwner owner)
     {
         var limit = DefaultPageSize;
         Guid? after = null;
@@ -55,37 +55,39 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
             after = id;
         }
 
-        var page = await service.ListAsync(subject, after, limit);
+        var page = await service.ListAsync(owner, after, limit);
         return OAuthResults.Json(request, new SessionListResponse(page.Sessions, page.Next), SessionsJson.Default.SessionListResponse);
     }
 
-    private async Task<IResult> RevokeAllAsync(HttpRequest request, string subject)
+    private async Task<IResult> RevokeAllAsync(HttpRequest request, SessionOwner owner)
     {
-        var count = await service.EndAllAsync(subject, "user", addresses.Origin(request.HttpContext));
+        var count = await service.EndAllAsync(owner, "user", addresses.Origin(request.HttpContext));
         return OAuthResults.Json(request, new RevokedResponse(new RevokedCount(count)), SessionsJson.Default.RevokedResponse);
     }
 
-    private async Task<IResult> ForSubjectAsync(HttpRequest request, Func<string, Task<IResult>> answer)
+    private async Task<IResult> ForOwnerAsync(HttpRequest request, Func<SessionOwner, Task<IResult>> answer)
     {
         if (Bearer.Read(request) is not { } token)
         {
             return Bearer.Challenge(request, null);
         }
 
-        var subject = await FindSubjectAsync(token);
-        return subject.Error is { } error ? Bearer.Challenge(request, error) : await answer(subject.Value!);
+        var owner = await FindOwnerAsync(token);
+        return owner.Error is { } error ? Bearer.Challenge(request, error) : await answer(owner.Value!);
     }
 
-    private async Task<Outcome<string>> FindSubjectAsync(string token)
+    /// <summary>The person, who has a Clerk session, reaches everything; an app, which has an access token, what is its own.</summary>
+    private async Task<Outcome<SessionOwner>> FindOwnerAsync(string token)
     {
-        if (Jwt.Parse(token)?.Algorithm == "RS256")
+        if (Jwt.Parse(token)?.Algorithm == "RS256") // Clerk signs with RSA, we never do
         {
-            return await clerk.VerifyAsync(token); // Clerk signs with RSA, we never do
+            var subject = await clerk.VerifyAsync(token);
+            return subject.Value is { } person ? new SessionOwner(person, null) : subject.Error!;
         }
 
         var verified = accessTokens.Verify(token);
         return verified.Value is not { } accessToken ? verified.Error!
-            : await service.IsLiveAsync(accessToken.SessionId) ? accessToken.Subject
+            : await service.IsLiveAsync(accessToken.SessionId) ? new SessionOwner(accessToken.Subject, accessToken.ClientId)
             : new OAuthError("invalid_token", "session revoked", StatusCodes.Status401Unauthorized);
     }
 }

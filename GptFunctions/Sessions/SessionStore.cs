@@ -46,7 +46,8 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     private const string Disconnect = $"""
         WITH ended AS (
             UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
-            WHERE id = $6 AND revoked_at IS NULL AND expires_at > $1 AND user_id = (SELECT id FROM users WHERE clerk_user_id = $7)
+            WHERE id = $6 AND revoked_at IS NULL AND expires_at > $1
+              AND user_id = (SELECT id FROM users WHERE clerk_user_id = $7) AND ($8::text IS NULL OR client_id = $8)
             RETURNING id, user_id, client_id
         ), consent AS (
             UPDATE gpt_consents consent SET revoked_at = $1
@@ -62,41 +63,50 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     // Taken first, in a statement of its own: the next one then sees every session of an exchange that was faster, and later ones wait.
     private const string LockUser = "SELECT FROM users WHERE clerk_user_id = $1 FOR NO KEY UPDATE";
 
+    // $8: only what the user has in this client.
     // One event for all of them: $3 is not told per session. Sign-ins in progress and unused codes end too, or they would open new sessions.
     private const string EndAll = """
         WITH subject AS (
             SELECT id, clerk_user_id FROM users WHERE clerk_user_id = $6
         ), ended AS (
             UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
-            FROM subject WHERE gpt_sessions.user_id = subject.id AND revoked_at IS NULL
+            FROM subject WHERE gpt_sessions.user_id = subject.id AND revoked_at IS NULL AND ($8::text IS NULL OR client_id = $8)
             RETURNING gpt_sessions.id, expires_at
         ), tokens AS (
             UPDATE gpt_refresh_tokens token SET revoked_at = $1
             FROM ended WHERE token.session_id = ended.id AND token.rotated_at IS NULL AND token.revoked_at IS NULL
         ), consents AS (
-            UPDATE gpt_consents SET revoked_at = $1 FROM subject WHERE user_id = subject.id AND gpt_consents.revoked_at IS NULL
+            UPDATE gpt_consents SET revoked_at = $1 FROM subject
+            WHERE user_id = subject.id AND gpt_consents.revoked_at IS NULL AND ($8::text IS NULL OR client_id = $8)
         ), requests AS (
-            DELETE FROM gpt_authorization_requests USING subject WHERE user_id = subject.id
+            DELETE FROM gpt_authorization_requests USING subject WHERE user_id = subject.id AND ($8::text IS NULL OR client_id = $8)
         ), codes AS (
-            DELETE FROM gpt_authorization_codes USING subject WHERE user_id = subject.id AND used_at IS NULL
+            DELETE FROM gpt_authorization_codes USING subject WHERE user_id = subject.id AND used_at IS NULL AND ($8::text IS NULL OR client_id = $8)
         ), told AS (
             INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
             SELECT $7, $3, $1, event_envelope($7, $3, $1, $4, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'sessions', (SELECT count(*) FROM ended), 'reason', $2, 'ip_address', $5))
+                'clerk_user_id', clerk_user_id, 'client_id', $8::text, 'sessions', (SELECT count(*) FROM ended), 'reason', $2, 'ip_address', $5))
             FROM subject
         )
         SELECT count(*) FROM ended WHERE expires_at > $1
         """;
 
-    private const string List = """
+    private const string Live = """
         SELECT session.id, session.client_id, client.name, session.granted_scopes, session.created_at, session.last_active, session.expires_at
         FROM gpt_sessions session
         JOIN users ON users.id = session.user_id
         JOIN gpt_clients client ON client.client_id = session.client_id
         WHERE users.clerk_user_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2
-          AND ($3::uuid IS NULL OR session.id < $3)
+        """;
+
+    private const string List = $"""
+        {Live}
+          AND ($3::uuid IS NULL OR session.id < $3) AND ($5::text IS NULL OR session.client_id = $5)
         ORDER BY session.id DESC LIMIT $4
         """;
+
+    // In the order in which gpt_make_room_within takes them. All of them: there are at most as many as GPT_MAX_SESSIONS_PER_USER says.
+    private const string ListByActivity = $"{Live} ORDER BY session.last_active, session.id";
 
     private const string ReadEnd = """
         SELECT session.expires_at
@@ -127,22 +137,23 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         return (int)await command.FirstAsync(reader => reader.GetInt64(0));
     }
 
-    /// <summary>Ends a session of this user; false when the user has no such live session.</summary>
-    public async Task<bool> DisconnectAsync(string subject, Guid sessionId, string reason, RequestOrigin origin, DateTimeOffset now)
+    /// <summary>Ends a session of this owner; false when there is no such live session.</summary>
+    public async Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, string reason, RequestOrigin origin, DateTimeOffset now)
     {
         var command = Command(Disconnect, reason, AuditEvents.SessionRevoked, origin, now);
         command.Bind(sessionId);
-        command.Bind(subject);
+        command.Bind(owner.Subject);
+        command.Bind(owner.ClientId);
         return await EndedAsync(command);
     }
 
-    /// <summary>Ends all sessions, sign-ins in progress and unused codes of a user; returns how many live sessions there were.</summary>
-    public async Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin, DateTimeOffset now)
+    /// <summary>Ends all sessions, sign-ins in progress and unused codes of an owner; returns how many live sessions there were.</summary>
+    public async Task<int> EndAllAsync(SessionOwner owner, string reason, RequestOrigin origin, DateTimeOffset now)
     {
         var ended = await database.RunAsync(Database.ChangeLimit, async (connection, cancellationToken) =>
         {
             await using var batch = new NpgsqlBatch(connection); // one round trip and one transaction
-            AddEndAll(batch, subject, reason, origin, now);
+            AddEndAll(batch, owner, reason, origin, now);
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
             await reader.NextResultAsync(cancellationToken);
             await reader.ReadAsync(cancellationToken);
@@ -152,27 +163,36 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         return ended;
     }
 
-    /// <summary>Adds the two statements that end everything of a user to a batch, and so to its transaction.</summary>
-    public static void AddEndAll(NpgsqlBatch batch, string subject, string reason, RequestOrigin origin, DateTimeOffset now)
+    /// <summary>Adds the two statements that end everything of an owner to a batch, and so to its transaction.</summary>
+    public static void AddEndAll(NpgsqlBatch batch, SessionOwner owner, string reason, RequestOrigin origin, DateTimeOffset now)
     {
-        batch.Add(LockUser).Bind(subject);
+        batch.Add(LockUser).Bind(owner.Subject);
         var parameters = batch.Add(EndAll);
         BindCommon(parameters, reason, AuditEvents.AllSessionsRevoked, origin, now);
-        parameters.Bind(subject);
+        parameters.Bind(owner.Subject);
         parameters.Bind(Guid.CreateVersion7(now));
+        parameters.Bind(owner.ClientId);
     }
 
     /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
-    public async Task<IReadOnlyList<Session>> ListAsync(string subject, Guid? after, int count, DateTimeOffset now)
+    public async Task<IReadOnlyList<Session>> ListAsync(SessionOwner owner, Guid? after, int count, DateTimeOffset now)
     {
         var command = database.LookUp(List);
-        command.Bind(subject);
+        command.Bind(owner.Subject);
         command.Bind(now);
         command.Bind(after);
         command.Bind(count);
-        return await command.AllAsync(reader => new Session(
-            reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
-            reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6)));
+        command.Bind(owner.ClientId);
+        return await command.AllAsync(ReadSession);
+    }
+
+    /// <summary>All live sessions, the least recently active first.</summary>
+    public async Task<IReadOnlyList<Session>> ListByActivityAsync(string subject, DateTimeOffset now)
+    {
+        var command = database.LookUp(ListByActivity);
+        command.Bind(subject);
+        command.Bind(now);
+        return await command.AllAsync(ReadSession);
     }
 
     /// <summary>When a session ends if nobody ends it before; null when it has been ended, its client is disabled, or it never was.</summary>
@@ -191,6 +211,10 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         command.Bind(now);
         return await command.FirstAsync(reader => reader.GetBoolean(0));
     }
+
+    private static Session ReadSession(NpgsqlDataReader reader) => new(
+        reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
+        reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6));
 
     private async Task<bool> EndedAsync(Statement command)
     {
