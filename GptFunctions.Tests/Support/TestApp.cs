@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Reflection;
 using System.Security.Cryptography;
+using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using Microsoft.AspNetCore.Builder;
@@ -64,8 +65,13 @@ internal sealed class TestApp : IAsyncDisposable
     public static Task<TestApp> StartAsync(TestDatabase database, Dictionary<string, string?>? settings = null, params Assembly[] functions) =>
         StartAsync(database, ownsDatabase: false, settings, functions);
 
+    /// <summary>Another replica, on a machine whose clock is wrong by so much; its time is the database's, as in production.</summary>
+    public Task<TestApp> StartReplicaAsync(TimeSpan wrongBy, params (string Name, string? Value)[] instead) => StartReplicaAsync(instead, wrongBy);
+
     /// <summary>Another replica: the same database and settings, these apart, on a port of its own.</summary>
-    public Task<TestApp> StartReplicaAsync(params (string Name, string? Value)[] instead)
+    public Task<TestApp> StartReplicaAsync(params (string Name, string? Value)[] instead) => StartReplicaAsync(instead, null);
+
+    private Task<TestApp> StartReplicaAsync((string Name, string? Value)[] instead, TimeSpan? wrongBy)
     {
         var settings = new Dictionary<string, string?>(Settings, StringComparer.OrdinalIgnoreCase) { ["PORT"] = FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture) };
         foreach (var (name, value) in instead)
@@ -73,10 +79,10 @@ internal sealed class TestApp : IAsyncDisposable
             settings[name] = value;
         }
 
-        return StartAsync(Database, settings);
+        return StartAsync(Database, ownsDatabase: false, settings, [], wrongBy);
     }
 
-    private static async Task<TestApp> StartAsync(TestDatabase database, bool ownsDatabase, Dictionary<string, string?>? settings, Assembly[] functions)
+    private static async Task<TestApp> StartAsync(TestDatabase database, bool ownsDatabase, Dictionary<string, string?>? settings, Assembly[] functions, TimeSpan? wrongBy = null)
     {
         var all = DefaultSettings(database.Url, FreePort());
         foreach (var (key, value) in settings ?? [])
@@ -85,12 +91,21 @@ internal sealed class TestApp : IAsyncDisposable
         }
 
         var clock = new TestClock();
+        clock.Advance(wrongBy ?? TimeSpan.Zero);
         var log = new TestLog();
         var host = StandaloneHost.Build(builder =>
         {
             // Above everything the machine's environment says.
             builder.Configuration.AddInMemoryCollection(all);
-            builder.Services.AddSingleton<TimeProvider>(clock);
+            if (wrongBy is null)
+            {
+                builder.Services.AddSingleton<TimeProvider>(clock);
+            }
+            else
+            {
+                builder.Services.AddSingleton(new DatabaseClock(clock));
+            }
+
             Features.Add(builder);
             builder.Services.AddSingleton<ILoggerProvider>(log);
         }, functions);

@@ -12,6 +12,8 @@ internal sealed class TestProxy : IAsyncDisposable
     private readonly ConcurrentBag<TcpClient> open = [];
     private TcpListener listener;
     private int roundTrips;
+    private volatile int era;
+    private volatile bool isSilent;
     private Task accepting;
 
     public TestProxy(string serverUrl)
@@ -48,6 +50,16 @@ internal sealed class TestProxy : IAsyncDisposable
         accepting = AcceptAsync();
     }
 
+    /// <summary>Goes on to accept connections and bytes, and passes none on.</summary>
+    public void Silence() => isSilent = true;
+
+    /// <summary>New connections work; those of before stay dead, as behind a router that has lost its memory.</summary>
+    public void Speak()
+    {
+        Interlocked.Increment(ref era);
+        isSilent = false;
+    }
+
     public async ValueTask DisposeAsync() => await CutAsync();
 
     private async Task AcceptAsync()
@@ -76,9 +88,14 @@ internal sealed class TestProxy : IAsyncDisposable
     {
         try
         {
-            var buffer = new byte[64 * 1024];
+            var (buffer, born) = (new byte[64 * 1024], era);
             for (int length; (length = await from.GetStream().ReadAsync(buffer)) > 0;)
             {
+                if (isSilent || born != era)
+                {
+                    continue;
+                }
+
                 if (fromClient && turn.IsClients)
                 {
                     Interlocked.Increment(ref roundTrips);

@@ -6,18 +6,20 @@ using Npgsql;
 namespace GptFunctions.Data;
 
 /// <summary>
-/// Tells the caches of this process what changed in the database: one connection that listens to the notices of V008. It reconnects for
+/// Tells the caches of this process what changed in the database: one connection that listens to the notices of V008, and measures the database's time. It reconnects for
 /// ever; whenever it has, everything that was kept is dropped, because nobody knows what was missed.
 /// </summary>
-internal sealed partial class ChangeFeed(IOptions<DatabaseSettings> settings, TimeProvider clock, ILogger<ChangeFeed> logger) : BackgroundService
+internal sealed partial class ChangeFeed(Database database, DatabaseClock databaseClock, IOptions<DatabaseSettings> settings, TimeProvider clock, ILogger<ChangeFeed> logger) : BackgroundService
 {
     /// <summary>How long something read from the database may be used when nobody would tell that it changed.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
 
     private const string Listen = "LISTEN gpt_changes";
+    private const string Beat = "SELECT clock_timestamp()";
     private static readonly TimeSpan Heartbeat = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private readonly Lock turn = new();
     private List<(string Kind, Action<string?> Drop)> subscriptions = [];
     private TimeSpan pause = FirstPause;
@@ -73,8 +75,9 @@ internal sealed partial class ChangeFeed(IOptions<DatabaseSettings> settings, Ti
         await using var connection = new NpgsqlConnection(settings.Value.ToListenConnectionString().ConnectionString);
         connection.Notification += (_, notice) => Drop(notice.Payload);
         await connection.OpenAsync(stoppingToken);
-        await using var command = new NpgsqlCommand(Listen, connection);
-        await command.ExecuteNonQueryAsync(stoppingToken);
+        await using var listen = new NpgsqlCommand(Listen, connection);
+        await listen.ExecuteNonQueryAsync(stoppingToken);
+        await using var command = new NpgsqlCommand(Beat, connection);
         Drop("");
         IsListening = true;
         pause = FirstPause;
@@ -83,13 +86,32 @@ internal sealed partial class ChangeFeed(IOptions<DatabaseSettings> settings, Ti
         {
             // Everything committed before this moment has been told when the answer is here, because the server sends in order.
             var asked = clock.GetTimestamp();
-            await command.ExecuteNonQueryAsync(stoppingToken);
+            await BeatAsync(command, stoppingToken);
             Volatile.Write(ref confirmedAt, asked);
             while (clock.GetElapsedTime(asked) is var passed && passed < Heartbeat)
             {
                 await connection.WaitAsync(Heartbeat - passed, stoppingToken); // returns after each notice
             }
         }
+    }
+
+    /// <summary>Blocks no thread when the server is silent, and tells those who wait for it elsewhere.</summary>
+    private async Task BeatAsync(NpgsqlCommand command, CancellationToken stoppingToken)
+    {
+        var attempt = new Attempt();
+        attempt.Begin();
+        var asked = databaseClock.GetTimestamp();
+        var beating = command.ExecuteScalarAsync(attempt.Token);
+        if (await Task.WhenAny(beating, Task.Delay(Patience, stoppingToken)) != beating)
+        {
+            attempt.GiveUp();
+            if (!stoppingToken.IsCancellationRequested)
+            {
+                database.Suspect();
+            }
+        }
+
+        databaseClock.Note((DateTime)(await beating)!, asked, databaseClock.GetTimestamp());
     }
 
     /// <param name="notice">A kind and perhaps a key; empty for everything there is.</param>

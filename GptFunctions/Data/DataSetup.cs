@@ -1,5 +1,6 @@
 using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -18,6 +19,8 @@ internal static class DataSetup
             var settings = services.GetRequiredService<IOptions<DatabaseSettings>>().Value;
             return new NpgsqlDataSourceBuilder(settings.ToConnectionString().ConnectionString).Build();
         });
+        builder.Services.TryAddSingleton(new DatabaseClock(TimeProvider.System));
+        builder.Services.TryAddSingleton<TimeProvider>(services => services.GetRequiredService<DatabaseClock>());
         builder.Services.AddSingleton<Database>();
         builder.Services.AddSingleton<ChangeFeed>();
         builder.Services.AddSingleton(services => new Migrator(services.GetRequiredService<NpgsqlDataSource>(), Migrator.Embedded));

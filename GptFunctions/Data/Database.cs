@@ -10,7 +10,7 @@ namespace GptFunctions.Data;
 /// to cancel one blocks a thread until the server has taken note. Instead each has a limit of its own, which holds whether the server answers
 /// or not. While the server is silent, nobody waits for it: everything fails at once, and one question a second finds out when it is back.
 /// </summary>
-internal sealed partial class Database(NpgsqlDataSource dataSource, IOptions<DatabaseSettings> settings, ILogger<Database> logger) : IDisposable
+internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseClock clock, IOptions<DatabaseSettings> settings, ILogger<Database> logger) : IDisposable
 {
     /// <summary>For what is read, and for limits.</summary>
     public static readonly TimeSpan LookUpLimit = TimeSpan.FromSeconds(2);
@@ -19,7 +19,7 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, IOptions<Dat
     public static readonly TimeSpan ChangeLimit = TimeSpan.FromSeconds(5);
 
     private const string ReadState = """
-        SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off' FROM schema_migrations
+        SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', clock_timestamp() FROM schema_migrations
         """;
 
     private static readonly TimeSpan QuestionInterval = TimeSpan.FromSeconds(1);
@@ -63,9 +63,9 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, IOptions<Dat
             Suspect();
             throw new NpgsqlException($"The database gave no answer within {limit.TotalSeconds} s.", new TimeoutException());
         }
-        catch (NpgsqlException error) when (error.InnerException is TimeoutException)
+        catch (NpgsqlException error)
         {
-            Suspect();
+            Observe(error);
             throw;
         }
     }
@@ -75,11 +75,39 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, IOptions<Dat
     {
         try
         {
-            return await LookUp(ReadState).FirstAsync(reader => (reader.GetInt32(0), reader.GetBoolean(1)));
+            return await RunAsync(LookUpLimit, ReadStateAsync);
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UndefinedTable)
         {
             return (0, true);
+        }
+    }
+
+    private async Task<(int SchemaVersion, bool TakesWrites)> ReadStateAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(ReadState, connection);
+        var asked = clock.GetTimestamp();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        clock.Note(reader.GetFieldValue<DateTimeOffset>(2), asked, clock.GetTimestamp());
+        if (!reader.GetBoolean(1))
+        {
+            dataSource.Clear();
+        }
+
+        return (reader.GetInt32(0), reader.GetBoolean(1));
+    }
+
+    /// <summary>What went wrong on a connection may hold for all of them.</summary>
+    public void Observe(Exception error)
+    {
+        if (error is PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction })
+        {
+            dataSource.Clear(); // connected to what has become a replica: new connections find the new primary
+        }
+        else if (error is NpgsqlException { InnerException: TimeoutException })
+        {
+            Suspect();
         }
     }
 
@@ -175,41 +203,4 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, IOptions<Dat
 
     [LoggerMessage(6006, LogLevel.Information, "The database answers again")]
     private partial void LogBack();
-
-    /// <summary>
-    /// Cancels without blocking. While a connection is being opened, that is simple; a statement is cancelled by Npgsql over another
-    /// connection to the server, for which it blocks the calling thread: that is one of its own here, at most one for each connection.
-    /// </summary>
-    private sealed class Attempt : CancellationTokenSource
-    {
-        private int state;
-
-        private enum State
-        {
-            Opening,
-            Executing,
-            GivenUp,
-        }
-
-        /// <summary>The connection is open.</summary>
-        public void Begin()
-        {
-            if (Interlocked.CompareExchange(ref state, (int)State.Executing, (int)State.Opening) != (int)State.Opening)
-            {
-                throw new OperationCanceledException();
-            }
-        }
-
-        public void GiveUp()
-        {
-            if (Interlocked.Exchange(ref state, (int)State.GivenUp) == (int)State.Opening)
-            {
-                Cancel();
-            }
-            else
-            {
-                new Thread(Cancel) { IsBackground = true, Name = "cancels a statement" }.Start();
-            }
-        }
-    }
 }

@@ -78,8 +78,9 @@ internal sealed class DatabaseSettings : ISettings
         }
 
         builder.Pooling = false;
-        builder.CommandTimeout = 2;
-        Default(builder, "Timeout", 5);
+        builder.CommandTimeout = 10; // behind the feed's own patience
+        builder.CancellationTimeout = -1;
+        Default(builder, "Timeout", 2);
         Default(builder, "Application Name", "gpt-functions listener");
         return builder;
     }

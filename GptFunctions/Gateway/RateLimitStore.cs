@@ -57,31 +57,48 @@ internal sealed class RateLimitStore(Database database)
         return attempt.Task;
     }
 
+    /// <summary>
+    /// One statement after the other, as long as somebody waits. Each takes what came while the one before was on its way and while those who
+    /// had waited for it went on; it does not wait for a thread, behind all other work of the process.
+    /// </summary>
     private async Task RunAsync()
     {
-        if (Next() is not { } tries)
+        while (Next() is { } tries)
         {
-            return;
+            Exception? failure = null;
+            try
+            {
+                await TakeAsync(tries);
+            }
+            catch (Exception error) when (error is not OutOfMemoryException) // whatever it is: somebody waits for it
+            {
+                failure = error;
+                tries.AddRange(TakeWaiting()); // or they would wait for the same silence, one statement after the other
+            }
+
+            // Those who waited go on here, one after the other, which costs far less than a thread for each.
+            foreach (var attempt in tries)
+            {
+                if (attempt.Answer is { } answer)
+                {
+                    attempt.SetResult(answer);
+                }
+                else
+                {
+                    attempt.SetException(failure!);
+                }
+            }
         }
+    }
 
-        var taking = TakeAsync(tries);
-        await taking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-
-        // Those who waited go on here, one after the other, which costs far less than a thread for each.
-        foreach (var attempt in tries)
+    private List<Try> TakeWaiting()
+    {
+        lock (turn)
         {
-            if (attempt.Answer is { } answer)
-            {
-                attempt.SetResult(answer);
-            }
-            else
-            {
-                attempt.SetException(taking.Exception!.InnerExceptions);
-            }
+            var all = waiting.ToList();
+            waiting.Clear();
+            return all;
         }
-
-        // The next statement waits its turn behind the work that waits for a thread: the busier the process, the more tries share it.
-        ThreadPool.UnsafeQueueUserWorkItem(static store => _ = store.RunAsync(), this, preferLocal: false);
     }
 
     /// <summary>What the next statement takes: buckets of one size, each once. Null when nothing waits.</summary>
@@ -112,6 +129,8 @@ internal sealed class RateLimitStore(Database database)
         }
     }
 
+    // To write something in the same round trip (the attempt of an audited action, say): let Try carry it, bind it as further arrays beside the
+    // keys, and add a part to Take that inserts the rows of the keys that were admitted, WITH taken AS (INSERT ... RETURNING ...).
     private async Task TakeAsync(List<Try> tries)
     {
         var bucket = tries[0].Bucket;

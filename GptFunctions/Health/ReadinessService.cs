@@ -1,3 +1,4 @@
+using System.Globalization;
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Gateway;
@@ -7,12 +8,13 @@ using Npgsql;
 namespace GptFunctions.Health;
 
 /// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
-internal sealed class ReadinessService(Database database, Migrator migrator, SigningKeys keys, RateLimits limits, ConsumerCheck consumer, TimeProvider clock) : IDisposable
+internal sealed class ReadinessService(Database database, Migrator migrator, SigningKeys keys, RateLimits limits, ConsumerCheck consumer, DatabaseClock databaseClock, TimeProvider clock) : IDisposable
 {
     public const string Ok = "ok";
     private const string Degraded = "degraded: ";
     private static readonly TimeSpan Freshness = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LargestDifference = TimeSpan.FromSeconds(30);
     private readonly SemaphoreSlim turn = new(1, 1);
     private (IReadOnlyDictionary<string, string> Checks, DateTimeOffset At)? last;
 
@@ -61,6 +63,12 @@ internal sealed class ReadinessService(Database database, Migrator migrator, Sig
         {
             checks["database"] = error is PostgresException refusal ? $"the database refuses: SQLSTATE {refusal.SqlState}" : "the database does not answer";
             checks["schema"] = "unknown";
+        }
+
+        // Nothing here goes by this clock, because the database's counts; but logs do, and certificates.
+        if (databaseClock.SystemIsAhead is var ahead && ahead.Duration() > LargestDifference)
+        {
+            checks["clock"] = string.Create(CultureInfo.InvariantCulture, $"{Degraded}the clock of this process is {ahead.Duration().TotalSeconds:0} s {(ahead > TimeSpan.Zero ? "ahead of" : "behind")} the database: set it by NTP");
         }
 
         if (consumer.IsOurs)

@@ -69,7 +69,8 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
     /// <summary>Trouble with a server we depend on, as opposed to a bug: the same request can succeed later.</summary>
     public static bool IsOutage(Exception error) => error switch
     {
-        PostgresException postgres => postgres.IsTransient || postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow or PostgresErrorCodes.QueryCanceled or PostgresErrorCodes.ReadOnlySqlTransaction
+        // Class 08 is the connection (poolers say 08P01 for what they lack), 57 an operator at work: shutting down, starting up, cancelling.
+        PostgresException postgres => postgres.IsTransient || postgres.SqlState is ['0', '8', ..] or ['5', '7', ..] || postgres.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction
             or PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification or PostgresErrorCodes.InvalidCatalogName, // a password is being changed, a database restored
         NpgsqlException npgsql => npgsql.IsTransient || npgsql.InnerException is TimeoutException or IOException or SocketException or EndOfStreamException || npgsql.InnerException is null,
         ServiceOutageException or TimeoutException => true,

@@ -16,7 +16,7 @@ internal static class HostingSetup
     // the pod (terminationGracePeriodSeconds) more.
     private const string StopSeconds = "50";
 
-    /// <summary>What both hosts share: where settings come from, the clock, correlation, security headers, error mapping.</summary>
+    /// <summary>What both hosts share: where settings come from, correlation, security headers, error mapping.</summary>
     public static void AddHosting(this IHostApplicationBuilder builder)
     {
         // Development must be said in so many words; a missing or misspelt value is Production.
@@ -25,7 +25,6 @@ internal static class HostingSetup
         builder.Configuration.Add<SecretsSource>(source => source.Path = builder.Configuration["SECRETS_PATH"] ?? DefaultSecretsPath);
 
         builder.AddSettings<ProxySettings>();
-        builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<ClientAddress>();
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();
