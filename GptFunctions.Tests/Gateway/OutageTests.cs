@@ -93,7 +93,7 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
     public async Task Limits_that_the_database_refuses_are_kept_in_this_process_and_ready_says_so()
     {
         var database = await TestDatabase.CreateAsync(nameof(OutageTests) + "_limits");
-        await using var alone = await TestApp.StartAsync(database, app.Settings.With([new("DATABASE_URL", database.Url), new("PORT", TestApp.FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture))]));
+        await using var alone = await TestApp.StartAsync(database, app.Settings.With([new("DATABASE_URL", database.Url), new("GATEWAY_OPEN_CALLS_PER_USER", "100"), new("PORT", TestApp.FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture))]));
         var user = await new GatewayUsers(alone).AddAsync();
         await database.ExecuteAsync("ALTER TABLE rate_limits RENAME TO rate_limits_gone");
 
