@@ -68,7 +68,8 @@ public sealed class LostAnswerTests(GatewayFixture<LostAnswerTests> fixture) : I
     [Theory]
     [InlineData("gateway")]
     [InlineData("sessions")]
-    [InlineData("introspection")]
+    [InlineData("access_token")]
+    [InlineData("refresh_token")]
     public async Task Victim_who_returns_after_a_thief_has_worked_ends_the_session(string where)
     {
         var client = await OAuthFlow.AddClientAsync(App);
@@ -85,7 +86,7 @@ public sealed class LostAnswerTests(GatewayFixture<LostAnswerTests> fixture) : I
                 Assert.Equal(HttpStatusCode.OK, (await thief.SessionsAsync(stolen["access_token"]!)).Status);
                 break;
             default:
-                Assert.Equal(bool.TrueString, (await thief.IntrospectAsync(client, stolen["access_token"]!))["active"]);
+                Assert.Equal(bool.TrueString, (await thief.IntrospectAsync(client, stolen[where]!))["active"]);
                 break;
         }
 

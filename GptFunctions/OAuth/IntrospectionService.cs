@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using GptFunctions.Audit;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
@@ -13,7 +14,8 @@ internal sealed record IntrospectionResponse(
 }
 
 /// <summary>RFC 7662. A client learns about its own tokens; for another client's they are as good as unknown.</summary>
-internal sealed class IntrospectionService(IntrospectionStore store, AccessTokens accessTokens, ClientAuthentication authentication, Microsoft.Extensions.Options.IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+internal sealed class IntrospectionService(
+    IntrospectionStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {
@@ -35,9 +37,18 @@ internal sealed class IntrospectionService(IntrospectionStore store, AccessToken
             return await authentication.RefuseAsync(client, failure, origin);
         }
 
-        return state.Session is not { } session ? IntrospectionResponse.Inactive
-            : accessToken is not null ? Describe(accessToken)
-            : Describe(session, state, client);
+        if (state.Session is not { } session)
+        {
+            return IntrospectionResponse.Inactive;
+        }
+
+        if (accessToken is not null)
+        {
+            return Describe(accessToken);
+        }
+
+        used.Note(session.Id, session.Generation); // whoever asks about the newest refresh token has it
+        return Describe(session, state, client);
     }
 
     private IntrospectionResponse Describe(AccessToken token) => new(
