@@ -151,10 +151,15 @@ public sealed class PurgeRunTests : IAsyncDisposable
         var database = await CreateAsync(codes: true, tokens: true);
         await using (await database.HoldAsync($"SELECT FROM gpt_authorization_codes WHERE expires_at < {PurgeRows.Sql(PurgeRows.Present)} - interval '30 days' ORDER BY expires_at LIMIT 10 FOR UPDATE"))
         {
-            Assert.Equal((Count / 2) - 10, (await new PurgeBench(database, PurgeRows.Present).RunAsync()).Deleted["expired_auth_codes"]);
+            var bench = new PurgeBench(database, PurgeRows.Present);
+            var run = await bench.RunAsync();
+            Assert.Equal((Count / 2) - 10, run.Deleted["expired_auth_codes"]);
+            var (outcome, counts) = await bench.ReadRecordAsync(); // what was passed over is not claimed to be done
+            Assert.Equal(("cut_short", false, 10), (outcome, counts.GetProperty("completed").GetBoolean(), counts.GetProperty("rows_left").GetInt32()));
         }
 
-        Assert.Equal(10, (await new PurgeBench(database, PurgeRows.Present).RunAsync()).Deleted["expired_auth_codes"]);
+        var next = await new PurgeBench(database, PurgeRows.Present).RunAsync();
+        Assert.Equal((10, "completed"), (next.Deleted["expired_auth_codes"], next.Outcome));
     }
 
     /// <summary>"Live traffic during a purge": batches make room for others, and do not dawdle when nobody is there.</summary>

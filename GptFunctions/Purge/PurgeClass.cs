@@ -9,6 +9,9 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
 {
     public const string Sessions = "expired_sessions";
 
+    /// <summary>How many rows a purge has left behind; as <see cref="Count"/>, unless rows become due while it runs.</summary>
+    public string CountLeft { get; init; } = Count;
+
     // Of tokens and sessions, as in the indexes of V006. A token that has expired is refused before anybody looks whether it was
     // rotated, so it can be no replay.
     private const string Ended = "least(expires_at, revoked_at)";
@@ -45,7 +48,7 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
         new("revoked_tokens",
             Statement("gpt_refresh_tokens", $"{Ended} < $2", Ended, more: ", CASE WHEN rotated_at IS NULL THEN session_id END AS last_of", Orphans),
             Counting("gpt_refresh_tokens", $"{Ended} < $2"), DateTimeOffset.MinValue),
-        Of(Sessions, "gpt_sessions", $"{Ended} < $2", Ended) with { Count = CountSessions },
+        Of(Sessions, "gpt_sessions", $"{Ended} < $2", Ended) with { Count = CountSessions, CountLeft = CountSessions },
         Of("authorization_requests", "gpt_authorization_requests", "expires_at < $1", orderedBy: "expires_at"), // nothing is left that they could be needed for
         Of("webhook_events", "webhook_events", "processed_at < $2 AND status <> 'failed'", orderedBy: "processed_at"),
         Of("failed_webhook_events", "webhook_events", "processed_at < $1 - interval '90 days' AND status = 'failed'", orderedBy: "processed_at"),
@@ -53,7 +56,7 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try
             Statement("rate_limits", "tat < now()", orderedBy: "key", last: "decode(max(encode(position, 'hex')), 'hex')"),
-            Counting("rate_limits", "tat < now()"), Array.Empty<byte>()),
+            Counting("rate_limits", "tat < now()"), Array.Empty<byte>()) { CountLeft = Counting("rate_limits", "tat < now() - interval '10 minutes'") }, // longer than a run
         Of("maintenance_runs", "maintenance_runs", "started_at < $1 - interval '400 days'", orderedBy: "started_at"),
     ];
 

@@ -81,9 +81,9 @@ internal static class PurgeCommands
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Deleted.Values.Sum()} rows deleted in {run.Duration.TotalSeconds:0.0} s ({run.Batches} batches)"));
-        if (run.Unfinished.Count > 0)
+        if (run.Outcome == "cut_short")
         {
-            Console.WriteLine($"The run was cut short; {(run.Left is { } left ? $"{left} rows are" : "the rest is")} left for the next one.");
+            Console.WriteLine($"{(run.Unfinished.Count > 0 ? "The run was cut short" : "Some rows were locked by others")}; {(run.Left is { } left ? $"{left} rows are" : "the rest is")} left for the next one.");
         }
     }
 

@@ -23,13 +23,13 @@ internal sealed class PurgeRun(DateTimeOffset startedAt, TimeSpan retention)
     /// <summary>Classes that were not finished because the time was over or the program stops.</summary>
     public List<PurgeClass> Unfinished { get; } = [];
 
-    /// <summary>Rows that the next run finds in the <see cref="Unfinished"/> classes; null when nobody counted.</summary>
+    /// <summary>Rows that were due and are still there, because the time was over or somebody had locked them; null when nobody counted.</summary>
     public long? Left { get; set; }
 
     /// <summary>What went wrong, by step; the other steps were done all the same.</summary>
     public OrderedDictionary<string, Exception> Errors { get; } = [];
 
-    public string Outcome => Errors.Count > 0 ? "failed" : Unfinished.Count > 0 ? "cut_short" : "completed";
+    public string Outcome => Errors.Count > 0 ? "failed" : Unfinished.Count > 0 || Left != 0 ? "cut_short" : "completed";
 
     public PurgeSummary Summarise() => new(
     [

@@ -116,9 +116,9 @@ internal sealed partial class PurgeService(PurgeStore store, AuditTrailStore aud
         await TryAsync(run, "rows_left", async () =>
         {
             long left = 0;
-            foreach (var rows in run.Unfinished)
+            foreach (var rows in PurgeClass.All) // finished ones too: rows that somebody had locked were passed over
             {
-                left += await store.CountAsync(rows, run.Window, cancellationToken);
+                left += await store.CountLeftAsync(rows, run.Window, cancellationToken);
             }
 
             run.Left = left;

@@ -64,9 +64,14 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
     }
 
     /// <summary>How many rows of a class are due.</summary>
-    public async Task<long> CountAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken)
+    public Task<long> CountAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) => CountAsync(rows.Count, window, cancellationToken);
+
+    /// <summary>How many rows of a class were due when a run began that has just ended, and are still there.</summary>
+    public Task<long> CountLeftAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) => CountAsync(rows.CountLeft, window, cancellationToken);
+
+    private async Task<long> CountAsync(string sql, PurgeWindow window, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(rows.Count);
+        await using var command = dataSource.CreateCommand(sql);
         command.CommandTimeout = 0;
         command.Bind(window.Now);
         command.Bind(window.Cutoff);
