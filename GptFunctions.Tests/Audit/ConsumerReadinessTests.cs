@@ -37,16 +37,25 @@ public sealed class ConsumerReadinessTests : IAsyncLifetime
         await Wait.UntilAsync(async () => await ReadyAsync(pod) == (HttpStatusCode.OK, "ok"));
     }
 
-    /// <summary>The queue was missing at the start; that it is there later does not bring the consumer back, so the pod stays unready.</summary>
+    /// <summary>Under the Functions host it stays that way, and the pod is started anew; the standalone host finds the queue when it comes.</summary>
     [Fact]
-    public async Task Pod_whose_consumer_was_disabled_at_the_start_is_not_ready()
+    public async Task Pod_without_a_queue_is_not_ready_until_there_is_one()
     {
         await broker.DeleteAsync(AuditSettings.Queue);
         await using var pod = await TestApp.StartAsync(database, With(AuditPod));
         Assert.Equal((HttpStatusCode.ServiceUnavailable, "there is no queue gpt-audit-events: run 'GptFunctions setup'"), await ReadyAsync(pod));
 
         await broker.DeclareAsync(AuditSettings.Queue);
-        Assert.Equal((HttpStatusCode.ServiceUnavailable, "nobody consumes the queue gpt-audit-events"), await ReadyAsync(pod));
+        await Wait.UntilAsync(async () => await ReadyAsync(pod) == (HttpStatusCode.OK, "ok"));
+    }
+
+    /// <summary>The host's view, not the consumer's own: a queue that nobody consumes is not well.</summary>
+    [Fact]
+    public async Task Queue_that_nobody_consumes_is_a_problem()
+    {
+        await using var idle = await TestApp.StartAsync(database, With([("AzureWebJobs.AuditConsumer.Disabled", "true")]));
+
+        Assert.Equal("nobody consumes the queue gpt-audit-events", await idle.Get<ConsumerCheck>().FindProblemAsync(CancellationToken.None));
     }
 
     [Fact]

@@ -1,16 +1,16 @@
-using System.Net.Security;
+using System.Net.Sockets;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Options;
 using RabbitMQ.Client;
+using RabbitMQ.Client.Exceptions;
 
 namespace GptFunctions.Audit;
 
-/// <summary>Opens connections to RabbitMQ. Names in certificates are checked: the client's own default for amqps URLs lets a wrong name pass. A lost connection stays lost: who needs one opens the next.</summary>
+/// <summary>The broker at RABBITMQ_URL.</summary>
 internal sealed class Broker(IOptions<AuditSettings> settings)
 {
-    public Task<IConnection> ConnectAsync(string name, CancellationToken cancellationToken)
-    {
-        var factory = new ConnectionFactory { Uri = new Uri(settings.Value.BrokerUrl!), ClientProvidedName = "gpt-functions " + name, AutomaticRecoveryEnabled = false };
-        factory.Ssl.AcceptablePolicyErrors = SslPolicyErrors.None;
-        return factory.CreateConnectionAsync(cancellationToken);
-    }
+    public Task<IConnection> ConnectAsync(string name, CancellationToken cancellationToken) => BrokerConnections.OpenAsync(settings.Value.BrokerUrl!, name, cancellationToken);
+
+    /// <summary>Trouble with the broker or the way to it.</summary>
+    public static bool IsOutage(Exception error) => error is RabbitMQClientException or IOException or SocketException or TimeoutException;
 }

@@ -10,17 +10,21 @@ namespace GptFunctions.Hosting;
 /// <summary>
 /// Feeds one function from its queue, one message at a time, as the Functions host's extension (2.x) does. It declares
 /// nothing. Success acknowledges the message; failure puts it at the tail of the queue at once, until the fifth failure
-/// rejects it, which dead-letters it when the queue has a dead-letter exchange. A lost connection comes back by itself; a broker or queue
-/// that is missing at the start disables the function for good.
+/// rejects it, which dead-letters it when the queue has a dead-letter exchange. In one thing it is better: a broker or queue that is
+/// missing at the start, or goes away, is tried again until it is there.
 /// </summary>
-internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServiceProvider services, IConfiguration configuration, IHostApplicationLifetime lifetime, ILogger<RabbitMQConsumer> logger) : BackgroundService
+internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServiceProvider services, IConfiguration configuration, IHostApplicationLifetime lifetime, ILogger<RabbitMQConsumer> logger)
+    : SteadyService(logger)
 {
     private const int MaximumExecutions = 5;
     private const ushort Prefetch = 30; // as in host.json
     private const string FailureCount = "x-ms-rabbitmq-requeuecount";
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
 
-    // One message at a time, also when a connection comes back while the function still works on a message of the lost one.
+    // One message at a time, also when a new connection stands while the function still works on a message of the lost one.
     private readonly SemaphoreSlim turn = new(1, 1);
+    private TimeSpan pause = FirstPause;
 
     private CancellationToken Stopping => lifetime.ApplicationStopping;
 
@@ -30,26 +34,40 @@ internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServi
         base.Dispose();
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>One connection, until it is lost.</summary>
+    protected override async Task<bool> StepAsync(CancellationToken stoppingToken)
     {
+        string ended;
         try
         {
-            await using var connection = await ConnectAsync();
-            await using var channel = await connection.CreateChannelAsync(cancellationToken: Stopping);
-            await ConsumeAsync(connection, channel);
-            LogListening(function.Name, function.Queue);
-
-            await Task.Delay(Timeout.Infinite, Stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await turn.WaitAsync(CancellationToken.None); // for the message in work; what was fetched beyond it goes back to the queue with the connection
-            turn.Release();
+            ended = await ListenAsync();
         }
-        catch (Exception error) when (error is not OperationCanceledException || !Stopping.IsCancellationRequested)
+        catch (Exception error) when (!Stopping.IsCancellationRequested)
         {
-            LogDisabled(function.Name, function.Queue, function.ConnectionSetting, error.GetBaseException().Message);
+            ended = error.GetBaseException().Message;
         }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+
+        if (Stopping.IsCancellationRequested)
+        {
+            return false;
+        }
+
+        if (pause == FirstPause)
+        {
+            LogWaiting(function.Name, function.Queue, function.ConnectionSetting, ended);
+        }
+
+        await Task.Delay(pause, Stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        pause = pause >= LongestPause / 2 ? LongestPause : pause * 2;
+        return true;
     }
 
-    private Task<IConnection> ConnectAsync()
+    /// <returns>Why it ended, if not because the program stops.</returns>
+    private async Task<string> ListenAsync()
     {
         var url = configuration[function.ConnectionSetting];
         if (string.IsNullOrEmpty(url))
@@ -57,19 +75,33 @@ internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServi
             throw new InvalidOperationException($"{function.ConnectionSetting} is not set");
         }
 
-        return new ConnectionFactory { Uri = new Uri(url), ClientProvidedName = $"gpt-functions {function.Name}" }.CreateConnectionAsync(Stopping);
-    }
-
-    private async Task ConsumeAsync(IConnection connection, IChannel channel)
-    {
+        await using var connection = await BrokerConnections.OpenAsync(url, function.Name, Stopping);
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: Stopping);
+        var end = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         var consumer = new AsyncEventingBasicConsumer(channel);
         consumer.ReceivedAsync += ReceiveAsync;
-        // The client brings back lost connections with everything on them, but neither of these two.
-        consumer.UnregisteredAsync += (_, _) => ReportAsync(() => LogEnded(function.Name, function.Queue, "the broker has cancelled it; was the queue deleted?"));
-        channel.ChannelShutdownAsync += (_, reason) => ReportAsync(connection.IsOpen ? () => LogEnded(function.Name, function.Queue, reason.ReplyText) : () => LogLost(function.Name, reason.ReplyText));
-        connection.RecoverySucceededAsync += (_, _) => ReportAsync(() => LogListening(function.Name, function.Queue));
+        consumer.UnregisteredAsync += (_, _) => EndAsync("the broker has cancelled it; was the queue deleted?");
+        channel.ChannelShutdownAsync += (_, reason) => EndAsync(reason.ReplyText); // also when the connection ends
         await channel.BasicQosAsync(0, Prefetch, global: false, Stopping);
         await channel.BasicConsumeAsync(function.Queue, autoAck: false, consumer, Stopping);
+        pause = FirstPause;
+        LogListening(function.Name, function.Queue);
+
+        await Task.WhenAny(end.Task, Task.Delay(Timeout.Infinite, Stopping));
+        if (end.Task.IsCompleted)
+        {
+            return await end.Task;
+        }
+
+        await turn.WaitAsync(CancellationToken.None); // for the message in work; what was fetched beyond it goes back to the queue with the connection
+        turn.Release();
+        return "";
+
+        Task EndAsync(string reason)
+        {
+            end.TrySetResult(reason);
+            return Task.CompletedTask;
+        }
     }
 
     private async Task ReceiveAsync(object sender, BasicDeliverEventArgs message)
@@ -124,31 +156,15 @@ internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServi
         await channel.BasicAckAsync(message.DeliveryTag, multiple: false);
     }
 
-    private Task ReportAsync(Action log)
-    {
-        if (!Stopping.IsCancellationRequested)
-        {
-            log();
-        }
-
-        return Task.CompletedTask;
-    }
-
     [LoggerMessage(1020, LogLevel.Information, "{Function} listens to the queue {Queue}")]
     private partial void LogListening(string function, string queue);
 
-    [LoggerMessage(1021, LogLevel.Error, "{Function} is disabled until the next start: it cannot consume the queue {Queue} of the broker at {Setting}: {Reason}")]
-    private partial void LogDisabled(string function, string queue, string setting, string reason);
+    [LoggerMessage(1021, LogLevel.Error, "{Function} receives nothing from the queue {Queue} of the broker at {Setting}, which is tried again until it works: {Reason}")]
+    private partial void LogWaiting(string function, string queue, string setting, string reason);
 
     [LoggerMessage(1022, LogLevel.Error, "{Function} failed on a message of the queue {Queue}")]
     private partial void LogFailure(string function, string queue, Exception error);
 
     [LoggerMessage(1023, LogLevel.Warning, "{Function} could not settle a message, which will be delivered again: {Reason}")]
     private partial void LogUnsettled(string function, string reason);
-
-    [LoggerMessage(1024, LogLevel.Error, "{Function} receives nothing from the queue {Queue} any more: {Reason}")]
-    private partial void LogEnded(string function, string queue, string reason);
-
-    [LoggerMessage(1025, LogLevel.Warning, "{Function} has lost its connection to the broker, which is tried again until it comes back: {Reason}")]
-    private partial void LogLost(string function, string reason);
 }

@@ -44,22 +44,23 @@ internal static class TimerFunctions
 }
 
 /// <summary>Runs one timer until the program stops; a run in progress is told through its token and waited for.</summary>
-internal sealed partial class TimerLoop(TimerFunction timer, IServiceProvider services, TimeProvider clock, ILogger<TimerLoop> logger) : BackgroundService
+internal sealed partial class TimerLoop(TimerFunction timer, IServiceProvider services, TimeProvider clock, ILogger<TimerLoop> logger) : SteadyService(logger)
 {
     // Also how long a clock that was set, or a machine that slept, can make a run late.
     private static readonly TimeSpan LongestNap = TimeSpan.FromSeconds(1);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    private bool hasStarted;
+
+    protected override async Task<bool> StepAsync(CancellationToken stoppingToken)
     {
-        if (timer.RunOnStartup)
+        var isStart = !hasStarted;
+        hasStarted = true;
+        if ((isStart && timer.RunOnStartup) || await WaitForNextAsync(stoppingToken))
         {
             await RunAsync(stoppingToken);
         }
 
-        while (await WaitForNextAsync(stoppingToken))
-        {
-            await RunAsync(stoppingToken);
-        }
+        return !stoppingToken.IsCancellationRequested;
     }
 
     /// <summary>False when the program stops.</summary>

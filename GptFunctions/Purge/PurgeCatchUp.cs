@@ -1,42 +1,28 @@
-using Microsoft.Extensions.Hosting;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace GptFunctions.Purge;
 
 /// <summary>Makes up for a run that was missed while no process was there. Nothing else would: without a storage account timers remember nothing.</summary>
-internal sealed partial class PurgeCatchUp(PurgeService purge, TimeProvider clock, ILogger<PurgeCatchUp> logger) : BackgroundService
+internal sealed partial class PurgeCatchUp(PurgeService purge, TimeProvider clock, ILogger<PurgeCatchUp> logger) : SteadyService(logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);
     private bool isWaiting;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        try
-        {
-            while (!await TryAsync(stoppingToken))
-            {
-                await Task.Delay(Pause, clock, stoppingToken);
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            return;
-        }
-    }
-
-    /// <summary>False while the database is away or has no tables yet.</summary>
-    private async Task<bool> TryAsync(CancellationToken stoppingToken)
+    protected override async Task<bool> StepAsync(CancellationToken stoppingToken)
     {
         try
         {
             await purge.CatchUpAsync(stoppingToken);
+            return false;
         }
         catch (PurgeFailedException error)
         {
             LogFailure(error);
+            return false;
         }
-        catch (NpgsqlException error)
+        catch (NpgsqlException error) // the database is away or has no tables yet
         {
             if (!isWaiting)
             {
@@ -44,9 +30,9 @@ internal sealed partial class PurgeCatchUp(PurgeService purge, TimeProvider cloc
             }
 
             isWaiting = true;
-            return false;
         }
 
+        await Task.Delay(Pause, clock, stoppingToken);
         return true;
     }
 
