@@ -13,13 +13,14 @@ internal sealed class AuditMetrics : IDisposable
         published = Meter.CreateCounter<long>("gpt.outbox.published", "{message}", "Messages that the broker has confirmed");
         failed = Meter.CreateCounter<long>("gpt.outbox.failed", "{message}", "Messages that were returned, refused or not confirmed; they stay in the outbox");
         Meter.CreateObservableGauge("gpt.outbox.waiting", () => Backlog.Waiting, "{message}", "Rows in the outbox");
+        Meter.CreateObservableGauge("gpt.outbox.stranded", () => Backlog.Stranded, "{message}", "Messages that no queue takes, set aside until somebody puts them back");
         Meter.CreateObservableGauge("gpt.outbox.age", () => Backlog.Oldest is { } oldest ? (clock.GetUtcNow() - oldest).TotalSeconds : 0, "s", "Age of the oldest row in the outbox");
     }
 
     public Meter Meter { get; } = new("GptFunctions.Audit");
 
     /// <summary>As last read; at most some seconds old.</summary>
-    public OutboxBacklog Backlog { get; set; } = new(0, null);
+    public OutboxBacklog Backlog { get; set; } = new(0, null, 0);
 
     public void Moved(int delivered, int kept)
     {

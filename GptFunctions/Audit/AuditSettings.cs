@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using GptFunctions.Hosting;
 
 namespace GptFunctions.Audit;
@@ -7,6 +8,7 @@ internal sealed class AuditSettings : ISettings
 {
     public const string Queue = "gpt-audit-events";
     public const string DeadLetters = "gpt-audit-events.dead";
+    public const string Retry = "gpt-audit-events.retry";
 
     /// <summary>An <c>amqp://</c> or <c>amqps://</c> URL. In Development without it, events reach the audit table inside this process.</summary>
     [Setting("RABBITMQ_URL")]
@@ -23,6 +25,16 @@ internal sealed class AuditSettings : ISettings
     /// <summary>Whether this process publishes what waits in the outbox. Processes take turns, so any number may.</summary>
     [Setting("OUTBOX_RELAY")]
     public bool IsRelay { get; set; } = true;
+
+    /// <summary>
+    /// Seconds after which an event comes again that the database did not take. Half as long a message is held before it is handed over:
+    /// times the messages that the trigger fetches ahead (30) that stays below the half hour after which the broker takes unacknowledged ones away.
+    /// </summary>
+    [Setting("AUDIT_RETRY_SECONDS")]
+    [Range(1, 110, ErrorMessage = "AUDIT_RETRY_SECONDS must be between 1 and 110.")]
+    public int RetrySeconds { get; set; } = 60;
+
+    public TimeSpan Hold => TimeSpan.FromSeconds(RetrySeconds) / 2;
 
     public IEnumerable<string> Problems(bool isProduction)
     {

@@ -12,7 +12,7 @@ internal static class AuditSetup
         builder.AddSettings<AuditSettings>();
         var services = builder.Services;
         services.AddSingleton<AuditLog>().AddSingleton<AuditTrailStore>().AddSingleton<AuditTrail>();
-        services.AddSingleton<Broker>().AddSingleton<Topology>().AddSingleton<ConsumerCheck>();
+        services.AddSingleton<Broker>().AddSingleton<Topology>().AddSingleton<ConsumerCheck>().AddSingleton<RetryQueue>();
         services.AddSingleton<OutboxSignal>().AddSingleton<OutboxStore>().AddSingleton<EventPublisher>().AddSingleton<AuditMetrics>();
         services.AddHostedService<OutboxRelay>();
     }

@@ -40,15 +40,15 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
         }
     }
 
-    /// <summary>Records messages straight from the outbox; returns their positions.</summary>
-    public async Task<long[]> RecordAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
+    /// <summary>Records messages straight from the outbox.</summary>
+    public async Task<Delivery> RecordAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
     {
         foreach (var message in messages)
         {
             await RecordAsync(message.Envelope, cancellationToken);
         }
 
-        return [.. messages.Select(message => message.Position)];
+        return new Delivery([.. messages.Select(message => message.Position)], []);
     }
 
     [LoggerMessage(3010, LogLevel.Error, "A message of the audit queue is no event and was put into audit_quarantine: {Reason}")]

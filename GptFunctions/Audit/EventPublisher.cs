@@ -15,12 +15,12 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
     private IConnection? connection;
     private IChannel? channel;
 
-    /// <summary>Publishes all at once and waits for their confirms; returns the positions of those that the broker has taken over. What it returned as unroutable, or refused, is not among them.</summary>
+    /// <summary>Publishes all at once and waits for their confirms; tells which the broker has taken over, and which it can bring to no queue.</summary>
     /// <exception cref="BrokerUnreachableException">There is no connection to be had.</exception>
-    public async Task<long[]> PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
+    public async Task<Delivery> PublishAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
     {
         var open = await OpenAsync(cancellationToken);
-        var confirms = new Task<bool>[messages.Count];
+        var confirms = new Task<Outcome>[messages.Count];
         for (var index = 0; index < confirms.Length; index++)
         {
             confirms[index] = PublishAsync(open, messages[index], cancellationToken); // written in order; the confirms come later
@@ -33,7 +33,9 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
         }
 
         var results = await all;
-        return [.. messages.Where((_, index) => results[index]).Select(message => message.Position)];
+        return new Delivery(With(Outcome.Confirmed), With(Outcome.Unroutable));
+
+        long[] With(Outcome outcome) => [.. messages.Where((_, index) => results[index] == outcome).Select(message => message.Position)];
     }
 
     public async ValueTask DisposeAsync()
@@ -44,16 +46,20 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
         }
     }
 
-    private async Task<bool> PublishAsync(IChannel open, OutboxMessage message, CancellationToken cancellationToken)
+    private async Task<Outcome> PublishAsync(IChannel open, OutboxMessage message, CancellationToken cancellationToken)
     {
         try
         {
             await open.BasicPublishAsync(settings.Value.Exchange, message.RoutingKey, mandatory: true, Properties, message.Envelope, cancellationToken);
-            return true;
+            return Outcome.Confirmed;
+        }
+        catch (Exception error) when (error is PublishException { IsReturn: true } or ArgumentException or WireFormattingException) // the latter: a key that AMQP has no room for
+        {
+            return Outcome.Unroutable;
         }
         catch (Exception error) when (error is RabbitMQClientException or OperationCanceledException or IOException or ObjectDisposedException)
         {
-            return false; // returned, refused, timed out or cut off: it stays in the outbox
+            return Outcome.Kept; // refused, timed out or cut off: it stays in the outbox
         }
     }
 
@@ -75,5 +81,12 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
         var options = new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true, outstandingPublisherConfirmationsRateLimiter: null);
         channel = await connection.CreateChannelAsync(options, cancellationToken);
         return channel;
+    }
+
+    private enum Outcome
+    {
+        Kept,
+        Confirmed,
+        Unroutable,
     }
 }

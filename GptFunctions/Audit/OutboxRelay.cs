@@ -1,9 +1,6 @@
-using System.Net.Sockets;
 using GptFunctions.Hosting;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using RabbitMQ.Client.Exceptions;
 
 namespace GptFunctions.Audit;
 
@@ -12,82 +9,92 @@ namespace GptFunctions.Audit;
 /// broker (Development) they go straight to the audit trail. Nothing that fails here loses an event; it is only late.
 /// </summary>
 internal sealed partial class OutboxRelay(
-    OutboxStore store, EventPublisher publisher, AuditTrail trail, OutboxSignal signal, AuditMetrics metrics, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<OutboxRelay> logger) : BackgroundService
+    OutboxStore store, EventPublisher publisher, AuditTrail trail, OutboxSignal signal, AuditMetrics metrics, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<OutboxRelay> logger) : SteadyService(logger)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500); // for rows that another process left
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan BacklogInterval = TimeSpan.FromSeconds(10);
+    private readonly UnroutableEvents unroutable = new(clock);
     private TimeSpan pause = Poll;
+    private bool isWaiting;
+    private bool hasStarted;
     private DateTimeOffset backlogReadAt;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task<bool> StepAsync(CancellationToken stoppingToken)
     {
         if (!settings.Value.IsRelay)
         {
-            return;
+            return false;
         }
 
-        if (settings.Value.BrokerUrl is null)
+        if (settings.Value.BrokerUrl is null && !hasStarted)
         {
             LogInProcess();
         }
 
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                await signal.WaitAsync(pause, stoppingToken);
-                await MoveAllAsync(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                return;
-            }
-        }
+        hasStarted = true;
+        await signal.WaitAsync(pause, stoppingToken);
+        await MoveAllAsync(stoppingToken);
+        return true;
     }
 
     /// <summary>Until the outbox is empty, or something is in the way: then the pause grows.</summary>
     private async Task MoveAllAsync(CancellationToken stoppingToken)
     {
         string? obstacle = null;
+        Exception? surprise = null;
         try
         {
-            int delivered, kept;
-            bool hasMore;
+            Moved moved;
             do
             {
-                (delivered, kept, hasMore) = await store.MoveAsync(messages => DeliverAsync(messages, stoppingToken), stoppingToken);
-                metrics.Moved(delivered, kept);
+                unroutable.BeginRound();
+                moved = await store.MoveAsync(messages => DeliverAsync(messages, stoppingToken), stoppingToken);
+                metrics.Moved(moved.Delivered, moved.Kept);
+                await SetAsideAsync(stoppingToken);
             }
-            while (hasMore && !stoppingToken.IsCancellationRequested);
+            while (moved.HasMore && !stoppingToken.IsCancellationRequested);
 
-            obstacle = kept > 0 ? "the broker did not take every message; are the exchange and its bindings declared (GptFunctions setup)?" : null;
+            obstacle = moved.Kept > 0 ? "the broker did not take every message; are the exchange and its bindings declared (GptFunctions setup)?" : null;
         }
-        catch (Exception error) when (IsOutage(error))
+        catch (Exception error) when (error is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
         {
-            obstacle = error.Message;
+            // An outage, or whatever else: a table that is being repaired, a bug. Events wait in any case.
+            (obstacle, surprise) = (error.Message, Broker.IsOutage(error) || ErrorMapper.IsOutage(error) ? null : error);
         }
 
         await ReadBacklogAsync(stoppingToken); // above all while they wait
-        Retry(obstacle);
+        Retry(obstacle, surprise);
     }
 
-    private static bool IsOutage(Exception error) => error is RabbitMQClientException or IOException or SocketException or TimeoutException || ErrorMapper.IsOutage(error);
-
-    private Task<long[]> DeliverAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken stoppingToken) =>
-        settings.Value.BrokerUrl is null ? trail.RecordAsync(messages, stoppingToken) : publisher.PublishAsync(messages, stoppingToken);
-
-    private void Retry(string? obstacle)
+    private async Task<Delivery> DeliverAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken stoppingToken)
     {
-        if (obstacle is not null && pause <= Poll)
+        var delivery = settings.Value.BrokerUrl is null ? await trail.RecordAsync(messages, stoppingToken) : await publisher.PublishAsync(messages, stoppingToken);
+        unroutable.Note(delivery.Unroutable);
+        return delivery;
+    }
+
+    private async Task SetAsideAsync(CancellationToken stoppingToken)
+    {
+        if (unroutable.EndRound() is { Length: > 0 } positions)
         {
-            LogWaiting(obstacle);
+            LogSetAside(await store.SetAsideAsync(positions, stoppingToken));
+            backlogReadAt = default;
         }
-        else if (obstacle is null && pause > Poll)
+    }
+
+    private void Retry(string? obstacle, Exception? surprise)
+    {
+        if (obstacle is not null && !isWaiting)
+        {
+            LogWaiting(obstacle, surprise);
+        }
+        else if (obstacle is null && isWaiting)
         {
             LogGoingOn();
         }
 
+        isWaiting = obstacle is not null;
         pause = obstacle is null ? Poll : pause >= LongestPause / 2 ? LongestPause : pause * 2;
     }
 
@@ -103,9 +110,9 @@ internal sealed partial class OutboxRelay(
         {
             metrics.Backlog = await store.ReadBacklogAsync(cancellationToken);
         }
-        catch (Exception error) when (ErrorMapper.IsOutage(error))
+        catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            // The figures of before stay, and the age goes on growing.
+            // The figures of before stay, and the age goes on growing. That the database is not well is said above.
         }
     }
 
@@ -113,8 +120,11 @@ internal sealed partial class OutboxRelay(
     private partial void LogInProcess();
 
     [LoggerMessage(3002, LogLevel.Warning, "Audit events wait in the outbox: {Reason}")]
-    private partial void LogWaiting(string reason);
+    private partial void LogWaiting(string reason, Exception? surprise);
 
     [LoggerMessage(3003, LogLevel.Information, "Audit events leave the outbox again")]
     private partial void LogGoingOn();
+
+    [LoggerMessage(3004, LogLevel.Error, "{Count} audit events were set aside, because no queue takes them: see 'GptFunctions audit stranded list', declare what is missing (GptFunctions setup), then 'GptFunctions audit stranded requeue'")]
+    private partial void LogSetAside(int count);
 }

@@ -8,9 +8,23 @@ namespace GptFunctions.Audit;
 /// <param name="Envelope">JSON in UTF-8.</param>
 internal readonly record struct OutboxMessage(long Position, string RoutingKey, byte[] Envelope);
 
+/// <summary>What became of a batch; whatever is not named stays where it is.</summary>
+/// <param name="Delivered">Positions that are out.</param>
+/// <param name="Unroutable">Positions that the receiver takes from nobody: they stand in nobody's way.</param>
+internal readonly record struct Delivery(long[] Delivered, long[] Unroutable);
+
+/// <summary>What a round did.</summary>
+/// <param name="Kept">How many were not delivered.</param>
+/// <param name="HasMore">Whether more may wait.</param>
+internal readonly record struct Moved(int Delivered, int Kept, bool HasMore);
+
 /// <param name="Waiting">Rows in the outbox.</param>
 /// <param name="Oldest">When the oldest of them occurred; null when there are none.</param>
-internal sealed record OutboxBacklog(long Waiting, DateTimeOffset? Oldest);
+/// <param name="Stranded">Rows that were set aside.</param>
+internal sealed record OutboxBacklog(long Waiting, DateTimeOffset? Oldest, long Stranded);
+
+/// <summary>Events of one kind that were set aside.</summary>
+internal sealed record StrandedEvents(string RoutingKey, long Count, DateTimeOffset Oldest, DateTimeOffset SetAsideAt);
 
 internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 {
@@ -27,19 +41,31 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 
     private const string Delete = "DELETE FROM outbox_messages WHERE position = ANY ($1)";
 
-    private const string Backlog = "SELECT count(*), min(occurred_at) FROM outbox_messages";
+    private const string Backlog = "SELECT count(*), min(occurred_at), (SELECT count(*) FROM outbox_stranded) FROM outbox_messages";
+
+    private const string SetAside = """
+        WITH gone AS (DELETE FROM outbox_messages WHERE position = ANY ($1) RETURNING position, event_id, routing_key, envelope, occurred_at)
+        INSERT INTO outbox_stranded (position, event_id, routing_key, envelope, occurred_at) SELECT position, event_id, routing_key, envelope, occurred_at FROM gone
+        """;
+
+    private const string ListStranded = "SELECT routing_key, count(*), min(occurred_at), max(stranded_at) FROM outbox_stranded GROUP BY routing_key ORDER BY routing_key";
+
+    // At the end of the queue, in their order.
+    private const string Requeue = """
+        WITH back AS (DELETE FROM outbox_stranded WHERE $1::text IS NULL OR routing_key = $1 RETURNING position, event_id, routing_key, envelope, occurred_at)
+        INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at) SELECT event_id, routing_key, envelope, occurred_at FROM back ORDER BY position
+        """;
 
     /// <summary>
-    /// Hands messages over in their order, up to 500 at a time, and deletes those whose positions come back; in one transaction, so that
-    /// all are there again if this process dies in between. Ends early when nothing of a batch was delivered.
+    /// Hands messages over in their order, up to 500 at a time, and deletes those that were delivered; in one transaction, so that
+    /// all are there again if this process dies in between. Ends early when nothing of a batch was delivered for a reason that meets the next one too.
     /// </summary>
-    /// <returns>How many were delivered, how many were not, and whether more may wait.</returns>
-    public async Task<(int Delivered, int Kept, bool HasMore)> MoveAsync(Func<IReadOnlyList<OutboxMessage>, Task<long[]>> deliver, CancellationToken cancellationToken)
+    public async Task<Moved> MoveAsync(Func<IReadOnlyList<OutboxMessage>, Task<Delivery>> deliver, CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken);
         var batch = await TakeTurnAsync(connection, cancellationToken) ? await ClaimAsync(connection, 0, cancellationToken) : [];
-        long[] delivered = [];
+        var last = new Delivery([], []);
         var (total, kept, hasMore) = (0, 0, false);
         for (var number = 1; batch.Count > 0; number++)
         {
@@ -49,21 +75,51 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
             List<OutboxMessage> next;
             try
             {
-                next = await TurnOverAsync(connection, delivered, goesOn ? batch[^1].Position : null); // while the broker works
+                next = await TurnOverAsync(connection, last.Delivered, goesOn ? batch[^1].Position : null); // while the broker works
             }
             finally
             {
-                delivered = await delivering;
+                last = await delivering;
             }
 
-            total += delivered.Length;
-            kept += batch.Count - delivered.Length;
-            batch = delivered.Length > 0 ? next : [];
+            total += last.Delivered.Length;
+            kept += batch.Count - last.Delivered.Length;
+            batch = last.Delivered.Length > 0 || last.Unroutable.Length == batch.Count ? next : [];
         }
 
-        await TurnOverAsync(connection, delivered, null);
+        await TurnOverAsync(connection, last.Delivered, null);
         await transaction.CommitAsync(CancellationToken.None);
-        return (total, kept, hasMore && delivered.Length > 0);
+        return new Moved(total, kept, hasMore && last.Delivered.Length > 0);
+    }
+
+    /// <summary>Takes messages out of everybody's way; returns how many.</summary>
+    public async Task<int> SetAsideAsync(long[] positions, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(SetAside);
+        command.Bind(positions);
+        return await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    public async Task<IReadOnlyList<StrandedEvents>> ListStrandedAsync(CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(ListStranded);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var kinds = new List<StrandedEvents>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            kinds.Add(new StrandedEvents(reader.GetString(0), reader.GetInt64(1), reader.GetFieldValue<DateTimeOffset>(2), reader.GetFieldValue<DateTimeOffset>(3)));
+        }
+
+        return kinds;
+    }
+
+    /// <summary>Puts what was set aside back into the outbox; returns how many.</summary>
+    /// <param name="routingKey">Only events of this type; null for all.</param>
+    public async Task<int> RequeueAsync(string? routingKey, CancellationToken cancellationToken)
+    {
+        await using var command = dataSource.CreateCommand(Requeue);
+        command.Bind(routingKey);
+        return await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     public async Task<OutboxBacklog> ReadBacklogAsync(CancellationToken cancellationToken)
@@ -71,7 +127,7 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
         await using var command = dataSource.CreateCommand(Backlog);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
-        return new OutboxBacklog(reader.GetInt64(0), reader.Get<DateTimeOffset?>(1));
+        return new OutboxBacklog(reader.GetInt64(0), reader.Get<DateTimeOffset?>(1), reader.GetInt64(2));
     }
 
     private static async Task<bool> TakeTurnAsync(NpgsqlConnection connection, CancellationToken cancellationToken)

@@ -102,6 +102,8 @@ SELECT * FROM (VALUES
     ('gpt_oauth_events', 'SELECT, INSERT', '*', 'clerk_user_id = current_setting(''gpt.user_id'', true)'),
     ('audit_quarantine', 'INSERT', 'id, received_at, reason', NULL),
     ('outbox_messages', 'SELECT, INSERT, DELETE', 'position, event_id, routing_key, occurred_at', NULL),
+    ('outbox_stranded', 'SELECT, INSERT, DELETE', 'position, event_id, routing_key, occurred_at, stranded_at', NULL),
+    ('gpt_open_actions', 'SELECT, INSERT, UPDATE, DELETE', 'id, event_type, correlation_id, seen_at, suspected_at', NULL),
     ('webhook_events', 'SELECT, INSERT, UPDATE, DELETE', 'source, event_id, type, status, attempts, event_at, received_at, processed_at', NULL),
     ('webhook_subjects', 'SELECT, INSERT, UPDATE', NULL, NULL),
     ('verification_sessions', 'SELECT, INSERT, UPDATE', 'order_id, status, deadline, created_at, decided_at', NULL),
