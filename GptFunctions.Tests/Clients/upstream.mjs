@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { gzipSync } from 'node:zlib';
 
 const state = { requests: 0, open: 0, hungUp: 0, received: 0 };
+const actions = []; // the correlation ids of what was asked for, in order
 let next; // lets /events go on
 
 function tell(request, response, body) {
@@ -77,12 +78,17 @@ async function answer(request, response) {
     response.end(JSON.stringify(state));
     return;
   }
+  if (url.pathname === '/control/actions') {
+    response.end(JSON.stringify(actions));
+    return;
+  }
   if (url.pathname === '/control/next') {
     next?.();
     response.end();
     return;
   }
   state.requests++;
+  actions.push(request.headers['x-correlation-id']);
   state.open++;
   response.on('close', () => {
     state.open--;

@@ -70,7 +70,7 @@ public sealed class UploadTests(RawGatewayFixture<UploadTests> fixture) : IClass
 
         Assert.Equal((408, "UPLOAD_TIMEOUT", "close"), (answer.Status, Code(answer), answer["Connection"]));
         await brokenOff.Task.WaitAsync(TimeSpan.FromSeconds(10));
-        await Wait.UntilAsync(async () => (await app.Database.EventsAsync("gpt.action.open", "clerk_user_id", user.Subject)).Any(envelope => envelope.GetProperty("payload").GetProperty("status").GetInt32() == 408));
+        Assert.Equal([408], await app.Database.ActionStatusesAsync(user.Subject, 1));
     }
 
     /// <summary>The upstream's time begins with the last octet.</summary>

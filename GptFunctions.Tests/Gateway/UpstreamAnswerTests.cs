@@ -123,7 +123,7 @@ public sealed class UpstreamAnswerTests(RawGatewayFixture<UpstreamAnswerTests> f
         Assert.Equal((403, "no", null), (forbidden.Status, forbidden.Text, forbidden["WWW-Authenticate"]));
         var upstream = new Uri(fixture.Upstream.Url).Authority;
         Assert.Contains(app.Log.Lines, line => line.StartsWith("Warning 6023 ", StringComparison.Ordinal) && line.Contains(upstream, StringComparison.Ordinal) && line.Contains(" open ", StringComparison.Ordinal));
-        Assert.Equal([502, 403], (await app.Database.EventsAsync("gpt.action.open", "clerk_user_id", user.Subject)).Select(envelope => envelope.GetProperty("payload").GetProperty("status").GetInt32()));
+        Assert.Equal([502, 403], await app.Database.ActionStatusesAsync(user.Subject, 2));
     }
 
     /// <summary>OURS and UPSTREAM stand for the two addresses.</summary>

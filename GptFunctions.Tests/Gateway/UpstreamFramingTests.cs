@@ -82,7 +82,7 @@ public sealed class UpstreamFramingTests(RawGatewayFixture<UpstreamFramingTests>
             Assert.Equal((502, "UPSTREAM_INVALID_RESPONSE"), (answer.Status, Code(answer)));
         }
 
-        Assert.Equal([502, 502], await RecordedAsync(user));
+        Assert.Equal([502, 502], await fixture.App.Database.ActionStatusesAsync(user.Subject, 2));
         fixture.Upstream.Answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         Assert.Equal("ok", (await CallAsync(connection, user.Token, "/gpt/open", "GET")).Text);
     }
@@ -106,11 +106,6 @@ public sealed class UpstreamFramingTests(RawGatewayFixture<UpstreamFramingTests>
 
     private static Task<RawAnswer> CallAsync(RawConnection connection, string token, string path, string method) =>
         connection.CallAsync(method, path, token, method == "POST" ? "question" : "");
-
-    /// <summary>The last status of each of the user's audited calls.</summary>
-    private async Task<List<int>> RecordedAsync(GatewayUser user) =>
-        [.. (await fixture.App.Database.EventsAsync("gpt.action.open", "clerk_user_id", user.Subject)).Concat(await fixture.App.Database.EventsAsync("gpt.action.capped", "clerk_user_id", user.Subject))
-            .Select(envelope => envelope.GetProperty("payload").GetProperty("status").GetInt32())];
 
     private async Task CheckAsync(RawConnection connection, string token, string path, string method, int status, string framing, string body, bool hasContent)
     {

@@ -58,6 +58,7 @@ internal static class GatewayRoutesFile
                 { "name": "capped", "methods": ["GET", "HEAD", "POST"], "path": "/gpt/capped/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "timeoutSeconds": 2, "maxResponseCharacters": 1000 },
                 { "name": "open", "methods": ["GET", "POST"], "path": "/gpt/open/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "timeoutSeconds": 2, "maxResponseCharacters": 0, "audit": true },
                 { "name": "stream", "methods": ["GET"], "path": "/gpt/stream/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 },
+                { "name": "long", "methods": ["GET"], "path": "/gpt/long/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0, "audit": true },
                 { "name": "dead", "methods": ["GET", "POST"], "path": "/gpt/dead", "upstream": "http://127.0.0.1:1", "scope": "jobs:read", "tier": "read" },
                 { "name": "web", "methods": ["GET"], "path": "/gpt/web", "upstream": "{{upstream}}", "scope": "resume:read", "tier": "read", "allowClerkSession": true }
               ]

@@ -25,6 +25,15 @@ internal static class Outbox
         return events;
     }
 
+    /// <summary>The statuses of a user's audited calls, in the order in which they ended. Results are written behind the caller's back, so this waits for that many.</summary>
+    public static async Task<List<int>> ActionStatusesAsync(this TestDatabase database, string subject, int count)
+    {
+        int[] statuses = [];
+        await Wait.UntilAsync(async () => (statuses = (await database.ScalarAsync<int[]>(
+            "SELECT coalesce(array_agg((envelope #>> '{payload,status}')::int ORDER BY position), '{}') FROM outbox_messages WHERE routing_key LIKE 'gpt.action.%.result' AND envelope #>> '{payload,clerk_user_id}' = $1", subject))!).Length >= count);
+        return [.. statuses];
+    }
+
     /// <summary>How many events of one type name this session.</summary>
     public static async Task<int> CountOfSessionAsync(this TestDatabase database, string type, Guid sessionId) =>
         (await database.EventsAsync(type, "session_id", sessionId.ToString())).Count;

@@ -38,6 +38,9 @@ internal sealed class TestUpstream : IAsyncDisposable
         return state.RootElement.GetProperty(counter).GetInt32();
     }
 
+    /// <summary>The correlation ids of the requests that came, in order.</summary>
+    public async Task<IReadOnlyList<string>> ActionsAsync() => JsonSerializer.Deserialize<string[]>(await http.GetStringAsync(new Uri(Url + "/control/actions")))!;
+
     /// <summary>Lets /events send its next piece.</summary>
     public async Task NextAsync() => (await http.GetAsync(new Uri(Url + "/control/next"))).Dispose();
 

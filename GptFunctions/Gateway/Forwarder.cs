@@ -44,8 +44,7 @@ internal sealed partial class Forwarder(
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
     private readonly bool passesObsoleteText = server.Value.ResponseHeaderEncodingSelector("") is not null; // the Functions host would refuse it
 
-    /// <param name="onAnswer">Told the upstream's status before the caller is.</param>
-    public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, Func<int, Task> onAnswer)
+    public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission)
     {
         var route = admission.Route;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
@@ -56,7 +55,7 @@ internal sealed partial class Forwarder(
         {
             using var response = await http.SendAsync(request, limit.Token);
             upload?.LeaveTime();
-            return await RelayAsync(context, route, response, onAnswer, limit);
+            return await RelayAsync(context, route, response, limit);
         }
         catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException)
         {
@@ -70,7 +69,7 @@ internal sealed partial class Forwarder(
 
     public void Dispose() => http.Dispose();
 
-    private async Task<Forwarded> RelayAsync(HttpContext context, GatewayRoute route, HttpResponseMessage response, Func<int, Task> onAnswer, CancellationTokenSource limit)
+    private async Task<Forwarded> RelayAsync(HttpContext context, GatewayRoute route, HttpResponseMessage response, CancellationTokenSource limit)
     {
         var head = new AnswerHead(response, locations, passesObsoleteText);
         if (head.Status is StatusCodes.Status401Unauthorized or StatusCodes.Status407ProxyAuthenticationRequired)
@@ -85,7 +84,7 @@ internal sealed partial class Forwarder(
             return GatewayRefusal.InvalidAnswer;
         }
 
-        return await new ResponseRelay(context, route, response, head, onAnswer, limit).RelayAsync();
+        return await new ResponseRelay(context, route, response, head, limit).RelayAsync();
     }
 
     private Forwarded Explain(HttpContext context, GatewayRoute route, Exception error, UploadContent? upload, bool isOver, bool hasHungUp)

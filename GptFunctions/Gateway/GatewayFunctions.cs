@@ -52,22 +52,16 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
             return GatewayAnswers.Refuse(context, verdict.Refusal);
         }
 
-        var isRecorded = false;
-        var (status, refusal) = await forwarder.ForwardAsync(context, admission, RecordAsync);
-        await RecordAsync(status);
-        metrics.Answered(admission.Route.Name, status, clock.GetElapsedTime(started));
-        return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);
-
-        // Once, and before anything goes to the caller: then no action is answered without its event.
-        Task RecordAsync(int status)
+        var status = StatusCodes.Status500InternalServerError;
+        try
         {
-            if (isRecorded)
-            {
-                return Task.CompletedTask;
-            }
-
-            isRecorded = true;
-            return service.RecordAsync(admission, status, clock.GetElapsedTime(started));
+            (status, var refusal) = await forwarder.ForwardAsync(context, admission);
+            return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);
+        }
+        finally
+        {
+            service.Ended(admission, status, clock.GetElapsedTime(started));
+            metrics.Answered(admission.Route.Name, status, clock.GetElapsedTime(started));
         }
     }
 }

@@ -56,6 +56,12 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         RetryAfterSeconds = 2,
     };
 
+    public static GatewayRefusal AuditUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "This action must be recorded before it is done, and that is not possible right now. Nothing was done; try again in a few seconds.")
+    {
+        Code = "AUDIT_UNAVAILABLE",
+        RetryAfterSeconds = 2,
+    };
+
     public static GatewayRefusal Unreachable { get; } = new(StatusCodes.Status502BadGateway, "The service behind this action cannot be reached", "The connection failed. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_UNREACHABLE" };
 
     public static GatewayRefusal InvalidAnswer { get; } = new(

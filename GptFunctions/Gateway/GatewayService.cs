@@ -5,6 +5,7 @@ using GptFunctions.OAuth;
 using GptFunctions.Sessions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Npgsql;
 
 namespace GptFunctions.Gateway;
 
@@ -17,7 +18,8 @@ internal sealed record GatewayRequest(string Method, string Path, string Query, 
 
 /// <summary>A request that may go to its upstream.</summary>
 /// <param name="Values">What the parameters of the route's path stand for.</param>
-internal sealed record Admission(GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, RequestOrigin Origin);
+/// <param name="Attempt">The event that was committed for it; null for a route that is not audited.</param>
+internal sealed record Admission(GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, RequestOrigin Origin, Guid? Attempt);
 
 /// <summary>Either an admission or a refusal, and the user's quota when that was asked.</summary>
 internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Refusal, Quota? Quota)
@@ -25,9 +27,9 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
     public static implicit operator Verdict(GatewayRefusal refusal) => new(null, refusal, null);
 }
 
-/// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits; and what is recorded afterwards.</summary>
+/// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
-    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimits limits, AuditLog audit, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
+    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimits limits, ActionLog actions, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
@@ -61,29 +63,13 @@ internal sealed partial class GatewayService(
             : await RefuseTokenAsync(check.Error!, route, request.Origin);
     }
 
-    /// <summary>An audit event for routes that ask for it. The upstream has acted already, so the event that cannot be written goes to the log, whole.</summary>
-    /// <param name="took">Until the upstream's answer began.</param>
-    public async Task RecordAsync(Admission admission, int status, TimeSpan took)
+    /// <summary>Notes how an admitted call ended, for routes that are audited.</summary>
+    /// <param name="status">What the caller got.</param>
+    public void Ended(Admission admission, int status, TimeSpan took)
     {
-        if (admission.Route.EventType is not { } type)
+        if (admission.Attempt is { } attempt)
         {
-            return;
-        }
-
-        try
-        {
-            await audit.AppendAsync(type, admission.Origin, json =>
-            {
-                json.WriteString("clerk_user_id", admission.Caller.Subject);
-                json.WriteString("client_id", admission.Caller.ClientId);
-                json.WriteString("session_id", admission.Caller.SessionId?.ToString());
-                json.WriteNumber("status", status);
-                json.WriteNumber("duration_ms", (long)took.TotalMilliseconds);
-            });
-        }
-        catch (Exception error) when (ErrorMapper.IsOutage(error))
-        {
-            LogNotRecorded(type, admission.Caller.Subject, admission.Caller.ClientId, admission.Caller.SessionId, status, (long)took.TotalMilliseconds, admission.Origin.CorrelationId, error.Message);
+            actions.End(attempt, status, took);
         }
     }
 
@@ -128,8 +114,26 @@ internal sealed partial class GatewayService(
 
         var quota = await TakeAsync(route.Tier, caller.Subject);
         return quota.Decision.RetryAfterSeconds is null
-            ? new Verdict(new Admission(route, match.Values, caller, user, request.Origin), null, quota)
+            ? await RecordAsync(request, match, caller, user, quota)
             : new Verdict(null, GatewayRefusal.TooMany(quota), quota);
+    }
+
+    /// <summary>
+    /// The attempt is committed before the call leaves; what cannot be recorded is not done. Not in the limit's statement: many callers share
+    /// that one, and on its unlogged table it waits for no disk; this one must.
+    /// </summary>
+    private async ValueTask<Verdict> RecordAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, Quota quota)
+    {
+        try
+        {
+            var attempt = await actions.BeginAsync(match.Route!, caller, request.Origin);
+            return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Origin, attempt), null, quota);
+        }
+        catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
+        {
+            LogNotRecordable(request.Origin.CorrelationId, match.Route!.EventType, error.Message);
+            return new Verdict(null, GatewayRefusal.AuditUnavailable, quota);
+        }
     }
 
     private async ValueTask<Quota> TakeAsync(Tier tier, string subject)
@@ -159,6 +163,6 @@ internal sealed partial class GatewayService(
     [LoggerMessage(6010, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because session or user cannot be looked up: {Reason}")]
     private partial void LogIdentityUnavailable(string correlationId, string reason);
 
-    [LoggerMessage(6011, LogLevel.Error, "An audit event could not be written: {EventType} user {UserId} client {ClientId} session {SessionId} status {Status} in {DurationMs} ms (correlation id {CorrelationId}): {Reason}")]
-    private partial void LogNotRecorded(string eventType, string userId, string? clientId, Guid? sessionId, int status, long durationMs, string correlationId, string reason);
+    [LoggerMessage(6014, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because the attempt {EventType} cannot be recorded: {Reason}")]
+    private partial void LogNotRecordable(string correlationId, string? eventType, string reason);
 }

@@ -14,6 +14,7 @@ internal static class GatewaySetup
         var services = builder.Services;
         services.AddSingleton<DemoUpstream>().AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
         services.AddSingleton<TokenCheck>().AddSingleton<RateLimitStore>().AddSingleton<RateLimits>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
+        services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, GatewayFunctions.CatchAll))
         {
@@ -22,6 +23,7 @@ internal static class GatewaySetup
                 provider.GetRequiredService<OpenApiDocument>(); // routes that cannot work stop the start, not the first request
                 return provider.GetRequiredService<ChangeFeed>();
             });
+            services.AddHostedService(provider => provider.GetRequiredService<ActionLog>());
         }
     }
 }

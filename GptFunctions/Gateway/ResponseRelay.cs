@@ -10,7 +10,7 @@ namespace GptFunctions.Gateway;
 /// never held; they are broken off at the cap.
 /// </summary>
 /// <param name="limit">Runs while the upstream is waited for, and only then.</param>
-internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, HttpResponseMessage response, AnswerHead head, Func<int, Task> onAnswer, CancellationTokenSource limit)
+internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, HttpResponseMessage response, AnswerHead head, CancellationTokenSource limit)
 {
     private const int SmallestBuffer = 4 * 1024;
     private const int LargestBuffer = 64 * 1024;
@@ -20,11 +20,11 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
     {
         if (!head.HasContent)
         {
-            await CopyHeadAsync(LengthWithoutContent());
+            CopyHead(LengthWithoutContent());
         }
         else if (route.MaximumCharacters is not { } maximum)
         {
-            await CopyHeadAsync(head.Length);
+            CopyHead(head.Length);
             await StreamAsync(await ContentAsync(), count: null);
         }
         else if (head.Coding is not (null or "gzip" or "x-gzip" or "deflate" or "br"))
@@ -44,7 +44,7 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         var length = head.Coding is null ? head.Length : null;
         if (length <= maximum)
         {
-            await CopyHeadAsync(length);
+            CopyHead(length);
             await StreamAsync(await ContentAsync(), count: null);
         }
         else if (length / BytesPerCharacter > maximum)
@@ -53,12 +53,12 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         }
         else if (head.IsEvents)
         {
-            await CopyHeadAsync(length);
+            CopyHead(length);
             await StreamAsync(Decoded(await ContentAsync()), new CharacterCount(head.ContentType));
         }
         else if (await HoldAsync(Decoded(await ContentAsync()), maximum) is { } whole)
         {
-            await CopyHeadAsync(whole.Length);
+            CopyHead(whole.Length);
             await context.Response.Body.WriteAsync(whole, limit.Token);
         }
         else
@@ -88,9 +88,8 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         _ => head.Length,
     };
 
-    private async Task CopyHeadAsync(long? length)
+    private void CopyHead(long? length)
     {
-        await onAnswer(head.Status);
         head.CopyTo(context.Response, isDecoded: head.HasContent && route.MaximumCharacters is not null);
         context.Response.ContentLength = length;
     }
