@@ -45,7 +45,7 @@ public sealed class LogSecrecyTests(AppFixture<LogSecrecyTests> fixture) : IClas
         var parameters = OAuthFlow.Parameters(client, ("state", secrets["state"]), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
         using var consent = await browser.SignInAsync("user_log", parameters);
         secrets["CSRF token"] = TestBrowser.HiddenFields(await consent.Content.ReadAsStringAsync()).Single(field => field.Name == "csrf").Value!;
-        secrets["cookie"] = Assert.Single(browser.Cookies).Value;
+        (secrets["cookie"], secrets["cookie after sign-in"]) = (browser.Cookies["gpt-request"], browser.Cookies["gpt-signed-in"]);
         using var redirect = await browser.SubmitAsync(consent, ("decision", "approve"));
         using var replayed = await browser.SubmitAsync(consent, ("decision", "approve"));
         Assert.Null(replayed.Headers.Location);

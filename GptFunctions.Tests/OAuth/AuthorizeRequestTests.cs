@@ -16,7 +16,6 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
 {
     private const string SignInForm = "/dev/sign-in";
     private readonly TestApp app = fixture.App;
-    private readonly OAuthFlow flow = fixture.Flow;
 
     [Fact]
     public async Task Requests_that_nobody_signed_in_for_leave_no_row()
