@@ -1,4 +1,5 @@
 using System.Net;
+using GptFunctions.Data;
 using GptFunctions.Gateway;
 using GptFunctions.Hosting;
 using GptFunctions.Tests.Gateway;
@@ -44,6 +45,23 @@ public sealed class FailoverTests(GatewayFixture<FailoverTests> fixture) : IClas
         app.Clock.Advance(TimeSpan.FromSeconds(2));
         using var again = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative));
         Assert.Equal(HttpStatusCode.OK, again.StatusCode);
+    }
+
+    /// <summary>The relay, the purge and the audit trail do without <see cref="Database"/>.</summary>
+    [Fact]
+    public async Task Read_only_connection_is_left_whoever_meets_it()
+    {
+        await using var apart = await TestApp.StartAsync(nameof(FailoverTests) + "_apart");
+        var name = await apart.Database.ScalarAsync<string>("SELECT current_database()::text");
+        var source = apart.Get<NpgsqlDataSource>();
+        await apart.Database.ExecuteAsync($"ALTER DATABASE {name} SET default_transaction_read_only = on");
+        source.Clear();
+        await using var write = source.CreateCommand("DELETE FROM outbox_messages");
+        Assert.Equal(PostgresErrorCodes.ReadOnlySqlTransaction, (await Assert.ThrowsAsync<PostgresException>(() => write.ExecuteNonQueryAsync())).SqlState);
+
+        await apart.Database.ExecuteAsync($"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only");
+
+        await write.ExecuteNonQueryAsync();
     }
 
     /// <summary>What an operator or a failover does to connections and statements is an outage, not a bug.</summary>

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -10,7 +11,7 @@ namespace GptFunctions.Data;
 /// to cancel one blocks a thread until the server has taken note. Instead each has a limit of its own, which holds whether the server answers
 /// or not. While the server is silent, nobody waits for it: everything fails at once, and one question a second finds out when it is back.
 /// </summary>
-internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseClock clock, IOptions<DatabaseSettings> settings, ILogger<Database> logger) : IDisposable
+internal sealed partial class Database : IDisposable
 {
     /// <summary>For what is read, and for limits.</summary>
     public static readonly TimeSpan LookUpLimit = TimeSpan.FromSeconds(2);
@@ -23,9 +24,19 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseCloc
         """;
 
     private static readonly TimeSpan QuestionInterval = TimeSpan.FromSeconds(1);
+    private readonly NpgsqlDataSource dataSource;
+    private readonly DatabaseClock clock;
+    private readonly IOptions<DatabaseSettings> settings;
+    private readonly ILogger<Database> logger;
     private readonly CancellationTokenSource stopping = new();
     private volatile CancellationTokenSource away = new(); // cancelled while the server is silent
     private int isAsking;
+
+    public Database(NpgsqlDataSource dataSource, DatabaseClock clock, IOptions<DatabaseSettings> settings, ILogger<Database> logger)
+    {
+        (this.dataSource, this.clock, this.settings, this.logger) = (dataSource, clock, settings, logger);
+        AppDomain.CurrentDomain.FirstChanceException += LeaveReadOnlyConnections;
+    }
 
     /// <summary>Whether the server takes connections and does not answer.</summary>
     public bool IsSilent => away.IsCancellationRequested;
@@ -63,9 +74,9 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseCloc
             Suspect();
             throw new NpgsqlException($"The database gave no answer within {limit.TotalSeconds} s.", new TimeoutException());
         }
-        catch (NpgsqlException error)
+        catch (NpgsqlException error) when (error.InnerException is TimeoutException)
         {
-            Observe(error);
+            Suspect();
             throw;
         }
     }
@@ -98,19 +109,6 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseCloc
         return (reader.GetInt32(0), reader.GetBoolean(1));
     }
 
-    /// <summary>What went wrong on a connection may hold for all of them.</summary>
-    public void Observe(Exception error)
-    {
-        if (error is PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction })
-        {
-            dataSource.Clear(); // connected to what has become a replica: new connections find the new primary
-        }
-        else if (error is NpgsqlException { InnerException: TimeoutException })
-        {
-            Suspect();
-        }
-    }
-
     /// <summary>Finds out whether the server is silent. Whoever waited for it in vain calls this.</summary>
     public void Suspect()
     {
@@ -122,6 +120,7 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseCloc
 
     public void Dispose()
     {
+        AppDomain.CurrentDomain.FirstChanceException -= LeaveReadOnlyConnections;
         stopping.Cancel();
         stopping.Dispose();
         away.Dispose();
@@ -132,6 +131,18 @@ internal sealed partial class Database(NpgsqlDataSource dataSource, DatabaseCloc
         await using var connection = await dataSource.OpenConnectionAsync(attempt.Token);
         attempt.Begin();
         return await work(connection, attempt.Token);
+    }
+
+    /// <summary>
+    /// Whoever uses the pool, and whatever becomes of the exception: connections that lead to what has become a replica would be used again
+    /// and again. New ones find the new primary.
+    /// </summary>
+    private void LeaveReadOnlyConnections(object? sender, FirstChanceExceptionEventArgs thrown)
+    {
+        if (thrown.Exception is PostgresException { SqlState: PostgresErrorCodes.ReadOnlySqlTransaction })
+        {
+            dataSource.Clear();
+        }
     }
 
     /// <summary>Asks until there is an answer, whatever it is: a server that refuses does so at once, and keeps nobody waiting.</summary>

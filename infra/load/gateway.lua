@@ -37,4 +37,5 @@ function done(summary, latency)
   end
   local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout + failed
   io.write(string.format("RESULT %.0f %.2f %.2f %d %d\n", summary.requests / (summary.duration / 1e6), latency:percentile(50) / 1000, latency:percentile(99) / 1000, errors, summary.requests))
+  io.write(string.format("P95 %.2f\n", latency:percentile(95) / 1000))
 end
