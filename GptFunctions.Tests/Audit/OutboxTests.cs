@@ -116,6 +116,7 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
             default:
                 var refreshed = await flow.RefreshAsync(client, tokens["refresh_token"]!);
                 await flow.SessionsAsync(refreshed["access_token"]!);
+                await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_sessions", $"id = '{session}' AND used_generation = 1") == 1);
                 app.Clock.Advance(TimeSpan.FromSeconds(121));
                 return Call(session, () => flow.RefreshAsync(client, tokens["refresh_token"]!));
         }

@@ -25,12 +25,13 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
         var claims = AccessTokenText.Claims(tokens["access_token"]!);
 
         Assert.Equal("""{"typ":"at+jwt","alg":"ES256","kid":""" + $"\"{KeyId(app)}\"}}", header.GetRawText());
-        Assert.Equal(["aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sid", "sub"], claims.EnumerateObject().Select(claim => claim.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(["aud", "client_id", "exp", "gen", "iat", "iss", "jti", "scope", "sid", "sub"], claims.EnumerateObject().Select(claim => claim.Name).Order(StringComparer.Ordinal));
         Assert.Equal(app.BaseUrl, claims.GetProperty("iss").GetString());
         Assert.Equal("user_claims", claims.GetProperty("sub").GetString());
         Assert.Equal(app.BaseUrl + "/gpt", claims.GetProperty("aud").GetString());
         Assert.Equal(client.Id, claims.GetProperty("client_id").GetString());
         Assert.Equal("jobs:read resume:read", claims.GetProperty("scope").GetString());
+        Assert.Equal(0, claims.GetProperty("gen").GetInt32()); // the first of its session
         Assert.Equal(1, await app.Database.CountAsync("gpt_sessions", $"id = '{claims.GetProperty("sid").GetGuid()}' AND client_id = '{client.Id}'"));
         Assert.InRange(claims.GetProperty("iat").GetInt64(), before, before + 10);
         Assert.Equal(900, claims.GetProperty("exp").GetInt64() - claims.GetProperty("iat").GetInt64());
