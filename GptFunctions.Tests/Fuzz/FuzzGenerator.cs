@@ -23,7 +23,9 @@ internal sealed record FuzzRequest(string Octets, bool IsBroken, bool MeetsBadUp
 }
 
 /// <summary>Makes requests from a random number generator: the same from the same.</summary>
-internal sealed class FuzzGenerator(TestApp app, GatewayUser user)
+/// <param name="user">Calls the gateway.</param>
+/// <param name="others">Their sessions may end.</param>
+internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[] others)
 {
     private static readonly string[] Methods = ["GET", "GET", "GET", "POST", "POST", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
 
@@ -95,7 +97,7 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user)
         var body = method is "GET" or "HEAD" or "TRACE" && random.Next(10) > 0 ? null : isWebhook || random.Next(2) == 0 ? Json(random, 0) : random.Next(2) == 0 ? Form(random) : Text(random);
         var head = new StringBuilder($"{method} {target} HTTP/1.1\r\n");
         head.Append($"Host: {(random.Next(15) == 0 ? Pick(random, ["a..b", "..", "x:99999", "[::1", "xn--", "a b", "\u00e9", "-", new string('a', 300)]) : "127.0.0.1")}\r\n");
-        head.Append(Authorization(random)).Append(isWebhook && body is not null ? Signature(random, route, body) : "");
+        head.Append(Authorization(random, route)).Append(isWebhook && body is not null ? Signature(random, route, body) : "");
         for (var count = random.Next(4); count > 0; count--)
         {
             head.Append($"{Pick(random, HeaderNames)}: {FieldValue(random)}\r\n");
@@ -114,9 +116,9 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user)
             : head.Append($"Content-Length: {octets.Length}\r\n\r\n{octets}").ToString();
     }
 
-    private string Authorization(Random random) => random.Next(8) switch
+    private string Authorization(Random random, string route) => random.Next(8) switch
     {
-        < 4 => $"Authorization: Bearer {user.Token}\r\n",
+        < 4 => $"Authorization: Bearer {(route.StartsWith("/gpt/", StringComparison.Ordinal) ? user : others[random.Next(others.Length)]).Token}\r\n",
         4 => $"Authorization: Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes($"{app.Settings["GPT_CLIENT_ID"]}:{app.Settings["GPT_CLIENT_SECRET"]}"))}\r\n",
         5 => $"Authorization: {Pick(random, ["Basic", "Bearer", "bearer", "DPoP", ""])} {FieldValue(random)}\r\n",
         6 => $"Authorization: Bearer {string.Join('.', Enumerable.Range(0, 3).Select(_ => Convert.ToBase64String(Encoding.UTF8.GetBytes(Json(random, 1))).TrimEnd('=').Replace('+', '-').Replace('/', '_')))}\r\n",
@@ -165,7 +167,7 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user)
         "code_challenge" => new string('a', 43),
         "code_challenge_method" => "S256",
         "grant_type" => Pick(random, ["authorization_code", "refresh_token"]),
-        "token" => user.Token,
+        "token" => others[random.Next(others.Length)].Token,
         "continue" or "request" or "after" => Guid.NewGuid().ToString(random.Next(2) == 0 ? "N" : "D"),
         "limit" => random.Next(-5, 200).ToString(System.Globalization.CultureInfo.InvariantCulture),
         _ => "x",

@@ -31,8 +31,8 @@ public sealed class FuzzTests
         await using var upstream = new RawUpstream();
         await using var app = await StartAsync(upstream);
         await using var process = await AppProcess.StartAsync(app.Settings);
-        var user = await new GatewayUsers(app).AddAsync(plan: "pro");
-        var generator = new FuzzGenerator(app, user);
+        var users = new GatewayUsers(app);
+        var generator = new FuzzGenerator(app, await users.AddAsync(plan: "pro"), await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => users.AddAsync())));
         var server = process.Http.BaseAddress!;
         var next = -1;
         Say($"fuzz: {wanted} requests, seed {seed}");

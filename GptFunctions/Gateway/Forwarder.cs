@@ -164,9 +164,13 @@ internal sealed partial class Forwarder(
 
         void Add(string name, StringValues values)
         {
-            if (!request.Headers.TryAddWithoutValidation(name, values.Select(value => Visible(value ?? ""))))
+            foreach (var value in values)
             {
-                request.Content?.Headers.TryAddWithoutValidation(name, values.Select(value => Visible(value ?? "")));
+                var visible = Visible(value ?? "");
+                if (!request.Headers.TryAddWithoutValidation(name, visible))
+                {
+                    request.Content?.Headers.TryAddWithoutValidation(name, visible);
+                }
             }
         }
     }
