@@ -16,8 +16,8 @@ internal sealed record FuzzRequest(string Octets, bool IsBroken, bool MeetsBadUp
 {
     public bool MayBeBrokenOff => IsBroken || MeetsBadUpstream;
 
-    /// <summary>No error of ours; the gateway's 502 and 504 for a bad upstream, and of the web server 501 and 505 for framings and versions that it does not know.</summary>
-    public bool Allows(int status) => status is >= 200 and < 500 || (MeetsBadUpstream && status < 600 && status != 503) || (IsBroken && status is 501 or 505);
+    /// <summary>No error of ours; the gateway's 502 and 504 for a bad upstream, and whatever that says; of the web server 501 and 505 for framings and versions that it does not know.</summary>
+    public bool Allows(int status) => status is >= 200 and < 500 || (MeetsBadUpstream && status != 503) || (IsBroken && status is 501 or 505);
 
     public override string ToString() => Octets.Length > 3000 ? $"{JsonSerializer.Serialize(Octets[..3000])} and {Octets.Length - 3000} octets more" : JsonSerializer.Serialize(Octets);
 }
@@ -31,24 +31,30 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
 
     private static readonly string[] Parameters =
     [
-        "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "resource", "code_challenge", "code_challenge_method", "nonce", "prompt", "continue", "request", "csrf", "decision", "disconnect",
-        "grant_type", "code", "code_verifier", "refresh_token", "client_secret", "token", "token_type_hint", "access_token", "user_id", "limit", "after", "iss", "error", "query", "id",
+        "client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "resource", "code_challenge", "code_challenge_method",
+        "nonce", "prompt", "continue", "request", "csrf", "decision", "disconnect",
+        "grant_type", "code", "code_verifier", "refresh_token", "client_secret", "token", "token_type_hint", "access_token", "user_id", "limit",
+        "after", "iss", "error", "query", "id",
     ];
 
     private static readonly string[] HeaderNames =
     [
-        "Accept", "Accept-Encoding", "Accept-Language", "Cookie", "Origin", "Referer", "User-Agent", "If-None-Match", "Range", "x-correlation-id", "traceparent", "tracestate", "x-request-id", "Idempotency-Key", "mcp-session-id",
-        "x-internal-id", "X_User_Role", "x-forwarded-for", "x-forwarded-host", "X-Real-IP", "Expect", "Upgrade", "TE", "X-HTTP-Method-Override", "svix-id", "Stripe-Signature", "X-Signature", "Last-Event-ID", "Content-Language", "Via",
+        "Accept", "Accept-Encoding", "Accept-Language", "Cookie", "Origin", "Referer", "User-Agent", "If-None-Match", "Range", "x-correlation-id",
+        "traceparent", "tracestate", "x-request-id", "Idempotency-Key", "mcp-session-id",
+        "x-internal-id", "X_User_Role", "x-forwarded-for", "x-forwarded-host", "X-Real-IP", "Expect", "Upgrade", "TE", "X-HTTP-Method-Override",
+        "svix-id", "Stripe-Signature", "X-Signature", "Last-Event-ID", "Content-Language", "Via",
     ];
 
     private static readonly string[] ContentTypes =
     [
-        "application/x-www-form-urlencoded", "application/json", "application/json; charset=utf-8", "application/json; charset=utf-16", "text/plain", "multipart/form-data; boundary=x", "multipart/form-data", "application/octet-stream", "nonsense", "",
+        "application/x-www-form-urlencoded", "application/json", "application/json; charset=utf-8", "application/json; charset=utf-16", "text/plain",
+        "multipart/form-data; boundary=x", "multipart/form-data", "application/octet-stream", "nonsense", "",
         "application/x-www-form-urlencoded; charset=\"",
     ];
 
     private static readonly string[] Names = ["type", "data", "id", "object", "email_addresses", "email_address", "updated_at", "banned", "locked", "created", "customer", "status", "metadata", "userId", "plan", "items", "price", "client_reference_id",
-        "event", "order_id", "customer_id", "redirect_uris", "client_name", "scopes", "token_endpoint_auth_method", "grant_types", "first_name", "public_metadata", "subscription", "mode", "payment_status", "lines", "approve", "request", "decision"];
+        "event", "order_id", "customer_id", "redirect_uris", "client_name", "scopes", "token_endpoint_auth_method", "grant_types", "first_name",
+        "public_metadata", "subscription", "mode", "payment_status", "lines", "approve", "request", "decision" ];
 
     private static readonly string[] Types = ["user.created", "user.updated", "user.deleted", "session.ended", "checkout.session.completed", "customer.subscription.updated", "customer.subscription.deleted", "invoice.paid", "invoice.payment_failed",
         "order.paid", "verification.completed", "v1.billing.meter.error_report_triggered", "nobody.handles"];
@@ -66,19 +72,21 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         return new FuzzRequest(isBroken ? Mutate(random, octets) : octets, isBroken, isBad);
     }
 
-    /// <summary>What stands behind the gateway: below /gpt/bad nonsense, else a proper answer.</summary>
-    public static async Task<bool> AnswerAsync(RawExchange exchange)
+    /// <summary>An upstream that answers as it should.</summary>
+    public static async Task<bool> AnswerWellAsync(RawExchange exchange)
     {
         await exchange.ReadBodyAsync();
-        if (!exchange.Target.StartsWith("/gpt/bad", StringComparison.Ordinal))
-        {
-            await exchange.SendAsync("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\n" + (exchange.Method == "HEAD" ? "" : "good"));
-            return true;
-        }
+        await exchange.SendAsync("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\n" + (exchange.Method == "HEAD" ? "" : "good"));
+        return true;
+    }
 
+    /// <summary>One that answers with all sorts of things, and perhaps closes then.</summary>
+    public static async Task<bool> AnswerBadlyAsync(RawExchange exchange)
+    {
+        await exchange.ReadBodyAsync();
         var random = new Random(exchange.Target.Length + exchange.Head.Length);
         var body = Text(random);
-        var answer = $"HTTP/1.1 {Pick(random, ["200", "201", "204", "205", "206", "302", "304", "401", "404", "500", "101", "103"])} Whatever\r\nContent-Type: {Pick(random, [.. ContentTypes, "text/event-stream"])}\r\n"
+        var answer = $"HTTP/1.1 {Pick(random, ["200", "201", "204", "205", "206", "302", "304", "401", "404", "101", "103"])} Whatever\r\nContent-Type: {Pick(random, [.. ContentTypes, "text/event-stream"])}\r\n"
             + $"{Pick(random, HeaderNames)}: {Text(random)}\r\nLocation: {Text(random)}\r\nCache-Control: {Pick(random, ["public", "private=\"a\", s-maxage=1", ",,,", Text(random)])}\r\n"
             + Pick(random, [$"Content-Length: {body.Length}\r\n\r\n{body}", $"Transfer-Encoding: chunked\r\n\r\n{body.Length:x}\r\n{body}\r\n0\r\n\r\n", $"Connection: close\r\n\r\n{body}", $"Content-Encoding: gzip\r\n\r\n{body}"]);
         await exchange.SendAsync(random.Next(3) == 0 ? answer : Mutate(random, answer));

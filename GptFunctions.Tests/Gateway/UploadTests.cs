@@ -3,7 +3,10 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>Whose time runs: the upstream's while it is waited for (3 s here), the caller's while it sends (2 s without an octet here); and answers that come before the upload has ended.</summary>
+/// <summary>
+/// Whose time runs: the upstream's while it is waited for (3 s here), the caller's while it sends (3 s without an octet here); and answers that
+/// come before the upload has ended.
+/// </summary>
 public sealed class UploadTests(RawGatewayFixture<UploadTests> fixture) : IClassFixture<RawGatewayFixture<UploadTests>>
 {
     private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

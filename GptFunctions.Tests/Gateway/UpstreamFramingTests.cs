@@ -45,7 +45,8 @@ public sealed class UpstreamFramingTests(RawGatewayFixture<UpstreamFramingTests>
 
         foreach (var method in Methods)
         {
-            fixture.Upstream.Answers("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (method == "HEAD" ? "" : "ok"));
+            fixture.Upstream.Answers("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"
+                + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + (method == "HEAD" ? "" : "ok"));
             var answer = await CallAsync(connection, user.Token, "/gpt/open", method);
             Assert.Equal((200, method == "HEAD" ? "" : "ok", null), (answer.Status, answer.Text, answer["Link"]));
 

@@ -16,15 +16,18 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
     public int Status => (int)response.StatusCode;
 
     /// <summary>RFC 9110 6.4.1. A 205 has none either (15.3.6), though it needs a framing that says so.</summary>
-    public bool HasContent => response.RequestMessage!.Method != HttpMethod.Head && response.StatusCode is not (HttpStatusCode.NoContent or HttpStatusCode.ResetContent or HttpStatusCode.NotModified);
+    public bool HasContent => response.RequestMessage!.Method != HttpMethod.Head
+        && response.StatusCode is not (HttpStatusCode.NoContent or HttpStatusCode.ResetContent or HttpStatusCode.NotModified);
 
     /// <summary>Octets of the content as it came, also where only the length is told (HEAD, 304). Null when it is not known.</summary>
-    public long? Length => Single(contentHeaders, "Content-Length") is { } text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : null;
+    public long? Length =>
+        Single(contentHeaders, "Content-Length") is { } text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : null;
 
     public string? ContentType => Single(contentHeaders, "Content-Type");
 
     /// <summary>How the content is encoded, in lower case; null when it is not.</summary>
-    public string? Coding => contentHeaders.TryGetValues("Content-Encoding", out var values) && values.ToString().ToLowerInvariant() is not ("" or "identity") and var coding ? coding : null;
+    public string? Coding =>
+        contentHeaders.TryGetValues("Content-Encoding", out var values) && values.ToString().ToLowerInvariant() is not ("" or "identity") and var coding ? coding : null;
 
     public bool IsEvents => ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) == true;
 
@@ -34,7 +37,7 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
         : !HasContent ? null // whatever its framing says, there is nothing to frame
         : contentHeaders.Contains("Content-Length") && Length is null ? "its Content-Length is no number, or there are several"
         : !headers.TryGetValues("Transfer-Encoding", out var codings) ? null
-        : !codings.ToString().Equals("chunked", StringComparison.OrdinalIgnoreCase) ? "it has a Transfer-Encoding other than chunked" // we asked for none (RFC 9110 10.1.4)
+        : !codings.ToString().Equals("chunked", StringComparison.OrdinalIgnoreCase) ? "it has a Transfer-Encoding other than chunked"
         : contentHeaders.Contains("Content-Length") ? "it has both a Content-Length and a Transfer-Encoding" // RFC 9112 6.3
         : null;
 
@@ -42,7 +45,8 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
     public void CopyTo(HttpResponse target, bool isDecoded)
     {
         target.StatusCode = Status;
-        var named = headers.TryGetValues("Connection", out var connection) ? connection.ToString().Split(',', StringSplitOptions.TrimEntries) : []; // RFC 9110 7.6.1
+        // RFC 9110 7.6.1
+        var named = headers.TryGetValues("Connection", out var connection) ? connection.ToString().Split(',', StringSplitOptions.TrimEntries) : [];
         Copy(headers);
         Copy(contentHeaders);
 
@@ -50,7 +54,8 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
         {
             foreach (var (name, values) in source)
             {
-                if (HeaderRules.OfResponse(name) != HeaderRule.Pass || named.Contains(name, StringComparer.OrdinalIgnoreCase) || (isDecoded && name.Equals("Content-Encoding", StringComparison.OrdinalIgnoreCase)))
+                if (HeaderRules.OfResponse(name) != HeaderRule.Pass || named.Contains(name, StringComparer.OrdinalIgnoreCase)
+                    || (isDecoded && name.Equals("Content-Encoding", StringComparison.OrdinalIgnoreCase)))
                 {
                     continue;
                 }
@@ -80,15 +85,24 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
         var directives = value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         var kept = Array.FindAll(directives, directive => !Is(directive, "public") && !Is(directive, "s-maxage"));
         var isShared = kept.Length < directives.Length || Array.Exists(kept, directive => Is(directive, "must-revalidate"));
-        return Writable(string.Join(", ", isShared && !Array.Exists(kept, directive => Is(directive, "private") || Is(directive, "no-store")) ? kept.Prepend("private") : kept));
+        var isPrivate = Array.Exists(kept, directive => Is(directive, "private") || Is(directive, "no-store"));
+        return Writable(string.Join(", ", isShared && !isPrivate ? kept.Prepend("private") : kept));
 
-        static bool Is(string directive, string name) => directive.AsSpan(0, directive.IndexOf('=') is >= 0 and var end ? end : directive.Length).Trim().Equals(name, StringComparison.OrdinalIgnoreCase);
+        static bool Is(string directive, string name) => directive.Split('=')[0].Trim().Equals(name, StringComparison.OrdinalIgnoreCase);
     }
 
     /// <summary>Octets above ASCII pass where that is possible; control characters become spaces, as RFC 9110 5.5 wants it.</summary>
     private string Writable(string value) => value.AsSpan().ContainsAnyExceptInRange(' ', '~')
-        ? string.Concat(value.Select(character => character == '\t' ? character : character is < ' ' or '\x7f' ? ' ' : character < '\x7f' || passesObsoleteText ? character : '?'))
+        ? string.Concat(value.Select(Writable))
         : value;
 
-    private static string? Single(HttpHeadersNonValidated source, string name) => source.TryGetValues(name, out var values) && values.Count == 1 ? values.ToString() : null;
+    private char Writable(char character) => character switch
+    {
+        '\t' or (>= ' ' and <= '~') => character,
+        < ' ' or '\x7f' => ' ',
+        _ => passesObsoleteText ? character : '?',
+    };
+
+    private static string? Single(HttpHeadersNonValidated source, string name) =>
+        source.TryGetValues(name, out var values) && values.Count == 1 ? values.ToString() : null;
 }

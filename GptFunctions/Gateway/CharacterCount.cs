@@ -35,7 +35,9 @@ internal sealed class CharacterCount(string? contentType)
     {
         try
         {
-            return MediaTypeHeaderValue.TryParse(contentType, out var type) && type.Charset.HasValue ? Encoding.GetEncoding(HeaderUtilities.RemoveQuotes(type.Charset).ToString()) : Encoding.UTF8;
+            return MediaTypeHeaderValue.TryParse(contentType, out var type) && type.Charset.HasValue
+                ? Encoding.GetEncoding(HeaderUtilities.RemoveQuotes(type.Charset).ToString())
+                : Encoding.UTF8;
         }
         catch (Exception error) when (error is ArgumentException or NotSupportedException)
         {

@@ -23,8 +23,8 @@ internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
 
 /// <summary>Sends an admitted request to its upstream and the answer back, piece by piece.</summary>
 internal sealed partial class Forwarder(
-    Assertions assertions, PublicLocation locations, GatewayMetrics metrics, IOptions<OAuthSettings> settings, IOptions<GatewaySettings> gateway, IOptions<KestrelServerOptions> server,
-    ILogger<Forwarder> logger) : IDisposable
+    Assertions assertions, PublicLocation locations, GatewayMetrics metrics, IOptions<OAuthSettings> settings, IOptions<GatewaySettings> gateway,
+    IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
 {
     private readonly HttpMessageInvoker http = new(new SocketsHttpHandler
     {
@@ -110,7 +110,8 @@ internal sealed partial class Forwarder(
         var isLate = error is OperationCanceledException && isOver;
         LogFailed(route.Name, context.CorrelationId(), isLate ? "time-out" : (error.InnerException ?? error).Message);
         return isLate ? GatewayRefusal.TooSlow(route.Timeout)
-            : error is HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse or HttpRequestError.ConfigurationLimitExceeded } ? GatewayRefusal.InvalidAnswer
+            : error is HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse or HttpRequestError.ConfigurationLimitExceeded }
+            ? GatewayRefusal.InvalidAnswer
             : GatewayRefusal.Unreachable;
     }
 
@@ -145,7 +146,8 @@ internal sealed partial class Forwarder(
             {
                 (identity ??= []).Add(name);
             }
-            else if (rule == HeaderRule.Pass && !named.Contains(name, StringComparer.OrdinalIgnoreCase) && !(isCapped && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)))
+            else if (rule == HeaderRule.Pass && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
+                && !(isCapped && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)))
             {
                 Add(name, values);
             }
@@ -217,7 +219,8 @@ internal sealed partial class Forwarder(
     private partial void LogFailed(string route, string correlationId, string reason);
 
     [LoggerMessage(6023, LogLevel.Warning,
-        "The upstream {Upstream} of {Route} answered {Status}: it refuses this gateway, not the user. Its check of x-gpt-assertion (keys {Issuer}.well-known/jwks.json, aud {Audience}) or its own key is wrong (correlation id {CorrelationId})")]
+        "The upstream {Upstream} of {Route} answered {Status}: it refuses this gateway, not the user. "
+        + "Its check of x-gpt-assertion (keys {Issuer}.well-known/jwks.json, aud {Audience}) or its own key is wrong (correlation id {CorrelationId})")]
     private partial void LogUnauthorized(string upstream, string route, int status, Uri issuer, string audience, string correlationId);
 
     [LoggerMessage(6022, LogLevel.Warning, "An answer of the upstream of {Route} was broken off (correlation id {CorrelationId}): {Reason}")]

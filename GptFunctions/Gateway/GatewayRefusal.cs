@@ -65,19 +65,22 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     public static GatewayRefusal Unreachable { get; } = new(StatusCodes.Status502BadGateway, "The service behind this action cannot be reached", "The connection failed. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_UNREACHABLE" };
 
     public static GatewayRefusal InvalidAnswer { get; } = new(
-        StatusCodes.Status502BadGateway, "The service behind this action answered with something else than HTTP", "Its answer could not be read. If the action changes something, check whether it did before you try again.")
+        StatusCodes.Status502BadGateway, "The service behind this action answered with something else than HTTP",
+        "Its answer could not be read. If the action changes something, check whether it did before you try again.")
     {
         Code = "UPSTREAM_INVALID_RESPONSE",
     };
 
     /// <summary>No 401: a host would ask people to sign in again, which changes nothing.</summary>
     public static GatewayRefusal UpstreamUnauthorized { get; } = new(
-        StatusCodes.Status502BadGateway, "The service behind this action does not accept the gateway", "This is a mistake in the set-up of the service, not in the request or the user's sign-in. Trying or signing in again will not help: tell whoever runs it.")
+        StatusCodes.Status502BadGateway, "The service behind this action does not accept the gateway",
+        "This is a mistake in the set-up of the service, not in the request or the user's sign-in. Trying or signing in again will not help: tell whoever runs it.")
     {
         Code = "UPSTREAM_UNAUTHORIZED",
     };
 
-    public static GatewayRefusal ControlCharacters { get; } = new(StatusCodes.Status400BadRequest, "Bad request", "The URL has control characters in it. Leave them out.");
+    public static GatewayRefusal ControlCharacters { get; } =
+        new(StatusCodes.Status400BadRequest, "Bad request", "The URL has control characters in it. Leave them out.");
 
     public static GatewayRefusal MethodNotAllowed(IReadOnlyList<string> methods) =>
         new(StatusCodes.Status405MethodNotAllowed, "Method not allowed", $"This path takes {string.Join(", ", methods)}.") { AllowedMethods = methods };
@@ -118,7 +121,8 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         new(StatusCodes.Status502BadGateway, "The answer is too large", $"The service behind this action answered with more than {maximum} characters. Ask for less: narrow the search, or page through the results.") { Code = "RESPONSE_TOO_LARGE" };
 
     public static GatewayRefusal UploadStalled(TimeSpan patience) =>
-        new(StatusCodes.Status408RequestTimeout, "The request did not arrive", $"Nothing of the request's body came for {(int)patience.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.")
+        new(StatusCodes.Status408RequestTimeout, "The request did not arrive",
+            $"Nothing of the request's body came for {(int)patience.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.")
         {
             Code = "UPLOAD_TIMEOUT",
             EndsConnection = true,

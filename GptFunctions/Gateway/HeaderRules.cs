@@ -35,7 +35,8 @@ internal static class HeaderRules
     /// <summary>What no route may let pass.</summary>
     private static readonly FrozenSet<string> Never = FrozenSet.Create(StringComparer.Ordinal,
     [
-        .. HopByHop, "authorization", "cookie", "cookie2", "host", "content-length", "expect", "http2-settings", "forwarded", "via", "x-correlation-id", "traceparent",
+        .. HopByHop, "authorization", "cookie", "cookie2", "host", "content-length", "expect", "http2-settings", "forwarded", "via",
+        "x-correlation-id", "traceparent",
         // Another path, method or address than the one that was checked; some frameworks believe these.
         "x-original-url", "x-original-host", "x-original-for", "x-original-proto", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override",
         "x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "fastly-client-ip",
@@ -104,7 +105,8 @@ internal static class HeaderRules
         return StartsWithAny(Fold(name, buffer), IdentityPrefixes) ? HeaderRule.Identity : HeaderRule.Pass;
     }
 
-    private static bool IsStandard(ReadOnlySpan<char> name) => StandardBySpan.Contains(name) || (StartsWithAny(name, StandardPrefixes) && !NeverBySpan.Contains(name));
+    private static bool IsStandard(ReadOnlySpan<char> name) =>
+        StandardBySpan.Contains(name) || (StartsWithAny(name, StandardPrefixes) && !NeverBySpan.Contains(name));
 
     /// <summary>
     /// In lower case, and each character that is neither letter nor digit a hyphen: that is how upstreams which see headers as variables

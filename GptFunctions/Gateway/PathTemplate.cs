@@ -107,7 +107,8 @@ internal sealed class PathTemplate
     }
 
     private static bool IsEncodedControl(ReadOnlySpan<char> digits) =>
-        digits.Length >= 2 && byte.TryParse(digits[..2], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var octet) && octet is < 0x20 or 0x7f && octet is not ((byte)'\t' or (byte)'\n' or (byte)'\r');
+        digits.Length >= 2 && byte.TryParse(digits[..2], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var octet)
+        && octet is < 0x20 or 0x7f && octet is not ((byte)'\t' or (byte)'\n' or (byte)'\r');
 
     private static int IndexOf(IReadOnlyList<string> names, string name)
     {

@@ -11,7 +11,8 @@ namespace GptFunctions.Gateway;
 /// </summary>
 internal sealed class PublicLocation(GatewayRoutes routes, IOptions<OAuthSettings> settings)
 {
-    private static readonly string[] PrivateSuffixes = [".localhost", ".local", ".localdomain", ".internal", ".svc", ".lan", ".intranet", ".private", ".corp", ".home.arpa"];
+    private static readonly string[] PrivateSuffixes =
+        [".localhost", ".local", ".localdomain", ".internal", ".svc", ".lan", ".intranet", ".private", ".corp", ".home.arpa"];
 
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
 
@@ -33,7 +34,8 @@ internal sealed class PublicLocation(GatewayRoutes routes, IOptions<OAuthSetting
         return HasOrigin(url, requested) ? ThroughRoute(url) : IsInside(url) ? null : url.AbsoluteUri;
     }
 
-    private static bool HasOrigin(Uri url, Uri other) => url.Scheme == other.Scheme && url.Port == other.Port && string.Equals(url.IdnHost, other.IdnHost, StringComparison.OrdinalIgnoreCase);
+    private static bool HasOrigin(Uri url, Uri other) =>
+        url.Scheme == other.Scheme && url.Port == other.Port && string.Equals(url.IdnHost, other.IdnHost, StringComparison.OrdinalIgnoreCase);
 
     private string? ThroughRoute(Uri url)
     {
@@ -42,7 +44,8 @@ internal sealed class PublicLocation(GatewayRoutes routes, IOptions<OAuthSetting
         foreach (var route in routes.All)
         {
             var basePath = Uri.UnescapeDataString(route.Upstream.AbsolutePath).TrimEnd('/');
-            if (HasOrigin(url, route.Upstream) && path.StartsWith(basePath, StringComparison.Ordinal) && route.UpstreamPath.Match(path[basePath.Length..]) is { } values
+            if (HasOrigin(url, route.Upstream) && path.StartsWith(basePath, StringComparison.Ordinal)
+                && route.UpstreamPath.Match(path[basePath.Length..]) is { } values
                 && !route.Path.Parameters.Except(route.UpstreamPath.Parameters, StringComparer.Ordinal).Any())
             {
                 return publicBase.GetLeftPart(UriPartial.Authority) + route.Path.Fill(route.UpstreamPath.Parameters, values) + url.Query + url.Fragment;
@@ -67,7 +70,8 @@ internal sealed class PublicLocation(GatewayRoutes routes, IOptions<OAuthSetting
     {
         if (address.AddressFamily == AddressFamily.InterNetworkV6)
         {
-            return IPAddress.IsLoopback(address) || address.Equals(IPAddress.IPv6Any) || address.IsIPv6LinkLocal || address.IsIPv6SiteLocal || address.IsIPv6UniqueLocal || address.IsIPv6Multicast;
+            return IPAddress.IsLoopback(address) || address.Equals(IPAddress.IPv6Any)
+                || address.IsIPv6LinkLocal || address.IsIPv6SiteLocal || address.IsIPv6UniqueLocal || address.IsIPv6Multicast;
         }
 
         var octets = address.GetAddressBytes();

@@ -10,7 +10,8 @@ internal sealed class RouteReader
     private const int LongestTimeout = 600; // the functions' own: see host.json
     private static readonly string[] AllMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     private static readonly string[] Required = ["name", "methods", "path", "upstream", "scope", "tier"];
-    private static readonly string[] Optional = ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "allowClerkSession", "isConsequential"];
+    private static readonly string[] Optional =
+        ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "allowClerkSession", "isConsequential"];
 
     private readonly ConfigObject source;
     private readonly List<(int Line, string Text)> problems = [];
@@ -97,7 +98,8 @@ internal sealed class RouteReader
         var names = member.Value.EnumerateArray().Select(item => item.GetString()!).ToList();
         foreach (var name in names.Where(name => !HeaderRules.MayPass(name)))
         {
-            problems.Add((member.Line, $"passHeaders: '{name}' is never passed on; give names of letters, digits and hyphens, but none for credentials, cookies, identity, forwarding or the connection."));
+            problems.Add((member.Line, $"passHeaders: '{name}' is never passed on; "
+                + "give names of letters, digits and hyphens, but none for credentials, cookies, identity, forwarding or the connection."));
         }
 
         return names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);

@@ -92,11 +92,14 @@ internal sealed class UpstreamConnection(Stream inner) : Stream
         }
     }
 
-    public override Task FlushAsync(CancellationToken cancellationToken) => upload is { IsAnswered: true } ? Task.CompletedTask : inner.FlushAsync(cancellationToken);
+    public override Task FlushAsync(CancellationToken cancellationToken) =>
+        upload is { IsAnswered: true } ? Task.CompletedTask : inner.FlushAsync(cancellationToken);
 
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) => WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
     public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
@@ -166,7 +169,7 @@ internal sealed class UpstreamConnection(Stream inner) : Stream
         }
     }
 
-    /// <summary>Whether the final answer has begun, not just interim ones. If so, it is made to end the connection, on which the request stays half sent.</summary>
+    /// <summary>Whether the final answer has begun, not just interim ones. If so, it is made to end the connection, where the request stays half sent.</summary>
     private bool IsFinal()
     {
         while (end - examined >= StatusLineStart)
