@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using GptFunctions.Gateway;
@@ -104,11 +105,11 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         var isWebhook = route.Contains("webhooks", StringComparison.Ordinal);
         var body = method is "GET" or "HEAD" or "TRACE" && random.Next(10) > 0 ? null : isWebhook || random.Next(2) == 0 ? Json(random, 0) : random.Next(2) == 0 ? Form(random) : Text(random);
         var head = new StringBuilder($"{method} {target} HTTP/1.1\r\n");
-        head.Append($"Host: {(random.Next(15) == 0 ? Pick(random, ["a..b", "..", "x:99999", "[::1", "xn--", "a b", "\u00e9", "-", new string('a', 300)]) : "127.0.0.1")}\r\n");
+        head.Append(CultureInfo.InvariantCulture, $"Host: {(random.Next(15) == 0 ? Pick(random, ["a..b", "..", "x:99999", "[::1", "xn--", "a b", "\u00e9", "-", new string('a', 300)]) : "127.0.0.1")}\r\n");
         head.Append(Authorization(random, route)).Append(isWebhook && body is not null ? Signature(random, route, body) : "");
         for (var count = random.Next(4); count > 0; count--)
         {
-            head.Append($"{Pick(random, HeaderNames)}: {FieldValue(random)}\r\n");
+            head.Append(CultureInfo.InvariantCulture, $"{Pick(random, HeaderNames)}: {FieldValue(random)}\r\n");
         }
 
         if (body is null)
@@ -117,11 +118,11 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         }
 
         var type = isWebhook || random.Next(3) > 0 ? body.StartsWith('{') ? "application/json" : "application/x-www-form-urlencoded" : Pick(random, ContentTypes);
-        head.Append($"Content-Type: {type}\r\n");
+        head.Append(CultureInfo.InvariantCulture, $"Content-Type: {type}\r\n");
         var octets = Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(body));
         return random.Next(4) == 0 && octets.Length > 1
-            ? head.Append($"Transfer-Encoding: chunked\r\n\r\n1\r\n{octets[..1]}\r\n{octets.Length - 1:x}\r\n{octets[1..]}\r\n0\r\n\r\n").ToString()
-            : head.Append($"Content-Length: {octets.Length}\r\n\r\n{octets}").ToString();
+            ? head.Append(CultureInfo.InvariantCulture, $"Transfer-Encoding: chunked\r\n\r\n1\r\n{octets[..1]}\r\n{octets.Length - 1:x}\r\n{octets[1..]}\r\n0\r\n\r\n").ToString()
+            : head.Append(CultureInfo.InvariantCulture, $"Content-Length: {octets.Length}\r\n\r\n{octets}").ToString();
     }
 
     private string Authorization(Random random, string route) => random.Next(8) switch
@@ -177,7 +178,7 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         "grant_type" => Pick(random, ["authorization_code", "refresh_token"]),
         "token" => others[random.Next(others.Length)].Token,
         "continue" or "request" or "after" => Guid.NewGuid().ToString(random.Next(2) == 0 ? "N" : "D"),
-        "limit" => random.Next(-5, 200).ToString(System.Globalization.CultureInfo.InvariantCulture),
+        "limit" => random.Next(-5, 200).ToString(CultureInfo.InvariantCulture),
         _ => "x",
     })));
 

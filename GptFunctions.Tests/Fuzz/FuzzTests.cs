@@ -108,7 +108,7 @@ public sealed class FuzzTests
                 }
             }
         }
-        catch (Exception error)
+        catch (Exception error) when (error is IOException or SocketException or OperationCanceledException or FormatException or ArgumentException)
         {
             failures.Enqueue($"seed {seed}: {error.GetType().Name} {error.Message}\n{request}");
         }

@@ -72,7 +72,7 @@ public sealed class RequestHeaderTests(RawGatewayFixture<RequestHeaderTests> fix
     [InlineData("Connection: x-hop,x-tenant")]
     [InlineData("Connection: x-hop|Connection: close")]
     [InlineData("Connection: upgrade, x-hop, close|Upgrade: websocket")]
-    public async Task Header_named_in_connection_stays_behind(string lines)
+    internal async Task Header_named_in_connection_stays_behind(string lines)
     {
         var user = await fixture.Users.AddAsync();
         var head = "";

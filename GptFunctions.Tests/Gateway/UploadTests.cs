@@ -96,7 +96,7 @@ public sealed class UploadTests(RawGatewayFixture<UploadTests> fixture) : IClass
     [InlineData("Content-Length: 20000000", "some", true)]
     [InlineData("Transfer-Encoding: chunked", "4\r\nsome\r\n", false)]
     [InlineData("Transfer-Encoding: chunked", "4\r\nsome\r\n", true)]
-    public async Task Answer_that_comes_before_the_upload_has_ended_is_passed_on(string framing, string begin, bool closes)
+    internal async Task Answer_that_comes_before_the_upload_has_ended_is_passed_on(string framing, string begin, bool closes)
     {
         var user = await fixture.Users.AddAsync();
         fixture.Upstream.Behaviour = async exchange =>

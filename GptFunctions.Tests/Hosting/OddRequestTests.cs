@@ -41,7 +41,7 @@ public sealed class OddRequestTests(AppFixture<OddRequestTests> fixture) : IClas
     [InlineData("xn--")]
     [InlineData("x:99999")]
     [InlineData("a_b")]
-    public async Task Host_that_is_no_name_is_no_error_of_ours(string host)
+    internal async Task Host_that_is_no_name_is_no_error_of_ours(string host)
     {
         foreach (var target in (string[])["/oauth/authorize", "/oauth/authorize?client_id=nobody", "/oauth/callback", "/health", "/.well-known/oauth-authorization-server", "/gpt/x"])
         {

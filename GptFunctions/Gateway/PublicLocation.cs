@@ -77,7 +77,7 @@ internal sealed class PublicLocation(GatewayRoutes routes, IOptions<OAuthSetting
         var octets = address.GetAddressBytes();
         return (octets[0], octets[1]) switch
         {
-            (0 or 10 or 127, _) or (>= 224, _) => true,
+            (0 or 10 or 127, _) or ( >= 224, _) => true,
             (100, >= 64 and < 128) or (169, 254) or (172, >= 16 and < 32) or (192, 168) or (198, 18 or 19) => true,
             _ => false,
         };
