@@ -33,6 +33,7 @@ public sealed class StartupTests
         { "GPT_CLIENT_SECRET", null, "GPT_CLIENT_SECRET is missing" },
         { "GPT_CLIENT_SECRET", "very-secret", "GPT_CLIENT_SECRET is too short" },
         { "GPT_REDIRECT_URI", null, "GPT_REDIRECT_URI is missing" },
+        { "GPT_REDIRECT_URI", "https://chatgpt.com/callback?iss=x", "GPT_REDIRECT_URI: 'https://chatgpt.com/callback?iss=x' has the parameter iss" },
         { "GPT_REDIRECT_URI", "http://chatgpt.com/callback", "GPT_REDIRECT_URI: 'http://chatgpt.com/callback' must use https" },
         { "GPT_CLIENT_AUTH_METHODS", "none", "GPT_CLIENT_AUTH_METHODS must be" },
         { "GPT_EC_PRIVATE_KEY", null, "GPT_EC_PRIVATE_KEY is missing" },

@@ -255,6 +255,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
 
         var narrowed = await flow.RefreshAsync(client, tokens["refresh_token"]!);
         var repeated = await flow.RefreshAsync(client, tokens["refresh_token"]!);
+        var introspected = await flow.IntrospectAsync(client, narrowed["refresh_token"]!);
         var named = await flow.RefreshAsync(client, narrowed["refresh_token"]!, ("scope", "applications:read"));
         await AllowAsync("resume:read");
         var nothingLeft = await flow.RefreshAsync(client, narrowed["refresh_token"]!);
@@ -262,7 +263,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         await AllowAsync("jobs:read", "applications:read");
         var again = await flow.RefreshAsync(client, narrowed["refresh_token"]!);
 
-        Assert.Equal(("jobs:read", "jobs:read"), (narrowed["scope"], repeated["scope"]));
+        Assert.Equal(("jobs:read", "jobs:read", "jobs:read"), (narrowed["scope"], repeated["scope"], introspected["scope"]));
         Assert.Equal("jobs:read", AccessTokenText.Claims(narrowed["access_token"]!).GetProperty("scope").GetString());
         Assert.Equal("invalid_scope", named.Error);
         Assert.Equal(("invalid_grant", "invalid_grant"), (nothingLeft.Error, nothingLeftRepeated.Error));

@@ -88,6 +88,8 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
         { """{"redirect_uris":["https://a.example/cb#x"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["https://*.example/cb"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["https://user@a.example/cb"]}""", "invalid_redirect_uri" },
+        { """{"redirect_uris":["https://@a.example/cb"]}""", "invalid_redirect_uri" },
+        { """{"redirect_uris":["https://a.example/cb?state=x"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["javascript:alert(1)"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["data:text/html,x"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["com.example.app:/cb"]}""", "invalid_redirect_uri" },

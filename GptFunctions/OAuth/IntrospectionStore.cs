@@ -10,7 +10,7 @@ internal sealed class IntrospectionStore(Database database)
 {
     private const string Read = $"""
         SELECT {ClientStanding.Columns},
-               session.id, users.clerk_user_id, session.granted_scopes, session.resource, token.created_at, token.expires_at, token.generation
+               session.id, users.clerk_user_id, {TokenStore.AllowedOfSession}, session.resource, token.created_at, token.expires_at, token.generation
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = $1
         LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $6

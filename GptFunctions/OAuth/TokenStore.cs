@@ -28,6 +28,10 @@ internal sealed record RefreshRefusal(
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
 internal sealed class TokenStore(Database database, OutboxSignal outbox)
 {
+    /// <summary>What the person granted in a session, as far as the operator still allows it to the client. For statements with gpt_sessions as session and its client's row as client.</summary>
+    public const string AllowedOfSession =
+        "ARRAY(SELECT name FROM unnest(session.granted_scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (client.scopes) ORDER BY place)";
+
     private const string NoRoom = "GF001"; // raised by gpt_make_room_within
 
     // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
@@ -41,9 +45,6 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     // What the person granted, in that order, as far as the operator still allows it to the client.
     private const string AllowedOfCode =
         "ARRAY(SELECT name FROM unnest(code.scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (owner.allowed) ORDER BY place)";
-
-    private const string AllowedOfSession =
-        "ARRAY(SELECT name FROM unnest(session.granted_scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (client.scopes) ORDER BY place)";
 
     private const string Exchange = $"""
         WITH {AuthenticatedClient}, owner AS (
