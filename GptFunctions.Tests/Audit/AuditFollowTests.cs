@@ -81,13 +81,17 @@ public sealed class AuditFollowTests : IAsyncLifetime
     }
 
     private static string Insert(string client, string at) =>
-        $"INSERT INTO gpt_oauth_events (event_id, event_type, client_id, metadata, source, occurred_at) VALUES (gen_random_uuid(), 'gpt.action.test', '{client}', '{{}}', 'test', {at})";
+        "INSERT INTO gpt_oauth_events (event_id, event_type, client_id, metadata, source, occurred_at) "
+        + $"VALUES (gen_random_uuid(), 'gpt.action.test', '{client}', '{{}}', 'test', {at})";
 
     private Task ShownAsync(string client) => Wait.UntilAsync(() => seen.Contains(client));
 
     private Process Tail(params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"), "audit", "tail", "--json", .. arguments]) { RedirectStandardOutput = true, UseShellExecute = false, WorkingDirectory = Path.GetTempPath() };
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"), "audit", "tail", "--json", .. arguments])
+        {
+            RedirectStandardOutput = true, UseShellExecute = false, WorkingDirectory = Path.GetTempPath(),
+        };
         foreach (var (key, value) in TestApp.DefaultSettings(database.Url, TestApp.FreePort()))
         {
             start.Environment[key] = value;

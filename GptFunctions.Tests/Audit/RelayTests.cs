@@ -68,7 +68,22 @@ public sealed class RelayTests : IAsyncLifetime
         Assert.Equal((0, "700 events are back in the outbox."), (requeue.ExitCode, requeue.Output.Trim()));
         await WaitForAsync("user_stranded", 700);
         Assert.Equal(0, await Database.CountAsync("outbox_stranded"));
-        Assert.Equal(Enumerable.Range(1, 700), (await Database.ScalarAsync<int[]>("SELECT array_agg((metadata ->> 'number')::int ORDER BY recorded_in) FROM gpt_oauth_events WHERE clerk_user_id = 'user_stranded'"))!);
+        Assert.Equal(Enumerable.Range(1, 700), (await Database.ScalarAsync<int[]>(
+            "SELECT array_agg((metadata ->> 'number')::int ORDER BY recorded_in) FROM gpt_oauth_events WHERE clerk_user_id = 'user_stranded'"))!);
+    }
+
+    /// <summary>"a test compares the types that the program can write with the bindings: a type without one would wait in the outbox for ever"</summary>
+    [Fact]
+    public async Task Every_type_of_event_has_a_binding()
+    {
+        string[] types = [.. typeof(AuditEvents).GetFields().Where(field => field.IsLiteral).Select(field => (string)field.GetRawConstantValue()!), "gpt.action.any", "gpt.action.any.result"];
+        foreach (var type in types)
+        {
+            await AppendAsync(type, "user_" + type, 1);
+        }
+
+        Assert.True(types.Length > 10);
+        await Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", "clerk_user_id LIKE 'user_gpt.%'") == types.Length, Patience);
     }
 
     /// <summary>AMQP has room for 255 octets.</summary>
@@ -87,7 +102,8 @@ public sealed class RelayTests : IAsyncLifetime
         FROM generate_series(1, {count}) number, LATERAL (SELECT uuid_v7(now() - number * interval '1 ms') AS id) made ORDER BY number
         """);
 
-    private Task WaitForAsync(string user, int count) => Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", $"clerk_user_id = '{user}'") == count, Patience);
+    private Task WaitForAsync(string user, int count) =>
+        Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", $"clerk_user_id = '{user}'") == count, Patience);
 
     /// <summary>Lets a minute pass and the relay try again without its pauses.</summary>
     private async Task SetAsideAsync(int count)

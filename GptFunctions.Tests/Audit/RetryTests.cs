@@ -122,7 +122,8 @@ public sealed class RetryTests : IAsyncLifetime
     private async Task<Dictionary<string, string?>> SetUpAsync(string databaseUrl, string type)
     {
         await broker.DeleteAsync(AuditSettings.Queue, AuditSettings.DeadLetters, AuditSettings.Retry);
-        var settings = TestApp.DefaultSettings(databaseUrl, TestApp.FreePort()).With([new("RABBITMQ_URL", broker.Url), new("AUDIT_QUEUE_TYPE", type), new("AUDIT_RETRY_SECONDS", "1")]);
+        var settings = TestApp.DefaultSettings(databaseUrl, TestApp.FreePort()).With(
+            [new("RABBITMQ_URL", broker.Url), new("AUDIT_QUEUE_TYPE", type), new("AUDIT_RETRY_SECONDS", "1")]);
         var (exitCode, output, error) = await AppProcess.RunAsync(settings, "setup");
         Assert.True(exitCode == 0, output + error);
         return settings;
@@ -132,7 +133,9 @@ public sealed class RetryTests : IAsyncLifetime
     {
         for (var number = 0; number < count; number++)
         {
-            await broker.PublishAsync(AuditSettings.Queue, $$$"""{"event_id":"{{{Guid.CreateVersion7()}}}","event_type":"gpt.action.test","timestamp":"2026-01-15T12:00:00Z","source_service":"test","correlation_id":"c","payload":{}}""");
+            await broker.PublishAsync(AuditSettings.Queue, $$$"""
+                {"event_id":"{{{Guid.CreateVersion7()}}}","event_type":"gpt.action.test","timestamp":"2026-01-15T12:00:00Z","source_service":"test","correlation_id":"c","payload":{}}
+                """);
         }
     }
 }

@@ -30,7 +30,9 @@ public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) :
         {
             Assert.Equal("audited-1", envelope.GetProperty("correlation_id").GetString());
             var payload = envelope.GetProperty("payload");
-            Assert.Equal((user.ClientId, user.SessionId.ToString(), "192.0.2.9"), (payload.GetProperty("client_id").GetString(), payload.GetProperty("session_id").GetString(), payload.GetProperty("ip_address").GetString()));
+            Assert.Equal(
+                (user.ClientId, user.SessionId.ToString(), "192.0.2.9"),
+                (payload.GetProperty("client_id").GetString(), payload.GetProperty("session_id").GetString(), payload.GetProperty("ip_address").GetString()));
         }
     }
 
@@ -111,7 +113,8 @@ public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) :
         var answer = app.Http.CallAsync(user.Token, "/gpt/long/events", completion: HttpCompletionOption.ResponseHeadersRead);
         await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_open_actions", Own()) == 1);
         await app.Database.ExecuteAsync("""
-            INSERT INTO gpt_open_actions (id, event_type, correlation_id, payload, seen_at) VALUES ('00000000-0000-0000-0000-00000000dead', 'gpt.action.gone', 'gone-1', '{"clerk_user_id": "user_gone"}', now() - interval '4 minutes');
+            INSERT INTO gpt_open_actions (id, event_type, correlation_id, payload, seen_at)
+            VALUES ('00000000-0000-0000-0000-00000000dead', 'gpt.action.gone', 'gone-1', '{"clerk_user_id": "user_gone"}', now() - interval '4 minutes');
             """);
         var actions = app.Get<ActionLog>();
         await actions.CloseAbandonedAsync();

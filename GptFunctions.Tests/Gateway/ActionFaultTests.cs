@@ -78,7 +78,11 @@ public sealed class ActionFaultTests(ActionFaultFixture fixture) : IClassFixture
         Assert.Equal(0, await database.CountAsync("gpt_open_actions"));
         Assert.Equal(known.Count, await database.CountAsync("outbox_messages", "routing_key = 'gpt.action.expensive.result'"));
         Assert.Equal(known.Count, await database.ScalarAsync<long>(
-            "SELECT count(DISTINCT result.envelope #>> '{payload,action_id}') FROM outbox_messages result JOIN outbox_messages attempt ON attempt.event_id::text = result.envelope #>> '{payload,action_id}' WHERE result.routing_key = 'gpt.action.expensive.result'"));
+            """
+            SELECT count(DISTINCT attempt.event_id)
+            FROM outbox_messages result JOIN outbox_messages attempt ON attempt.event_id::text = result.envelope #>> '{payload,action_id}'
+            WHERE result.routing_key = 'gpt.action.expensive.result'
+            """));
         Assert.Equal(unknown, await database.CountAsync("outbox_messages", "routing_key = 'gpt.action.expensive.result' AND envelope #>> '{payload,status}' = 'unknown'"));
         // Only what was under way or just answered when a process was killed, and what the database took without being able to say so.
         Assert.InRange(unknown, 0, known.Count / 4);
@@ -91,7 +95,8 @@ public sealed class ActionFaultTests(ActionFaultFixture fixture) : IClassFixture
         {
             try
             {
-                using var response = await processes[Interlocked.Increment(ref turn) & 1].Http.CallAsync(user.Token, "/gpt/expensive", HttpMethod.Post, headers: [("x-correlation-id", Guid.NewGuid().ToString("N"))]);
+                var http = processes[Interlocked.Increment(ref turn) & 1].Http;
+                using var response = await http.CallAsync(user.Token, "/gpt/expensive", HttpMethod.Post, headers: [("x-correlation-id", Guid.NewGuid().ToString("N"))]);
                 Interlocked.Increment(ref response.StatusCode == HttpStatusCode.OK ? ref answered : ref refused);
             }
             catch (Exception error) when (error is HttpRequestException or TaskCanceledException or IOException or ObjectDisposedException)

@@ -25,12 +25,14 @@ internal static class Outbox
         return events;
     }
 
-    /// <summary>The statuses of a user's audited calls, in the order in which they ended. Results are written behind the caller's back, so this waits for that many.</summary>
+    /// <summary>The statuses of a user's audited calls, in the order in which they ended. Results are written behind the caller's back: this waits for so many.</summary>
     public static async Task<List<int>> ActionStatusesAsync(this TestDatabase database, string subject, int count)
     {
         int[] statuses = [];
-        await Wait.UntilAsync(async () => (statuses = (await database.ScalarAsync<int[]>(
-            "SELECT coalesce(array_agg((envelope #>> '{payload,status}')::int ORDER BY position), '{}') FROM outbox_messages WHERE routing_key LIKE 'gpt.action.%.result' AND envelope #>> '{payload,clerk_user_id}' = $1", subject))!).Length >= count);
+        await Wait.UntilAsync(async () => (statuses = (await database.ScalarAsync<int[]>("""
+            SELECT coalesce(array_agg((envelope #>> '{payload,status}')::int ORDER BY position), '{}') FROM outbox_messages
+            WHERE routing_key LIKE 'gpt.action.%.result' AND envelope #>> '{payload,clerk_user_id}' = $1
+            """, subject))!).Length >= count);
         return [.. statuses];
     }
 

@@ -23,7 +23,10 @@ internal static class AuditCommands
     {
         var user = new Option<string?>("--user") { Description = "Only events of this user (Clerk user id)." };
         var since = new Option<string>("--since") { Description = "How far back: 30m, 24h, 7d, or a time such as 2026-01-31T12:00Z.", DefaultValueFactory = _ => "24h" };
-        var follow = new Option<bool>("--follow") { Description = "Go on with every event as it is recorded, in that order, also those that happened long before; Ctrl-C ends." };
+        var follow = new Option<bool>("--follow")
+        {
+            Description = "Go on with every event as it is recorded, in that order, also those that happened long before; Ctrl-C ends.",
+        };
         var json = new Option<bool>("--json") { Description = "One JSON object a line." };
         var tail = new Command("tail", "Print events of the audit trail, oldest first.") { user, since, follow, json };
         tail.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
@@ -44,14 +47,15 @@ internal static class AuditCommands
             var kinds = await services.GetRequiredService<OutboxStore>().ListStrandedAsync(cancellationToken);
             foreach (var kind in kinds)
             {
-                Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kind.RoutingKey,-40} {kind.Count,8}  oldest {kind.Oldest.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z  set aside {kind.SetAsideAt.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z"));
+                Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{kind.RoutingKey,-40} {kind.Count,8}  oldest {kind.Oldest.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z  set aside {kind.SetAsideAt.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z"));
             }
 
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kinds.Sum(kind => kind.Count)} events are set aside."));
             return 0;
         }));
         var type = new Option<string?>("--type") { Description = "Only events of this type, such as gpt.oauth.authorize." };
-        var requeue = new Command("requeue", "Put them back into the outbox, once the exchange and its bindings are as they should be (GptFunctions setup).") { type };
+        var requeue = new Command("requeue", "Put them back into the outbox, once exchange and bindings are as they should be (GptFunctions setup).") { type };
         requeue.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
         {
             var count = await services.GetRequiredService<OutboxStore>().RequeueAsync(parsed.GetValue(type), cancellationToken);

@@ -8,7 +8,8 @@ using RabbitMQ.Client.Exceptions;
 namespace GptFunctions.Audit;
 
 /// <summary>Takes events from the queue into the audit trail.</summary>
-internal sealed partial class AuditFunctions(AuditTrail trail, RetryQueue retries, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<AuditFunctions> logger)
+internal sealed partial class AuditFunctions(
+    AuditTrail trail, RetryQueue retries, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<AuditFunctions> logger)
 {
     public const string Consumer = "AuditConsumer";
 
@@ -22,12 +23,17 @@ internal sealed partial class AuditFunctions(AuditTrail trail, RetryQueue retrie
     [Function(Consumer)]
     public async Task RecordAsync([RabbitMQTrigger(AuditSettings.Queue, ConnectionStringSetting = "RABBITMQ_URL")] byte[] message, CancellationToken cancellationToken)
     {
-        var started = clock.GetTimestamp();
+        var heldSince = clock.GetTimestamp();
         while (!await TryRecordAsync(message))
         {
-            if ((cancellationToken.IsCancellationRequested || clock.GetElapsedTime(started) >= hold) && await TryHandOverAsync(message))
+            if (cancellationToken.IsCancellationRequested || clock.GetElapsedTime(heldSince) >= hold)
             {
-                return;
+                if (await TryHandOverAsync(message))
+                {
+                    return;
+                }
+
+                heldSince = clock.GetTimestamp();
             }
 
             cancellationToken.ThrowIfCancellationRequested(); // neither database nor broker: the broker still has it
@@ -74,6 +80,6 @@ internal sealed partial class AuditFunctions(AuditTrail trail, RetryQueue retrie
     [LoggerMessage(3020, LogLevel.Warning, "The database does not take an audit event, which comes again in {Seconds} s")]
     private partial void LogHandedOver(int seconds);
 
-    [LoggerMessage(3021, LogLevel.Warning, "The database does not take an audit event, and neither does the queue {Queue} (GptFunctions setup declares it), so it is held: {Reason}")]
+    [LoggerMessage(3021, LogLevel.Warning, "An audit event is held, because neither the database takes it nor the queue {Queue} (GptFunctions setup declares it): {Reason}")]
     private partial void LogHeld(string queue, string reason);
 }

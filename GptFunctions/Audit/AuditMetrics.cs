@@ -13,7 +13,7 @@ internal sealed class AuditMetrics : IDisposable
         published = Meter.CreateCounter<long>("gpt.outbox.published", "{message}", "Messages that the broker has confirmed");
         failed = Meter.CreateCounter<long>("gpt.outbox.failed", "{message}", "Messages that were returned, refused or not confirmed; they stay in the outbox");
         Meter.CreateObservableGauge("gpt.outbox.waiting", () => Backlog.Waiting, "{message}", "Rows in the outbox");
-        Meter.CreateObservableGauge("gpt.outbox.stranded", () => Backlog.Stranded, "{message}", "Messages that no queue takes, set aside until somebody puts them back");
+        Meter.CreateObservableGauge("gpt.outbox.stranded", () => Backlog.Stranded, "{message}", "Messages that no queue takes, set aside");
         Meter.CreateObservableGauge("gpt.outbox.age", () => Backlog.Oldest is { } oldest ? (clock.GetUtcNow() - oldest).TotalSeconds : 0, "s", "Age of the oldest row in the outbox");
     }
 

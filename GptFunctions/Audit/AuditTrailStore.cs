@@ -90,7 +90,8 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
 
     /// <summary>Rows after a position, oldest first.</summary>
     /// <param name="seen">Only rows that could be seen in this look; null for all.</param>
-    public async Task<IReadOnlyList<AuditRow>> ListAsync(DateTimeOffset since, Guid after, string? subject, string? seen, int count, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<AuditRow>> ListAsync(
+        DateTimeOffset since, Guid after, string? subject, string? seen, int count, CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(List);
         command.Bind(since);
@@ -108,7 +109,7 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
         return rows;
     }
 
-    /// <summary>Tells each row once that could not be seen in a look, and can be now; none is ever skipped, whenever it happened and however late it was committed.</summary>
+    /// <summary>Tells each row that could not be seen in a look, and can be now; none is skipped, whenever it happened and however late it was committed.</summary>
     /// <returns>What can be seen now.</returns>
     public async Task<string> FollowAsync(string seen, string? subject, Action<AuditRow> tell, CancellationToken cancellationToken)
     {
@@ -129,5 +130,6 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
     }
 
     private static AuditRow Read(NpgsqlDataReader reader) => new(
-        reader.GetFieldValue<DateTimeOffset>(0), reader.GetGuid(1), reader.GetString(2), reader.Get<string?>(3), reader.Get<string?>(4), reader.Get<string?>(5), reader.Get<string?>(6), reader.Get<string?>(7), reader.GetString(8));
+        reader.GetFieldValue<DateTimeOffset>(0), reader.GetGuid(1), reader.GetString(2), reader.Get<string?>(3), reader.Get<string?>(4),
+        reader.Get<string?>(5), reader.Get<string?>(6), reader.Get<string?>(7), reader.GetString(8));
 }

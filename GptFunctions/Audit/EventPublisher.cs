@@ -53,8 +53,9 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
             await open.BasicPublishAsync(settings.Value.Exchange, message.RoutingKey, mandatory: true, Properties, message.Envelope, cancellationToken);
             return Outcome.Confirmed;
         }
-        catch (Exception error) when (error is PublishException { IsReturn: true } or ArgumentException or WireFormattingException) // the latter: a key that AMQP has no room for
+        catch (Exception error) when (error is PublishException { IsReturn: true } or ArgumentException or WireFormattingException)
         {
+            // The latter two: a key that AMQP has no room for.
             return Outcome.Unroutable;
         }
         catch (Exception error) when (error is RabbitMQClientException or OperationCanceledException or IOException or ObjectDisposedException)

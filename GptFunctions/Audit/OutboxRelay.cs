@@ -9,7 +9,8 @@ namespace GptFunctions.Audit;
 /// broker (Development) they go straight to the audit trail. Nothing that fails here loses an event; it is only late.
 /// </summary>
 internal sealed partial class OutboxRelay(
-    OutboxStore store, EventPublisher publisher, AuditTrail trail, OutboxSignal signal, AuditMetrics metrics, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<OutboxRelay> logger) : SteadyService(logger)
+    OutboxStore store, EventPublisher publisher, AuditTrail trail, OutboxSignal signal, AuditMetrics metrics, IOptions<AuditSettings> settings,
+    TimeProvider clock, ILogger<OutboxRelay> logger) : SteadyService(logger)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(500); // for rows that another process left
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(10);
@@ -69,7 +70,9 @@ internal sealed partial class OutboxRelay(
 
     private async Task<Delivery> DeliverAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken stoppingToken)
     {
-        var delivery = settings.Value.BrokerUrl is null ? await trail.RecordAsync(messages, stoppingToken) : await publisher.PublishAsync(messages, stoppingToken);
+        var delivery = settings.Value.BrokerUrl is null
+            ? await trail.RecordAsync(messages, stoppingToken)
+            : await publisher.PublishAsync(messages, stoppingToken);
         unroutable.Note(delivery.Unroutable);
         return delivery;
     }
@@ -125,6 +128,6 @@ internal sealed partial class OutboxRelay(
     [LoggerMessage(3003, LogLevel.Information, "Audit events leave the outbox again")]
     private partial void LogGoingOn();
 
-    [LoggerMessage(3004, LogLevel.Error, "{Count} audit events were set aside, because no queue takes them: see 'GptFunctions audit stranded list', declare what is missing (GptFunctions setup), then 'GptFunctions audit stranded requeue'")]
+    [LoggerMessage(3004, LogLevel.Error, "{Count} audit events were set aside, because no queue takes them; 'GptFunctions audit stranded' lists them and puts them back")]
     private partial void LogSetAside(int count);
 }

@@ -45,15 +45,19 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 
     private const string SetAside = """
         WITH gone AS (DELETE FROM outbox_messages WHERE position = ANY ($1) RETURNING position, event_id, routing_key, envelope, occurred_at)
-        INSERT INTO outbox_stranded (position, event_id, routing_key, envelope, occurred_at) SELECT position, event_id, routing_key, envelope, occurred_at FROM gone
+        INSERT INTO outbox_stranded (position, event_id, routing_key, envelope, occurred_at)
+        SELECT position, event_id, routing_key, envelope, occurred_at FROM gone
         """;
 
-    private const string ListStranded = "SELECT routing_key, count(*), min(occurred_at), max(stranded_at) FROM outbox_stranded GROUP BY routing_key ORDER BY routing_key";
+    private const string ListStranded = """
+        SELECT routing_key, count(*), min(occurred_at), max(stranded_at) FROM outbox_stranded GROUP BY routing_key ORDER BY routing_key
+        """;
 
     // At the end of the queue, in their order.
     private const string Requeue = """
         WITH back AS (DELETE FROM outbox_stranded WHERE $1::text IS NULL OR routing_key = $1 RETURNING position, event_id, routing_key, envelope, occurred_at)
-        INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at) SELECT event_id, routing_key, envelope, occurred_at FROM back ORDER BY position
+        INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at)
+        SELECT event_id, routing_key, envelope, occurred_at FROM back ORDER BY position
         """;
 
     /// <summary>
@@ -107,7 +111,8 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
         var kinds = new List<StrandedEvents>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            kinds.Add(new StrandedEvents(reader.GetString(0), reader.GetInt64(1), reader.GetFieldValue<DateTimeOffset>(2), reader.GetFieldValue<DateTimeOffset>(3)));
+            kinds.Add(new StrandedEvents(
+                reader.GetString(0), reader.GetInt64(1), reader.GetFieldValue<DateTimeOffset>(2), reader.GetFieldValue<DateTimeOffset>(3)));
         }
 
         return kinds;

@@ -15,7 +15,8 @@ internal sealed class RetryQueue(Broker broker, IOptions<AuditSettings> settings
         // Rare, so a connection for each. Not cancelled with the function: a program that stops hands over what it holds.
         using var limit = new CancellationTokenSource(Patience);
         await using var connection = await broker.ConnectAsync("retry", limit.Token);
-        await using var channel = await connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true), limit.Token);
+        var confirmed = new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true);
+        await using var channel = await connection.CreateChannelAsync(confirmed, limit.Token);
         var properties = new BasicProperties { Persistent = true, Expiration = (settings.Value.RetrySeconds * 1000).ToString(CultureInfo.InvariantCulture) };
         await channel.BasicPublishAsync("", AuditSettings.Retry, mandatory: true, properties, message, limit.Token);
     }

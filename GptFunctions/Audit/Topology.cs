@@ -26,7 +26,8 @@ internal sealed class Topology(Broker broker, IOptions<AuditSettings> settings)
             arguments["x-dead-letter-exchange"] = AuditSettings.DeadLetters;
             arguments["x-overflow"] = "reject-publish"; // if somebody limits its length: then events wait in the outbox, else the oldest would be dropped
             await channel.QueueDeclareAsync(AuditSettings.Queue, durable: true, exclusive: false, autoDelete: false, arguments, cancellationToken: cancellationToken);
-            await channel.QueueDeclareAsync(AuditSettings.Retry, durable: true, exclusive: false, autoDelete: false, RetryArguments(), cancellationToken: cancellationToken);
+            await channel.QueueDeclareAsync(AuditSettings.Retry, durable: true, exclusive: false, autoDelete: false,
+                RetryArguments(), cancellationToken: cancellationToken);
             foreach (var binding in Bindings)
             {
                 await channel.QueueBindAsync(AuditSettings.Queue, settings.Value.Exchange, binding, cancellationToken: cancellationToken);

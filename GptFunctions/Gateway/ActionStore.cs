@@ -10,7 +10,10 @@ namespace GptFunctions.Gateway;
 /// <param name="Took">From the request to the end of the answer.</param>
 internal sealed record ActionResult(Guid Id, int Status, TimeSpan Took, DateTimeOffset At);
 
-/// <summary>Attempts and results of audited calls. Each event is written in the transaction that opens or closes the call, so a call has exactly one of each in the end.</summary>
+/// <summary>
+/// Attempts and results of audited calls. Each event is written in the transaction that opens or closes the call, so a call has exactly one of
+/// each in the end.
+/// </summary>
 internal sealed class ActionStore(Database database)
 {
     private const string Begin = """
@@ -25,7 +28,8 @@ internal sealed class ActionStore(Database database)
             RETURNING action.*, result.status, result.took, result.at, uuid_v7(result.at) AS event_id
         )
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT event_id, event_type || '.result', at, event_envelope(event_id, event_type || '.result', at, correlation_id, payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took))
+        SELECT event_id, event_type || '.result', at, event_envelope(event_id, event_type || '.result', at, correlation_id,
+            payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took))
         FROM ended ORDER BY at
         """;
 
@@ -33,11 +37,13 @@ internal sealed class ActionStore(Database database)
 
     private const string Close = """
         WITH dead AS (
-            DELETE FROM gpt_open_actions WHERE id = ANY (ARRAY(SELECT id FROM gpt_open_actions WHERE suspected_at < now() - $1 LIMIT 1000 FOR UPDATE SKIP LOCKED))
+            DELETE FROM gpt_open_actions WHERE id = ANY (ARRAY(
+                SELECT id FROM gpt_open_actions WHERE suspected_at < now() - $1 LIMIT 1000 FOR UPDATE SKIP LOCKED))
             RETURNING *, uuid_v7(now()) AS event_id
         )
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT event_id, event_type || '.result', now(), event_envelope(event_id, event_type || '.result', now(), correlation_id, payload || jsonb_build_object('action_id', id, 'status', 'unknown', 'duration_ms', NULL))
+        SELECT event_id, event_type || '.result', now(), event_envelope(event_id, event_type || '.result', now(), correlation_id,
+            payload || jsonb_build_object('action_id', id, 'status', 'unknown', 'duration_ms', NULL))
         FROM dead
         """;
 

@@ -56,7 +56,8 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         RetryAfterSeconds = 2,
     };
 
-    public static GatewayRefusal AuditUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "This action must be recorded before it is done, and that is not possible right now. Nothing was done; try again in a few seconds.")
+    public static GatewayRefusal AuditUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable",
+        "This action must be recorded before it is done, and that is not possible right now. Nothing was done; try again in a few seconds.")
     {
         Code = "AUDIT_UNAVAILABLE",
         RetryAfterSeconds = 2,

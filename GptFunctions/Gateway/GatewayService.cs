@@ -29,7 +29,8 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
-    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimits limits, ActionLog actions, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
+    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimits limits, ActionLog actions,
+    IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);

@@ -13,7 +13,8 @@ namespace GptFunctions.Hosting;
 /// rejects it, which dead-letters it when the queue has a dead-letter exchange. In one thing it is better: a broker or queue that is
 /// missing at the start, or goes away, is tried again until it is there.
 /// </summary>
-internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServiceProvider services, IConfiguration configuration, IHostApplicationLifetime lifetime, ILogger<RabbitMQConsumer> logger)
+internal sealed partial class RabbitMQConsumer(
+    RabbitMQFunction function, IServiceProvider services, IConfiguration configuration, IHostApplicationLifetime lifetime, ILogger<RabbitMQConsumer> logger)
     : SteadyService(logger)
 {
     private const int MaximumExecutions = 5;
@@ -159,7 +160,7 @@ internal sealed partial class RabbitMQConsumer(RabbitMQFunction function, IServi
     [LoggerMessage(1020, LogLevel.Information, "{Function} listens to the queue {Queue}")]
     private partial void LogListening(string function, string queue);
 
-    [LoggerMessage(1021, LogLevel.Error, "{Function} receives nothing from the queue {Queue} of the broker at {Setting}, which is tried again until it works: {Reason}")]
+    [LoggerMessage(1021, LogLevel.Error, "{Function} receives nothing from the queue {Queue} of the broker at {Setting}; it is tried again: {Reason}")]
     private partial void LogWaiting(string function, string queue, string setting, string reason);
 
     [LoggerMessage(1022, LogLevel.Error, "{Function} failed on a message of the queue {Queue}")]

@@ -56,7 +56,10 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try
             Statement("rate_limits", "tat < now()", orderedBy: "key", last: "decode(max(encode(position, 'hex')), 'hex')"),
-            Counting("rate_limits", "tat < now()"), Array.Empty<byte>()) { CountLeft = Counting("rate_limits", "tat < now() - interval '10 minutes'") }, // longer than a run
+            Counting("rate_limits", "tat < now()"), Array.Empty<byte>())
+        {
+            CountLeft = Counting("rate_limits", "tat < now() - interval '10 minutes'"), // longer than a run
+        },
         Of("maintenance_runs", "maintenance_runs", "started_at < $1 - interval '400 days'", orderedBy: "started_at"),
     ];
 

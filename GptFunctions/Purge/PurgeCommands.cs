@@ -83,7 +83,8 @@ internal static class PurgeCommands
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Deleted.Values.Sum()} rows deleted in {run.Duration.TotalSeconds:0.0} s ({run.Batches} batches)"));
         if (run.Outcome == "cut_short")
         {
-            Console.WriteLine($"{(run.Unfinished.Count > 0 ? "The run was cut short" : "Some rows were locked by others")}; {(run.Left is { } left ? $"{left} rows are" : "the rest is")} left for the next one.");
+            var reason = run.Unfinished.Count > 0 ? "The run was cut short" : "Some rows were locked by others";
+            Console.WriteLine($"{reason}; {(run.Left is { } left ? $"{left} rows are" : "the rest is")} left for the next one.");
         }
     }
 

@@ -67,7 +67,8 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
     public Task<long> CountAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) => CountAsync(rows.Count, window, cancellationToken);
 
     /// <summary>How many rows of a class were due when a run began that has just ended, and are still there.</summary>
-    public Task<long> CountLeftAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) => CountAsync(rows.CountLeft, window, cancellationToken);
+    public Task<long> CountLeftAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) =>
+        CountAsync(rows.CountLeft, window, cancellationToken);
 
     private async Task<long> CountAsync(string sql, PurgeWindow window, CancellationToken cancellationToken)
     {

@@ -8,7 +8,7 @@ CREATE TABLE outbox_stranded (
     occurred_at timestamptz NOT NULL,
     stranded_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE outbox_stranded IS 'Audit events that no queue took for a minute: set aside, so that the others pass. "GptFunctions audit stranded requeue" puts them back.';
+COMMENT ON TABLE outbox_stranded IS 'Audit events that no queue took for a minute, set aside so that others pass. "GptFunctions audit stranded requeue" puts them back.';
 
 -- Which transaction recorded an event: audit tail --follow shows what was not visible when it looked last. Neither a time nor a sequence can
 -- tell that, because transactions become visible in another order than they begin. Rows of before have none; setting the default afterwards
@@ -27,5 +27,5 @@ CREATE TABLE gpt_open_actions (
     seen_at        timestamptz NOT NULL DEFAULT now(),
     suspected_at   timestamptz
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE gpt_open_actions IS 'Calls of audited routes that have begun and not ended. The process that makes a call sees to it (seen_at); what nobody sees to any more is closed as unknown.';
+COMMENT ON TABLE gpt_open_actions IS 'Calls of audited routes that have begun and not ended. Their process sees to them (seen_at); what nobody sees to is closed as unknown.';
 COMMENT ON COLUMN gpt_open_actions.id IS 'The event of the attempt.';
