@@ -90,7 +90,9 @@ public sealed class AuditFollowTests : IAsyncLifetime
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"), "audit", "tail", "--json", .. arguments])
         {
-            RedirectStandardOutput = true, UseShellExecute = false, WorkingDirectory = Path.GetTempPath(),
+            RedirectStandardOutput = true,
+            UseShellExecute = false,
+            WorkingDirectory = Path.GetTempPath(),
         };
         foreach (var (key, value) in TestApp.DefaultSettings(database.Url, TestApp.FreePort()))
         {
