@@ -43,7 +43,7 @@ func: ## start under Azure Functions Core Tools instead of the standalone host
 	@exec infra/dev/func.sh
 
 bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULTS.md
-	@for what in refresh relay webhooks purge gateway coldstart; do infra/load/$$what.sh --save || exit; done
+	@for what in refresh relay webhooks purge gateway fair coldstart; do infra/load/$$what.sh --save || exit; done
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh

@@ -111,7 +111,7 @@ internal sealed partial class ChangeFeed(Database database, DatabaseClock databa
             }
         }
 
-        databaseClock.Note((DateTime)(await beating)!, asked, databaseClock.GetTimestamp());
+        databaseClock.Note(new DateTimeOffset((DateTime)(await beating)!), asked, databaseClock.GetTimestamp());
     }
 
     /// <param name="notice">A kind and perhaps a key; empty for everything there is.</param>

@@ -23,6 +23,7 @@ internal sealed partial class Database : IDisposable
         SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', clock_timestamp() FROM schema_migrations
         """;
 
+    private static readonly TimeSpan ReportLimit = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan QuestionInterval = TimeSpan.FromSeconds(1);
     private readonly NpgsqlDataSource dataSource;
     private readonly DatabaseClock clock;
@@ -46,6 +47,9 @@ internal sealed partial class Database : IDisposable
 
     /// <summary>A statement that writes, in a transaction of its own.</summary>
     public Statement Change(string sql) => new(this, sql, ChangeLimit);
+
+    /// <summary>A statement for an operator, who can wait.</summary>
+    public Statement Report(string sql) => new(this, sql, ReportLimit);
 
     /// <summary>For what is more than one statement: runs <paramref name="work"/> on a connection. It is cancelled at the limit, for which nobody waits.</summary>
     /// <exception cref="NpgsqlException">The limit is over, or the database is away.</exception>

@@ -59,7 +59,8 @@ internal static class Startup
         }
 #endif
         // Continuations run where the socket's event arrived instead of on another thread: about a third less work for each request,
-        // and safe because nothing here blocks. .NET reads this before the first socket is made, and only from the environment.
+        // and safe because nothing here blocks: no caller's hang-up cancels a statement, which would (Database). .NET reads this before the
+        // first socket is made, and only from the environment.
         Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
         return StandaloneHost.Build(Features.Add);
     }

@@ -70,7 +70,7 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
     /// <summary>The newest events, of all sources or one, in every status or one.</summary>
     public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit)
     {
-        var command = database.LookUp(List);
+        var command = database.Report(List);
         command.Bind(source);
         command.Bind(status);
         command.Bind(limit);
