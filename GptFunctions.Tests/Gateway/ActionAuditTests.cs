@@ -29,10 +29,10 @@ public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) :
         void AssertOrigin(JsonElement envelope)
         {
             Assert.Equal("audited-1", envelope.GetProperty("correlation_id").GetString());
-            var payload = envelope.GetProperty("payload");
+            var told = envelope.GetProperty("payload");
             Assert.Equal(
                 (user.ClientId, user.SessionId.ToString(), "192.0.2.9"),
-                (payload.GetProperty("client_id").GetString(), payload.GetProperty("session_id").GetString(), payload.GetProperty("ip_address").GetString()));
+                (told.GetProperty("client_id").GetString(), told.GetProperty("session_id").GetString(), told.GetProperty("ip_address").GetString()));
         }
     }
 
@@ -44,6 +44,7 @@ public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) :
     [InlineData("/gpt/open/torn", 502)]
     public async Task Result_tells_what_the_caller_got(string path, int status)
     {
+        ArgumentNullException.ThrowIfNull(path);
         var user = await fixture.Users.AddAsync();
         try
         {
