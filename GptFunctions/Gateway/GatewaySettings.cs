@@ -33,7 +33,7 @@ internal sealed class GatewaySettings : ISettings
 
     /// <summary>Seconds without an octet after which a caller's upload is given up: 408.</summary>
     [Setting("GATEWAY_UPLOAD_TIMEOUT")]
-    [Range(1, 600, ErrorMessage = "GATEWAY_UPLOAD_TIMEOUT must be between 1 and 600 (seconds).")]
+    [Range(1, 600, ErrorMessage = "GATEWAY_UPLOAD_TIMEOUT must be between 1 and 600 seconds.")]
     public int UploadTimeoutSeconds { get; set; } = 60;
 
     /// <summary>Read once: routes change with a restart. Null when no file is named.</summary>
