@@ -42,7 +42,7 @@ statement() {
     text=$(sql -c "SELECT query FROM pg_stat_activity WHERE query LIKE 'WITH client AS%rotated AS%' LIMIT 1")
   done
   wait $!
-  [[ $text == *"FROM subject" ]] || { say "refresh.sh: the statement is cut off: set track_activity_query_size = 16384 on the server."; exit 1; }
+  [[ $text == *"FROM rotated" ]] || { say "refresh.sh: the statement is cut off: set track_activity_query_size = 16384 on the server."; exit 1; }
   sed <<<"$text" \
     -e "s/\$12/'127.0.0.1'::text/g; s/\$11/'0123456789abcdef0123456789abcdef'::text/g; s/\$10/md5(:run || '-' || :client_id || '-' || :n)::uuid/g" \
     -e "s/\$9/interval '30 days'/g; s/\$8/NULL/g; s/\$7/NULL::text[]/g" \
