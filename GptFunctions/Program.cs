@@ -8,6 +8,7 @@ using GptFunctions.Identity;
 using GptFunctions.OAuth;
 using GptFunctions.Purge;
 using GptFunctions.Sessions;
+using GptFunctions.Tokens;
 using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
@@ -23,6 +24,7 @@ namespace GptFunctions
         {
             builder.AddHosting();  // settings from files, correlation, errors, security headers
             builder.AddData();     // PostgreSQL and its migrations
+            builder.AddTokens();   // signing keys and access tokens
             builder.AddOAuth();    // the authorization server
             builder.AddIdentity(); // who is the person: Clerk, or a page in Development
             builder.AddSessions(); // connected apps

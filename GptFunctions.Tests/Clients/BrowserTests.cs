@@ -1,5 +1,6 @@
 using System.Text.Json;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Clients;
 

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tests.Webhooks;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Clients;
 

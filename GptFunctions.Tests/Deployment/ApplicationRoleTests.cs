@@ -8,6 +8,7 @@ using GptFunctions.Tests.Audit;
 using GptFunctions.Tests.Purge;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tests.Webhooks;
+using GptFunctions.Tokens;
 using Npgsql;
 
 namespace GptFunctions.Tests.Deployment;

@@ -5,6 +5,7 @@ using GptFunctions.Gateway;
 using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tests.Webhooks;
+using GptFunctions.Tokens;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Configuration;
 

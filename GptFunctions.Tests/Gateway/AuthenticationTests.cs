@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Gateway;
 

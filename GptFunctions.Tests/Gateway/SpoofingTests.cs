@@ -1,6 +1,7 @@
 using System.Net;
 using GptFunctions.Gateway;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Gateway;
 

@@ -3,8 +3,8 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text.Json;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Hosting;
 

@@ -5,6 +5,7 @@ using System.Security.Cryptography;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Hosting;
 

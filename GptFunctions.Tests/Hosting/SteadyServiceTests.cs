@@ -11,7 +11,7 @@ namespace GptFunctions.Tests.Hosting;
 public sealed class SteadyServiceTests
 {
     // They have loops of their own, which catch whatever their work throws.
-    private static readonly Type[] LetNothingOut = [typeof(ChangeFeed), typeof(FailureTally), typeof(UsedGenerations)];
+    private static readonly Type[] LetNothingOut = [typeof(ChangeFeed), typeof(FailureTally), typeof(UsedGenerationsWriter)];
 
     [Fact]
     public async Task Exception_is_logged_once_and_the_work_goes_on()

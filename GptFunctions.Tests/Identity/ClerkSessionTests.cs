@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json.Nodes;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Identity;
 

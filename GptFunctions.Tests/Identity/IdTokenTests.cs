@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Identity;
 
@@ -114,7 +115,7 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         Assert.Equal("S256", OAuthFlow.Parameter(url, "code_challenge_method"));
         Assert.Equal(app.BaseUrl + "/oauth/callback", form["redirect_uri"]);
         Assert.Equal(43, form["code_verifier"].ToString().Length);
-        Assert.Equal(lastChallenge, TokenService.Challenge(form["code_verifier"].ToString()));
+        Assert.Equal(lastChallenge, Pkce.Challenge(form["code_verifier"].ToString()));
         Assert.Equal(OAuthFlow.Basic(FakeProvider.ClientId, "provider-secret").ToString(), authorization);
         Assert.False(form.ContainsKey("client_secret"));
     }

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Text;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

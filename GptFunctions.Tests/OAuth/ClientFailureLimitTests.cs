@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using GptFunctions.Audit;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

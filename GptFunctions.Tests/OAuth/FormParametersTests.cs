@@ -2,6 +2,7 @@ using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
 using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Tests.OAuth;

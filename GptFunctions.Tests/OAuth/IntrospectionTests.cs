@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

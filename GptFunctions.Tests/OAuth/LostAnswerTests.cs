@@ -1,7 +1,7 @@
 using System.Net;
 using GptFunctions.Audit;
-using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

@@ -1,6 +1,7 @@
 using System.Net;
 using GptFunctions.Data;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 using Npgsql;
 
 namespace GptFunctions.Tests.OAuth;

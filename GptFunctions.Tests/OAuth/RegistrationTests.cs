@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using GptFunctions.Audit;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

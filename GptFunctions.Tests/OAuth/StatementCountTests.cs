@@ -1,5 +1,6 @@
 using System.Net;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 

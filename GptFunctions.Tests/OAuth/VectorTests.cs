@@ -1,6 +1,6 @@
 using System.Net;
-using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 
@@ -10,7 +10,7 @@ public sealed class VectorTests
     /// <summary>RFC 7636 appendix B.</summary>
     [Fact]
     public void Challenge_of_the_RFC_7636_verifier_is_the_one_it_prints() =>
-        Assert.Equal("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", TokenService.Challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
+        Assert.Equal("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", Pkce.Challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
 
     /// <summary>RFC 7515 appendix A.3 prints a P-256 key and an ES256 signature; the thumbprint was computed with another implementation (RFC 7638 prints RSA only).</summary>
     [Fact]

@@ -1,6 +1,6 @@
 using System.Net.Http.Headers;
 using System.Text.Json;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Support;
 

@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Web;
 using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Support;
 

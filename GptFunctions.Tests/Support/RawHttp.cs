@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Support;
 

@@ -5,7 +5,7 @@ using System.Reflection;
 using System.Security.Cryptography;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;

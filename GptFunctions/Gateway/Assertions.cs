@@ -1,5 +1,5 @@
 using GptFunctions.Identity;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
@@ -11,7 +11,7 @@ internal sealed record IssuedAssertion(string Text, InternalUser User, string Au
 /// What the upstream can check for itself with our key set: who calls, for a minute. The headers beside it say the same, but anybody inside
 /// the network could send those. Its type keeps it from passing for an access token.
 /// </summary>
-internal sealed class Assertions(SigningKeys keys, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+internal sealed class Assertions(SigningKeys keys, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
 {
     private const int Lifetime = 60;
     private static readonly TimeSpan Reuse = TimeSpan.FromSeconds(20);

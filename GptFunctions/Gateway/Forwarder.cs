@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Text;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -23,7 +23,7 @@ internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
 
 /// <summary>Sends an admitted request to its upstream and the answer back, piece by piece.</summary>
 internal sealed partial class Forwarder(
-    Assertions assertions, PublicLocation locations, GatewayMetrics metrics, IOptions<OAuthSettings> settings, IOptions<GatewaySettings> gateway,
+    Assertions assertions, PublicLocation locations, GatewayMetrics metrics, IOptions<TokenSettings> settings, IOptions<GatewaySettings> gateway,
     IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
 {
     private readonly HttpMessageInvoker http = new(new SocketsHttpHandler

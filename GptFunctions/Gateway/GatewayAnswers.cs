@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
@@ -60,7 +60,7 @@ internal static class GatewayAnswers
     /// <summary>RFC 6750 3, RFC 9728 5.1. Without a token no error is named: the caller just did not know that one is needed.</summary>
     private static string Challenge(HttpContext context, OAuthError error, string scope)
     {
-        var baseUrl = context.RequestServices.GetRequiredService<IOptions<OAuthSettings>>().Value.PublicBaseUrl;
+        var baseUrl = context.RequestServices.GetRequiredService<IOptions<TokenSettings>>().Value.PublicBaseUrl;
         var challenge = $"Bearer resource_metadata=\"{baseUrl}/.well-known/oauth-protected-resource/gpt\", scope=\"{scope}\"";
         return error.Code.Length == 0 ? challenge : $"{challenge}, error=\"{error.Code}\", error_description=\"{error.Description}\"";
     }

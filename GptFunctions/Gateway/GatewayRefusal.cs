@@ -1,5 +1,5 @@
 using System.Globalization;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Gateway;

@@ -1,8 +1,8 @@
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
-using GptFunctions.OAuth;
 using GptFunctions.Sessions;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Npgsql;

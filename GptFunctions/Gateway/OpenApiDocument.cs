@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
@@ -14,7 +15,7 @@ internal sealed class OpenApiDocument
     private const string SchemeName = "oauth2";
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    public OpenApiDocument(GatewayRoutes routes, IOptions<OAuthSettings> settings, ScopeCatalog scopes)
+    public OpenApiDocument(GatewayRoutes routes, IOptions<TokenSettings> settings, ScopeCatalog scopes)
     {
         if (routes.OpenApiFile is { } file)
         {

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
@@ -9,7 +9,7 @@ namespace GptFunctions.Gateway;
 /// What an upstream's Location means to a caller, who does not see the upstream: where a route leads there, our URL of it; a place outside as it is;
 /// nothing for any other place inside.
 /// </summary>
-internal sealed class PublicLocation(GatewayRoutes routes, IOptions<OAuthSettings> settings)
+internal sealed class PublicLocation(GatewayRoutes routes, IOptions<TokenSettings> settings)
 {
     private static readonly string[] PrivateSuffixes =
         [".localhost", ".local", ".localdomain", ".internal", ".svc", ".lan", ".intranet", ".private", ".corp", ".home.arpa"];

@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using GptFunctions.Identity;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
@@ -47,7 +47,7 @@ internal sealed class TokenCheck : IDisposable
     private readonly IDisposable? subscription;
     private readonly ConcurrentDictionary<UInt128, Verified> verified = new();
 
-    public TokenCheck(AccessTokens accessTokens, ClerkSessions clerk, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    public TokenCheck(AccessTokens accessTokens, ClerkSessions clerk, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
     {
         (this.accessTokens, this.clerk, this.clock) = (accessTokens, clerk, clock);
         subscription = settings.OnChange(_ => verified.Clear());

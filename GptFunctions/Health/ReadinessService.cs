@@ -2,7 +2,7 @@ using System.Globalization;
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Gateway;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Npgsql;
 
 namespace GptFunctions.Health;

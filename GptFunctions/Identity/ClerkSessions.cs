@@ -1,4 +1,4 @@
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;

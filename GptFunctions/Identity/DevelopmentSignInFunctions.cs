@@ -2,6 +2,7 @@ using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity.Pages;
 using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
@@ -9,7 +10,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.Identity;
 
 /// <summary>Development only: a page on which one chooses who one is. Anywhere else the route does not exist.</summary>
-internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISignIn signIn, ClientAddress addresses, IOptions<OAuthSettings> settings)
+internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISignIn signIn, ClientAddress addresses, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 16 * 1024;
     private const int MaximumUserId = 128;

@@ -2,7 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text.Json;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Identity;
 

@@ -2,24 +2,24 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Identity;
 
 /// <summary>Sign-in by OpenID Connect: authorization code flow with PKCE, state and nonce (OpenID Connect Core 3.1, RFC 7636).</summary>
-internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<ClerkSettings> clerk, IOptions<OAuthSettings> oauth, TimeProvider clock, ILogger<OpenIdSignIn> logger) : ISignIn
+internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<ClerkSettings> clerk, IOptions<TokenSettings> tokens, TimeProvider clock, ILogger<OpenIdSignIn> logger) : ISignIn
 {
     private const int LeewaySeconds = 30;
     private static readonly string[] Algorithms = ["RS256", "ES256"];
 
-    private string CallbackUrl => oauth.Value.PublicBaseUrl + "/oauth/callback";
+    private string CallbackUrl => tokens.Value.PublicBaseUrl + "/oauth/callback";
 
     public async Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser)
     {
         var metadata = await provider.ReadMetadataAsync();
-        return RedirectUri.WithParameters(
+        return UrlQuery.Add(
             metadata.AuthorizationEndpoint.AbsoluteUri,
             ("response_type", "code"),
             ("client_id", clerk.Value.ClientId),
@@ -27,7 +27,7 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
             ("scope", "openid profile email"),
             ("state", state),
             ("nonce", browser.Derive("nonce", requestId)),
-            ("code_challenge", TokenService.Challenge(browser.Derive("verifier", requestId))),
+            ("code_challenge", Pkce.Challenge(browser.Derive("verifier", requestId))),
             ("code_challenge_method", "S256"));
     }
 

@@ -2,6 +2,7 @@ using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth.Pages;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
@@ -9,7 +10,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>What a person's browser sees of the authorization server.</summary>
-internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, ClientAddress addresses, IOptions<OAuthSettings> settings)
+internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, ClientAddress addresses, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 64 * 1024; // a thousand ids of sessions
     private const int ShownSessions = 100;

@@ -1,7 +1,9 @@
 using GptFunctions.Audit;
 using GptFunctions.Gateway;
+using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 
@@ -40,7 +42,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimits limits,
-    IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    IOptionsMonitor<TokenSettings> tokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(403, "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
 
@@ -204,9 +206,9 @@ internal sealed class AuthorizeService(
     }
 
     private NextStep.Redirect RedirectWithCode(Approval approval, string code) =>
-        new(RedirectUri.WithParameters(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", settings.CurrentValue.PublicBaseUrl)));
+        new(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.CurrentValue.PublicBaseUrl)));
 
     // RFC 9207: iss in error responses as well
     private NextStep.Redirect RedirectWithError(string redirectUri, string? state, OAuthError error) =>
-        new(RedirectUri.WithParameters(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", settings.CurrentValue.PublicBaseUrl)));
+        new(UrlQuery.Add(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", tokens.CurrentValue.PublicBaseUrl)));
 }

@@ -1,4 +1,5 @@
 using GptFunctions.Data;
+using GptFunctions.Tokens;
 using Npgsql;
 
 namespace GptFunctions.OAuth;

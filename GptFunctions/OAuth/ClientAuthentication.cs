@@ -1,6 +1,7 @@
 using System.Text;
 using GptFunctions.Audit;
 using GptFunctions.Gateway;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 

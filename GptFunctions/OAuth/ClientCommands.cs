@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace GptFunctions.OAuth;

@@ -1,3 +1,4 @@
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;

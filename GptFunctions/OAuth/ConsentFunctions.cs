@@ -1,6 +1,7 @@
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 

@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using GptFunctions.OAuth.Pages;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Hosting;
@@ -8,7 +9,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>Development only: where the demo client's redirect ends, so that the flow can be walked in a browser. It shows the code and the next command.</summary>
-internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment, IOptions<OAuthSettings> settings)
+internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     private const int CodeLength = 43;
 
@@ -31,7 +32,7 @@ internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment,
                   -d grant_type=authorization_code \
                   -d code={code} \
                   --data-urlencode redirect_uri={settings.Value.RedirectUris[0]} \
-                  {settings.Value.PublicBaseUrl}/oauth/token
+                  {tokens.Value.PublicBaseUrl}/oauth/token
                 """,
             [nameof(DevelopmentCallbackPage.ExpiresIn)] = settings.Value.AuthCodeExpiry,
         });

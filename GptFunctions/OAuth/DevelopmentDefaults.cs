@@ -1,3 +1,4 @@
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Hosting;

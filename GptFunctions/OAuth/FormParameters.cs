@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.OAuth;

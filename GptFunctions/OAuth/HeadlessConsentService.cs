@@ -1,6 +1,8 @@
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 
@@ -22,7 +24,7 @@ internal sealed record RedirectTo(string Url)
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserService users, SessionService sessions,
-    IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    IOptionsMonitor<TokenSettings> tokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
 
@@ -89,7 +91,7 @@ internal sealed class HeadlessConsentService(
         var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Secret.Hash(code), lifetime, origin, now);
         return approval is null
             ? Gone
-            : new RedirectTo(RedirectUri.WithParameters(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", settings.CurrentValue.PublicBaseUrl)));
+            : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.CurrentValue.PublicBaseUrl)));
     }
 
     private Task<SessionRoom> ReadRoomAsync(string subject) => sessions.ReadRoomAsync(subject, settings.CurrentValue.MaxSessionsPerUser);

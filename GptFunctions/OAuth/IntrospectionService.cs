@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using GptFunctions.Audit;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
@@ -15,7 +16,7 @@ internal sealed record IntrospectionResponse(
 
 /// <summary>RFC 7662. A client learns about its own tokens; for another client's they are as good as unknown.</summary>
 internal sealed class IntrospectionService(
-    IntrospectionStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    IntrospectionStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
 {
     public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {

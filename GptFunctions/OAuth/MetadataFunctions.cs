@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
@@ -24,14 +25,14 @@ internal sealed record KeySet(PublicKey[] Keys);
 internal sealed record PublicKey(string Kty, string Crv, string X, string Y, string Kid, string Use, string Alg);
 
 /// <summary>The documents by which clients find their way.</summary>
-internal sealed class MetadataFunctions(IOptions<OAuthSettings> settings, ScopeCatalog scopes, SigningKeys keys)
+internal sealed class MetadataFunctions(IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, ScopeCatalog scopes, SigningKeys keys)
 {
     // OpenID Connect Core 11: how some hosts ask for a refresh token. Everybody gets one here, so it is taken and grants nothing; no resource asks for it.
     private const string OfflineAccess = "offline_access";
     private static readonly string[] SecretMethods = [AuthMethods.Basic, AuthMethods.Post];
     private static readonly string[] AllMethods = [.. SecretMethods, AuthMethods.None];
 
-    private string BaseUrl => settings.Value.PublicBaseUrl!;
+    private string BaseUrl => tokens.Value.PublicBaseUrl!;
 
     // RFC 8414 3.1: clients may put the issuer's or the resource's path behind the well-known part.
     [Function("WellKnownAuthorizationServer")]
@@ -42,7 +43,7 @@ internal sealed class MetadataFunctions(IOptions<OAuthSettings> settings, ScopeC
 
     [Function("WellKnownProtectedResource")]
     public IResult ProtectedResource([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-protected-resource/{*path}")] HttpRequest request) =>
-        Document(request, new ResourceMetadata(settings.Value.GatewayResource, [BaseUrl], scopes.Names, ["header"], BaseUrl + "/.well-known/jwks.json"), OAuthJson.Default.ResourceMetadata);
+        Document(request, new ResourceMetadata(tokens.Value.GatewayResource, [BaseUrl], scopes.Names, ["header"], BaseUrl + "/.well-known/jwks.json"), OAuthJson.Default.ResourceMetadata);
 
     [Function("WellKnownJwks")]
     public IResult Jwks([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/jwks.json")] HttpRequest request) =>

@@ -2,12 +2,8 @@ using System.Text.Json.Serialization;
 
 namespace GptFunctions.OAuth;
 
-/// <summary>The body of an error answer (RFC 6749 5.2).</summary>
-internal sealed record ErrorResponse(string Error, string ErrorDescription);
-
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(TokenResponse))]
-[JsonSerializable(typeof(ErrorResponse))]
 [JsonSerializable(typeof(IntrospectionResponse))]
 [JsonSerializable(typeof(ServerMetadata))]
 [JsonSerializable(typeof(ResourceMetadata))]

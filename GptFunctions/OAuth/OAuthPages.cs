@@ -1,6 +1,7 @@
 using System.Globalization;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth.Pages;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -22,7 +23,7 @@ internal static class OAuthPages
         headers.CacheControl = "no-store";
 
         // The components' navigation is given a URL, which would be made of the Host header, whatever stands there.
-        var publicBase = new Uri(context.RequestServices.GetRequiredService<IOptions<OAuthSettings>>().Value.PublicBaseUrl!);
+        var publicBase = new Uri(context.RequestServices.GetRequiredService<IOptions<TokenSettings>>().Value.PublicBaseUrl!);
         (context.Request.Scheme, context.Request.Host) = (publicBase.Scheme, new HostString(publicBase.Authority));
         return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
     }

@@ -1,15 +1,12 @@
 using System.ComponentModel.DataAnnotations;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.OAuth;
 
-/// <summary>The authorization server's settings. All lifetimes are in seconds.</summary>
+/// <summary>The authorization server's settings, beyond those of the tokens (<see cref="TokenSettings"/>). All lifetimes are in seconds.</summary>
 internal sealed class OAuthSettings : ISettings
 {
-    /// <summary>The issuer: scheme, host and optional port, without a path or trailing slash. Every URL that leaves us is built from it.</summary>
-    [Setting("PUBLIC_BASE_URL")]
-    public string? PublicBaseUrl { get; set; }
-
     [Setting("GPT_CLIENT_ID")]
     public string? ClientId { get; set; }
 
@@ -26,14 +23,6 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_CLIENT_AUTH_METHODS")]
     public string[] ClientAuthMethods { get; set; } = [AuthMethods.Post, AuthMethods.Basic];
 
-    /// <summary>Base64 of a PKCS#8 PEM with a P-256 key: signs access tokens.</summary>
-    [Setting("GPT_EC_PRIVATE_KEY")]
-    public string? SigningKey { get; set; }
-
-    /// <summary>Keys that signed tokens still alive, or will sign soon: in the key set, but used for nothing new. Public or private, of which the public half counts.</summary>
-    [Setting("GPT_EC_PREVIOUS_KEYS")]
-    public string[] PreviousSigningKeys { get; set; } = [];
-
     /// <summary>Base64 of 32 or more random bytes; the first derives new successors, the others recognise older ones.</summary>
     [Setting("GPT_REFRESH_KEY")]
     public string[] RefreshKeys { get; set; } = [];
@@ -41,10 +30,6 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_AUTH_CODE_EXPIRY")]
     [Range(1, 300, ErrorMessage = "GPT_AUTH_CODE_EXPIRY must be between 1 and 300 seconds.")]
     public int AuthCodeExpiry { get; set; } = 60;
-
-    [Setting("GPT_ACCESS_TOKEN_EXPIRY")]
-    [Range(10, 86400, ErrorMessage = "GPT_ACCESS_TOKEN_EXPIRY must be between 10 and 86400 seconds.")]
-    public int AccessTokenExpiry { get; set; } = 900;
 
     /// <summary>How long a refresh token lives unused.</summary>
     [Setting("GPT_REFRESH_TOKEN_EXPIRY")]
@@ -83,15 +68,9 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_CLIENT_REGISTRATION")]
     public bool AllowsRegistration { get; set; }
 
-    /// <summary>Plain http is for Development only; it decides the cookie's name and its Secure attribute.</summary>
-    public bool IsHttps => PublicBaseUrl!.StartsWith("https:", StringComparison.Ordinal);
-
-    /// <summary>The resource that access tokens are for (RFC 8707): the gateway.</summary>
-    public string GatewayResource => PublicBaseUrl + "/gpt";
-
     public IEnumerable<string> Problems(bool isProduction)
     {
-        foreach (var problem in BaseUrlProblems(isProduction).Concat(KeyProblems()).Concat(FirstClientProblems(isProduction)))
+        foreach (var problem in RefreshKeyProblems().Concat(FirstClientProblems(isProduction)))
         {
             yield return problem;
         }
@@ -107,39 +86,8 @@ internal sealed class OAuthSettings : ISettings
         }
     }
 
-    private IEnumerable<string> BaseUrlProblems(bool isProduction)
+    private IEnumerable<string> RefreshKeyProblems()
     {
-        if (PublicBaseUrl is null)
-        {
-            yield return "PUBLIC_BASE_URL is missing: set it to the URL that clients see, for example https://api.example.com.";
-        }
-        else if (!Uri.TryCreate(PublicBaseUrl, UriKind.Absolute, out var url) || url.GetLeftPart(UriPartial.Authority) != PublicBaseUrl || url.Scheme is not ("https" or "http"))
-        {
-            yield return "PUBLIC_BASE_URL must be scheme and host only, in lower case, without path or trailing slash, for example https://api.example.com.";
-        }
-        else if (isProduction && url.Scheme != "https")
-        {
-            yield return "PUBLIC_BASE_URL must start with https:// in Production.";
-        }
-    }
-
-    private IEnumerable<string> KeyProblems()
-    {
-        const string makeKey = "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | base64 -w0";
-        if (SigningKey is null)
-        {
-            yield return $"GPT_EC_PRIVATE_KEY is missing: {makeKey}.";
-        }
-        else if (!OAuth.SigningKey.TryParse(SigningKey, out _))
-        {
-            yield return $"GPT_EC_PRIVATE_KEY is not the base64 of a PKCS#8 PEM with a P-256 private key: {makeKey}.";
-        }
-
-        if (Array.Exists(PreviousSigningKeys, key => !OAuth.SigningKey.TryParsePublic(key, out _)))
-        {
-            yield return "GPT_EC_PREVIOUS_KEYS holds a value that is not the base64 of a PEM with a P-256 key, public or private (several, separated by spaces): make one of GPT_EC_PRIVATE_KEY with: base64 -d | openssl pkey -pubout | base64 -w0.";
-        }
-
         if (RefreshKeys.Length == 0)
         {
             yield return "GPT_REFRESH_KEY is missing: make one with: openssl rand -base64 32.";

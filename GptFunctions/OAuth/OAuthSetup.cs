@@ -1,5 +1,5 @@
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -8,19 +8,19 @@ namespace GptFunctions.OAuth;
 
 internal static class OAuthSetup
 {
-    /// <summary>The authorization server: authorize, consent, token, revoke, introspect, register, metadata, clients, keys.</summary>
+    /// <summary>The authorization server: authorize, consent, token, revoke, introspect, register, metadata, clients.</summary>
     public static void AddOAuth(this IHostApplicationBuilder builder)
     {
         DevelopmentDefaults.Add(builder);
         builder.AddSettings<OAuthSettings>();
         var services = builder.Services;
-        services.AddSingleton<SigningKeys>().AddSingleton<AccessTokens>().AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();
+        services.AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton<RegistrationService>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
-        services.AddSingleton<UsedGenerations>().AddHostedService(provider => provider.GetRequiredService<UsedGenerations>());
+        services.AddHostedService<UsedGenerationsWriter>();
         services.AddSingleton<RevocationStore>().AddSingleton<RevocationService>();
         services.AddSingleton<IntrospectionStore>().AddSingleton<IntrospectionService>();
         services.AddRazorComponents();

@@ -73,23 +73,6 @@ internal static partial class RedirectUri
     public static string ContentSecuritySource(string uri) =>
         new Uri(uri) is { Scheme: "https" or "http", HostNameType: not UriHostNameType.IPv6 } parsed ? parsed.GetLeftPart(UriPartial.Authority) : new Uri(uri).Scheme + ":";
 
-    /// <summary>Adds parameters to the query as it stands (RFC 6749 3.1.2: what was there is retained).</summary>
-    public static string WithParameters(string uri, params ReadOnlySpan<(string Name, string? Value)> parameters)
-    {
-        var result = new System.Text.StringBuilder(uri);
-        var separator = uri.Contains('?', StringComparison.Ordinal) ? '&' : '?';
-        foreach (var (name, value) in parameters)
-        {
-            if (value is not null)
-            {
-                result.Append(separator).Append(name).Append('=').Append(Uri.EscapeDataString(value));
-                separator = '&';
-            }
-        }
-
-        return result.ToString();
-    }
-
     /// <summary>
     /// A parameter that our answer adds and that the URI has already: of two the client may believe the wrong one (RFC 9207 2.4).
     /// Some readers take ; for &amp; and do not mind the case.

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;

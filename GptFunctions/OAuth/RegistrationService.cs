@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using GptFunctions.Audit;
 using GptFunctions.Gateway;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.OAuth;

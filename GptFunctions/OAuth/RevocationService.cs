@@ -1,4 +1,5 @@
 using GptFunctions.Audit;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.OAuth;
 

@@ -1,5 +1,6 @@
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 

@@ -1,5 +1,6 @@
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.OAuth;
 

@@ -1,9 +1,6 @@
-using System.Buffers.Text;
-using System.Security.Cryptography;
-using System.Text;
 using GptFunctions.Audit;
-using GptFunctions.Hosting;
 using GptFunctions.Sessions;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
@@ -41,12 +38,12 @@ internal sealed partial class TokenService(
             return OAuthError.InvalidRequest("code is missing.");
         }
 
-        if (form["code_verifier"] is { } verifier && !IsCodeVerifier(verifier))
+        if (form["code_verifier"] is { } verifier && !Pkce.IsVerifier(verifier))
         {
             return OAuthError.InvalidGrant("code_verifier must be 43 to 128 characters of A-Z, a-z, 0-9, '-', '.', '_' and '~'.");
         }
 
-        var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Challenge(proof) : null, form["resource"]);
+        var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null, form["resource"]);
         var first = RefreshTokens.First();
         var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow());
         return session is not null ? Answer(session, client, first, session.Scopes)
@@ -99,11 +96,4 @@ internal sealed partial class TokenService(
         var accessToken = accessTokens.Issue(session.Subject, client.ClientId, session.Id, scope, session.Resource, session.Generation);
         return new TokenResponse(accessToken, "Bearer", accessTokens.Lifetime, token.Value, scope);
     }
-
-    // RFC 7636 4.1
-    private static bool IsCodeVerifier(string verifier) =>
-        verifier.Length is >= 43 and <= 128 && verifier.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '.' or '_' or '~');
-
-    // RFC 7636 4.6, S256
-    internal static string Challenge(string verifier) => Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(verifier)));
 }

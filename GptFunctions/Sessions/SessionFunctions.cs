@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
@@ -10,7 +10,7 @@ namespace GptFunctions.Webhooks;
 
 /// <summary>Where senders deliver their events.</summary>
 internal sealed class WebhookFunctions(
-    WebhookService service, ClerkWebhooks clerk, StripeWebhooks stripe, VerificationWebhooks verification, OrderWebhooks orders, ClientAddress addresses, IOptionsMonitor<OAuthSettings> settings)
+    WebhookService service, ClerkWebhooks clerk, StripeWebhooks stripe, VerificationWebhooks verification, OrderWebhooks orders, ClientAddress addresses, IOptionsMonitor<TokenSettings> settings)
 {
     public const string Clerk = "WebhookClerk";
     private const int MaximumBody = 1024 * 1024;

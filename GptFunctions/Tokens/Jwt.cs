@@ -2,7 +2,7 @@ using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>A JWS in compact form, split and decoded but not trusted: the caller checks algorithm, key, signature and claims.</summary>
 internal sealed class Jwt

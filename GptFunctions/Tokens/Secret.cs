@@ -2,7 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>High-entropy values: made from 32 random bytes, stored as SHA-256 only.</summary>
 internal static class Secret

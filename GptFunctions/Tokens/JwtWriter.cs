@@ -3,7 +3,7 @@ using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>Signs JWTs of one type (<c>typ</c>) with the current key: ES256.</summary>
 internal sealed class JwtWriter(SigningKeys keys, string type)

@@ -1,6 +1,6 @@
 using Microsoft.AspNetCore.Http;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>An error of RFC 6749 (and its relatives) as a value: what the wire shows and the HTTP status that goes with it.</summary>
 internal sealed record OAuthError(string Code, string Description, int Status = StatusCodes.Status400BadRequest)

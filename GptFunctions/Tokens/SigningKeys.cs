@@ -1,13 +1,13 @@
 using Microsoft.Extensions.Options;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>The keys in force: one signs, all verify. Parsed once, and again when the secret file changes.</summary>
 internal sealed class SigningKeys : IDisposable
 {
     private readonly IDisposable? subscription;
 
-    public SigningKeys(IOptionsMonitor<OAuthSettings> settings)
+    public SigningKeys(IOptionsMonitor<TokenSettings> settings)
     {
         All = Parse(settings.CurrentValue);
         // A replaced key may still be signing for a request in flight: it is left to the garbage collector.
@@ -23,7 +23,7 @@ internal sealed class SigningKeys : IDisposable
 
     public void Dispose() => subscription?.Dispose();
 
-    private static List<SigningKey> Parse(OAuthSettings settings)
+    private static List<SigningKey> Parse(TokenSettings settings)
     {
         var keys = new List<SigningKey>();
         if (SigningKey.TryParse(settings.SigningKey!, out var current))

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>
 /// One P-256 key. Signs and verifies from any number of threads: <see cref="ECDsa"/> is not safe for concurrent use,

@@ -1,8 +1,16 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Http;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
+
+/// <summary>The body of an error answer (RFC 6749 5.2).</summary>
+internal sealed record ErrorResponse(string Error, string ErrorDescription);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(ErrorResponse))]
+internal sealed partial class ErrorJson : JsonSerializerContext;
 
 /// <summary>Answers in the form of RFC 6749.</summary>
 internal static class OAuthResults
@@ -41,7 +49,7 @@ internal static class OAuthResults
             headers.WWWAuthenticate = "Basic realm=\"gpt-functions\", charset=\"UTF-8\""; // RFC 6749 5.2
         }
 
-        return Results.Json(new ErrorResponse(error.Code, error.Description), OAuthJson.Default.ErrorResponse, statusCode: error.Status);
+        return Results.Json(new ErrorResponse(error.Code, error.Description), ErrorJson.Default.ErrorResponse, statusCode: error.Status);
     }
 
     public static IResult MethodNotAllowed(HttpRequest request, string body = "form")

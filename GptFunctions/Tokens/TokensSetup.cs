@@ -1,0 +1,15 @@
+using GptFunctions.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace GptFunctions.Tokens;
+
+internal static class TokensSetup
+{
+    /// <summary>Signing keys, and the access tokens that they sign.</summary>
+    public static void AddTokens(this IHostApplicationBuilder builder)
+    {
+        builder.AddSettings<TokenSettings>();
+        builder.Services.AddSingleton<SigningKeys>().AddSingleton<UsedGenerations>().AddSingleton<AccessTokens>();
+    }
+}
