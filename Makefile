@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func bench fuzz screenshots webhook k8s-render production-deploy rollback
+.PHONY: help run demo test stop clean lint build setup func services bench fuzz screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -24,7 +24,10 @@ test: ## run all tests with their own services; FILTER=... for some of them
 fuzz: ## 100,000 random requests at every route (REQUESTS=...); SEED=... repeats a run or a part of it
 	@FUZZ_REQUESTS="$(or $(REQUESTS),100000)" FUZZ_SEED="$(SEED)" FILTER=FullyQualifiedName~FuzzTests exec infra/dev/test.sh
 
-stop: ## stop make run of this checkout and its services
+services: ## PostgreSQL and RabbitMQ for make run and for the tests; they stay up until make stop
+	@infra/dev/services.sh up --name dev >/dev/null && infra/dev/services.sh up --name test >/dev/null
+
+stop: ## stop make run of this checkout, and all its services
 	@exec infra/dev/run.sh stop
 
 clean: ## stop everything, remove .local (data included) and the build output

@@ -36,7 +36,8 @@ internal static class ClientPackages
     private static async Task InstallAsync()
     {
         // Two test runs of one checkout may start at the same time: the file is the lock between them.
-        await using var turn = await LockAsync(Path.Combine(Directory, ".install.lock"));
+        var local = System.IO.Directory.CreateDirectory(Path.Combine(TestServices.RepositoryRoot, ".local"));
+        await using var turn = await LockAsync(Path.Combine(local.FullName, "npm-install.lock"));
         // A copy of the lock file tells what was installed, so that nothing is fetched for a mere change of file times.
         var wanted = await File.ReadAllTextAsync(Path.Combine(Directory, "package-lock.json"));
         var installed = Path.Combine(Directory, "node_modules", ".installed-lock.json");

@@ -8,32 +8,33 @@ namespace GptFunctions.Tests.Support;
 /// </summary>
 internal static class TestServices
 {
-    private static readonly Lazy<Task<(string Database, string RabbitMq)>> Urls = new(FindAsync);
+    private static readonly Lazy<Task<string>> Database = new(() => FindAsync("TEST_DATABASE_URL", "DATABASE_URL", "postgres"));
+    private static readonly Lazy<Task<string>> RabbitMq = new(() => FindAsync("TEST_RABBITMQ_URL", "RABBITMQ_URL", "rabbitmq"));
 
     public static string RepositoryRoot { get; } = FindRoot();
 
-    public static async Task<string> DatabaseUrlAsync() => (await Urls.Value).Database;
+    public static Task<string> DatabaseUrlAsync() => Database.Value;
 
-    public static async Task<string> RabbitMqUrlAsync() => (await Urls.Value).RabbitMq;
+    /// <summary>Started by the first test that asks.</summary>
+    public static Task<string> RabbitMqUrlAsync() => RabbitMq.Value;
 
-    private static async Task<(string Database, string RabbitMq)> FindAsync()
+    private static async Task<string> FindAsync(string setting, string name, string service)
     {
-        if (Environment.GetEnvironmentVariable("TEST_DATABASE_URL") is { Length: > 0 } database && Environment.GetEnvironmentVariable("TEST_RABBITMQ_URL") is { Length: > 0 } broker)
+        if (Environment.GetEnvironmentVariable(setting) is { Length: > 0 } url)
         {
-            return (database, broker);
+            return url;
         }
 
-        var start = new ProcessStartInfo("bash") { WorkingDirectory = RepositoryRoot, RedirectStandardOutput = true, UseShellExecute = false };
-        foreach (var argument in (string[])["infra/dev/services.sh", "up", "--name", "test"])
+        using var process = Process.Start(new ProcessStartInfo("bash", ["infra/dev/services.sh", "up", "--name", "test", service])
         {
-            start.ArgumentList.Add(argument);
-        }
-
-        using var process = Process.Start(start)!;
+            WorkingDirectory = RepositoryRoot,
+            RedirectStandardOutput = true,
+            UseShellExecute = false,
+        })!;
         var output = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
-        Assert.True(process.ExitCode == 0, "infra/dev/services.sh up --name test failed; its messages stand above.");
-        return (Value(output, "DATABASE_URL"), Value(output, "RABBITMQ_URL"));
+        Assert.True(process.ExitCode == 0, $"infra/dev/services.sh up --name test {service} failed; its messages stand above.");
+        return Value(output, name);
     }
 
     /// <summary>The value of an export line of services.sh.</summary>

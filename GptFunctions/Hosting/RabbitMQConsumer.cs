@@ -43,13 +43,9 @@ internal sealed partial class RabbitMQConsumer(
         {
             ended = await ListenAsync();
         }
-        catch (Exception error) when (!Stopping.IsCancellationRequested)
+        catch (Exception error) when (error is not OutOfMemoryException) // whatever it is, at the stop too: nobody else waits for this
         {
             ended = error.GetBaseException().Message;
-        }
-        catch (OperationCanceledException)
-        {
-            return false;
         }
 
         if (Stopping.IsCancellationRequested)

@@ -55,6 +55,14 @@ start_time() {
 now() { date +%s%N | sed 's/N$/000000000/'; }
 seconds_since() { local ms=$((($(now) - $1) / 1000000)); printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100)); }
 
+# build_needed STAMP PROJECT...: did a source change since the stamp was made?
+build_needed() {
+  local stamp=$1; shift
+  [ -f "$stamp" ] || return 0
+  [ -n "$(find "${@/#/$root/}" "$root"/*.props "$root"/*.targets "$root"/*.json "$root"/*.config \
+    \( -name bin -o -name obj -o -name node_modules \) -prune -o -newer "$stamp" -print 2>/dev/null | head -n 1)" ]
+}
+
 # docker_answers: is there an engine and the compose command? Asked once, at most 5 s each.
 docker_answers() {
   [ "${GPT_SERVICES:-}" != local ] || return 1

@@ -52,9 +52,7 @@ stop() {
   done
   rm -f "$pids"
   "$dev_dir/services.sh" down --name dev
-  if "$dev_dir/services.sh" status --name test >/dev/null 2>&1 && [ -e "$local_dir/services/test" ]; then
-    say "The servers of the tests still run: infra/dev/services.sh down --name test"
-  fi
+  "$dev_dir/services.sh" down --name test
 }
 if [ "$mode" = stop ]; then stop; exit; fi
 
@@ -92,15 +90,9 @@ step() {
   return "$code"
 }
 
-build_needed() {
-  [ -f "$dll" ] && [ -f "$stamp" ] || return 0
-  [ -n "$(find "$root"/GptFunctions "$root"/*.props "$root"/*.targets "$root"/*.json "$root"/*.config \
-    \( -name bin -o -name obj \) -prune -o -newer "$stamp" -print 2>/dev/null | head -n 1)" ]
-}
-
 build() {
   local t0
-  if ! build_needed; then say "Nothing changed since the last build: not building."; return; fi
+  if [ -f "$dll" ] && ! build_needed "$stamp" GptFunctions; then say "Nothing changed since the last build: not building."; return; fi
   t0=$(now)
   say "Building ($configuration) ..."
   mkdir -p "$root/GptFunctions/bin" "$root/GptFunctions/obj"

@@ -4,10 +4,11 @@
 # usage: infra/dev/test.sh
 #
 # Brings its own PostgreSQL and RabbitMQ (services.sh --name test), so that the data of
-# make run stays as it is and both can run at once. Settings (environment):
+# make run stays as it is and both can run at once. Servers that run already (make services)
+# are used and left running; RabbitMQ of a filtered run starts with the first test that needs it.
+# What this machine lacks is named and then installed. Settings (environment):
 #   FILTER=...                             a dotnet test --filter expression
 #   TEST_DATABASE_URL, TEST_RABBITMQ_URL   services to use (then DATABASE_URL, RABBITMQ_URL)
-#   KEEP_SERVICES=1                        leave the services running afterwards
 # Files: .local/test.log (all output), .local/test-results/*.trx.
 
 set -euo pipefail
@@ -22,16 +23,27 @@ esac
 
 results="$local_dir/test-results"
 log="$local_dir/test.log"
-started="$local_dir/test.started.$$"
+stamp="$local_dir/build-Debug.stamp"
+tests="$root/GptFunctions.Tests/bin/Debug/net10.0/GptFunctions.Tests.dll"
 
-# ensure TEXT PACKAGES CHECK...: installs or says what to install; a test that needs it
-# then fails or is counted as skipped.
-ensure() {
-  local text=$1 packages=$2; shift 2
+# need TEXT PACKAGES CHECK...: remembers what has to be installed.
+lacking=() packages=() checks=()
+need() {
+  local text=$1 list=$2; shift 2
   "$@" && return
-  # shellcheck disable=SC2086 # a list of packages
-  if can_install && apt_install $packages && "$@"; then return; fi
-  say "$text is missing and could not be installed: install it (Debian, Ubuntu: apt-get install $packages), or the tests that use it fail."
+  # shellcheck disable=SC2206 # a list of packages
+  lacking+=("$text") packages+=($list) checks+=("$*")
+}
+# install_lacking: says what it is going to do to this machine, or what to install; a test
+# that needs what is still missing then fails or is counted as skipped.
+install_lacking() {
+  local i
+  [ ${#lacking[@]} -gt 0 ] || return 0
+  say "This machine lacks $(printf '%s, ' "${lacking[@]}" | sed 's/, $//')."
+  if can_install; then apt_install "${packages[@]}" || true; fi
+  for i in "${!lacking[@]}"; do
+    ${checks[i]} || say "${lacking[i]} could not be installed: install it (Debian, Ubuntu: apt-get install ${packages[*]}), or the tests that use it fail."
+  done
 }
 node_there() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; }
 browser_there() {
@@ -89,13 +101,14 @@ cleanup() {
   trap '' INT TERM HUP
   trap - EXIT
   [ -z "$child" ] || { kill -TERM "$child" 2>/dev/null; wait "$child" 2>/dev/null || true; }
-  # shellcheck disable=SC2046 # a list of names
-  [ ! -s "$started" ] || [ -n "${KEEP_SERVICES:-}" ] || "$dev_dir/services.sh" down --name test $(cat "$started")
-  rm -f "$started" "$local_dir/test.fifo.$$"
+  # shellcheck disable=SC2086 # a list of names
+  [ -z "$ours" ] || "$dev_dir/services.sh" down --name test $ours
+  rm -f "$local_dir/test.fifo.$$"
   [ -z "${summary:-}" ] || printf '%s\n' "$summary"
   exit "$code"
 }
 
+ours=''
 need_dotnet
 cd "$root"
 [ -f Functions.sln ] || die "There is no Functions.sln in $root: run this in a checkout of the project."
@@ -105,29 +118,44 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-ensure curl "curl ca-certificates" have curl
-ensure "psql 15 or newer" "postgresql-client" have psql
-ensure "Node.js 18 or newer with npm" "nodejs npm" node_there
-ensure "Chromium" "chromium fonts-dejavu-core" browser_there
-lines=$("$dev_dir/services.sh" up --name test --started-to "$started") || die "The services did not start: see above."
+need curl "curl ca-certificates" have curl
+need "psql 15 or newer" "postgresql-client" have psql
+need "Node.js 18 or newer with npm" "nodejs npm" node_there
+need "Chromium" "chromium fonts-dejavu-core" browser_there
+install_lacking
+
+for service in postgres rabbitmq; do # what runs before us stays when we go
+  "$dev_dir/services.sh" status --name test "$service" >/dev/null 2>&1 || ours="$ours $service"
+done
+# shellcheck disable=SC2086 # an option or nothing
+lines=$("$dev_dir/services.sh" up --name test ${FILTER:+--no-rabbitmq}) || die "The services did not start: see above."
+TEST_RABBITMQ_URL=${TEST_RABBITMQ_URL:-${RABBITMQ_URL:-}}
 eval "$lines"
-export TEST_DATABASE_URL="$DATABASE_URL" TEST_RABBITMQ_URL="$RABBITMQ_URL"
+export TEST_DATABASE_URL="$DATABASE_URL" TEST_RABBITMQ_URL="${TEST_RABBITMQ_URL:-${RABBITMQ_URL:-}}"
 unset DATABASE_URL RABBITMQ_URL # no test shall find the developer's by accident
 
-t0=$(now)
-say "Building (Debug) ..."
 : >"$log"
-logged dotnet build Functions.sln -c Debug -v minimal --nologo -tl:off -clp:NoSummary --disable-build-servers ||
-  die "The build failed: see above, or .local/test.log."
-say "Built ($(seconds_since "$t0") s). Testing${FILTER:+ ($FILTER)} ..."
+if [ ! -f "$tests" ] || build_needed "$stamp" GptFunctions GptFunctions.Tests; then
+  t0=$(now)
+  say "Building (Debug) ..."
+  mkdir -p GptFunctions/{bin,obj} GptFunctions.Tests/{bin,obj} # or the projects' directories would look changed
+  : >"$stamp.new"
+  logged dotnet build Functions.sln -c Debug -v minimal --nologo -tl:off -clp:NoSummary --disable-build-servers ||
+    die "The build failed: see above, or .local/test.log."
+  mv "$stamp.new" "$stamp"
+  say "Built ($(seconds_since "$t0") s)."
+else
+  say "Nothing changed since the last build: not building."
+fi
+say "Testing${FILTER:+ ($FILTER)} ..."
 
 t0=$(now)
 rm -rf "$results"
-arguments=(--no-build -c Debug --nologo --results-directory "$results"
+arguments=("$tests" --nologo --results-directory "$results"
   --logger "trx;LogFilePrefix=tests" --logger "console;verbosity=normal")
 [ -z "${FILTER:-}" ] || arguments+=(--filter "$FILTER")
 code=0
-logged dotnet test Functions.sln "${arguments[@]}" || code=$?
+logged dotnet test "${arguments[@]}" || code=$?
 
 passed=$(counter passed)
 failed=$(($(counter failed) + $(counter error) + $(counter timeout) + $(counter aborted)))
