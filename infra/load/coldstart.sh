@@ -15,19 +15,10 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-rounds=10 requests=10000 save=false
-while [ $# -gt 0 ]; do
-  case $1 in
-    --rounds) rounds=$2; shift 2 ;;
-    --requests) requests=$2; shift 2 ;;
-    --save) save=true; shift ;;
-    -h | --help) usage; exit 0 ;;
-    *) echo "coldstart.sh: unknown argument '$1', see --help" >&2; exit 2 ;;
-  esac
-done
-
 # shellcheck source=lib.sh
 . infra/load/lib.sh
+rounds=10 requests=10000
+options "rounds requests" "$@"
 need wrk
 begin gpt_coldstart --no-rabbitmq
 say "Publishing with ReadyToRun..."

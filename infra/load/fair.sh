@@ -13,20 +13,10 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-seconds=10 rounds=3 users=200 save=false
-while [ $# -gt 0 ]; do
-  case $1 in
-    --seconds) seconds=$2; shift 2 ;;
-    --rounds) rounds=$2; shift 2 ;;
-    --users) users=$2; shift 2 ;;
-    --save) save=true; shift ;;
-    -h | --help) usage; exit 0 ;;
-    *) echo "fair.sh: unknown argument '$1', see --help" >&2; exit 2 ;;
-  esac
-done
-
 # shellcheck source=lib.sh
 . infra/load/lib.sh
+seconds=10 rounds=3 users=200
+options "seconds rounds users" "$@"
 peers=()
 trap 'kill "${peers[@]}" 2>/dev/null || true; finish' EXIT
 need wrk

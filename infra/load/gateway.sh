@@ -14,25 +14,14 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-seconds=4 rounds=3 connections="1 8 32 64" save=false users=64
-while [ $# -gt 0 ]; do
-  case $1 in
-    --seconds) seconds=$2; shift 2 ;;
-    --rounds) rounds=$2; shift 2 ;;
-    --connections) connections=$2; shift 2 ;;
-    --save) save=true; shift ;;
-    -h | --help) usage; exit 0 ;;
-    *) echo "gateway.sh: unknown argument '$1', see --help" >&2; exit 2 ;;
-  esac
-done
-
 # shellcheck source=lib.sh
 . infra/load/lib.sh
+seconds=4 rounds=3 connections="1 8 32 64" users=64
+options "seconds rounds connections" "$@"
 peers=()
 trap 'kill "${peers[@]}" 2>/dev/null || true; finish' EXIT
 need wrk
-pgbench=$(command -v pgbench || find /usr/lib/postgresql -name pgbench 2>/dev/null | sort -V | tail -n 1)
-[ -n "$pgbench" ] || need pgbench postgresql
+need_pgbench
 begin gpt_gateway --no-rabbitmq
 for part in peers allocations; do dotnet build "infra/load/$part.cs" -c Release -o "$work/$part" -v quiet --nologo >&2; done
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # the scripts set what their usage names
+# shellcheck shell=bash disable=SC2154,SC2034 # the scripts set what their usage names
 # What the benchmarks share. Sourced from the root of the checkout.
 
 root=$PWD
@@ -12,6 +12,28 @@ trap finish EXIT
 
 say() { echo "$*" >&2; }
 need() { command -v "$1" >/dev/null || { say "${0##*/}: $1 is missing: install the package ${2:-$1}."; exit 1; }; }
+
+need_pgbench() { # Debian keeps it out of PATH
+  pgbench=$(command -v pgbench || find /usr/lib/postgresql -name pgbench 2>/dev/null | sort -V | tail -n 1)
+  need "${pgbench:-pgbench}" postgresql
+}
+
+# options "NAME..." ARGUMENT...: --NAME VALUE sets the variable of that name; --save, --help.
+save=false
+options() {
+  local names=" $1 "; shift
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --save) save=true ;;
+      -h | --help) usage; exit 0 ;;
+      *)
+        [[ $1 == --* && $names == *" ${1#--} "* && $# -gt 1 ]] || { say "${0##*/}: unknown argument '$1', or its value is missing; see --help"; exit 2; }
+        printf -v "${1#--}" %s "$2"
+        shift ;;
+    esac
+    shift
+  done
+}
 
 # begin DATABASE [--no-rabbitmq]: servers, an empty database, a Release build, setup, and a client of the benchmark's own.
 begin() {

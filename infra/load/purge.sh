@@ -14,21 +14,10 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-rows=1000000 rounds=3 rate=100 connections=4 save=false
-while [ $# -gt 0 ]; do
-  case $1 in
-    --rows) rows=$2; shift 2 ;;
-    --rounds) rounds=$2; shift 2 ;;
-    --rate) rate=$2; shift 2 ;;
-    --connections) connections=$2; shift 2 ;;
-    --save) save=true; shift ;;
-    -h | --help) usage; exit 0 ;;
-    *) echo "purge.sh: unknown argument '$1', see --help" >&2; exit 2 ;;
-  esac
-done
-
 # shellcheck source=lib.sh
 . infra/load/lib.sh
+rows=1000000 rounds=3 rate=100 connections=4
+options "rows rounds rate connections" "$@"
 need wrk
 begin gpt_purge --no-rabbitmq
 start_app OUTBOX_RELAY=false AzureWebJobs.Purge.Disabled=true

@@ -14,20 +14,10 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-messages=100000 rounds=3 seconds=10 save=false
-while [ $# -gt 0 ]; do
-  case $1 in
-    --messages) messages=$2; shift 2 ;;
-    --rounds) rounds=$2; shift 2 ;;
-    --seconds) seconds=$2; shift 2 ;;
-    --save) save=true; shift ;;
-    -h | --help) usage; exit 0 ;;
-    *) echo "relay.sh: unknown argument '$1', see --help" >&2; exit 2 ;;
-  esac
-done
-
 # shellcheck source=lib.sh
 . infra/load/lib.sh
+messages=100000 rounds=3 seconds=10
+options "messages rounds seconds" "$@"
 need wrk
 begin gpt_relay
 dotnet build infra/load/publish.cs -c Release -v quiet --nologo >&2

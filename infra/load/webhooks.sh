@@ -14,22 +14,11 @@ TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-seconds=5 rounds=3 connections="1 8 32" save=false
-while [ $# -gt 0 ]; do
-  case $1 in
-    --seconds) seconds=$2; shift 2 ;;
-    --rounds) rounds=$2; shift 2 ;;
-    --connections) connections=$2; shift 2 ;;
-    --save) save=true; shift ;;
-    -h | --help) usage; exit 0 ;;
-    *) echo "webhooks.sh: unknown argument '$1', see --help" >&2; exit 2 ;;
-  esac
-done
-
 # shellcheck source=lib.sh
 . infra/load/lib.sh
-pgbench=$(command -v pgbench || find /usr/lib/postgresql -name pgbench 2>/dev/null | sort -V | tail -n 1)
-need "${pgbench:-pgbench}" postgresql
+seconds=5 rounds=3 connections="1 8 32"
+options "seconds rounds connections" "$@"
+need_pgbench
 need wrk
 secret=$(head -c 24 /dev/urandom | base64)
 WEBHOOK_KEY=$(base64 -d <<<"$secret" | od -An -tx1 | tr -d ' \n')
