@@ -12,7 +12,7 @@ public class AppFixture<TTests> : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        App = await TestApp.StartAsync(typeof(TTests).Name, new Dictionary<string, string?>(Settings, StringComparer.Ordinal));
+        App = await TestApp.StartAsync(TestDatabase.NameFor(typeof(TTests)), new Dictionary<string, string?>(Settings, StringComparer.Ordinal));
         Flow = new OAuthFlow(App.Http);
     }
 

@@ -213,7 +213,7 @@ public sealed class FakeProviderFixture<TTests> : IAsyncLifetime
     public async Task InitializeAsync()
     {
         Provider = await FakeProvider.StartAsync();
-        App = await TestApp.StartAsync(typeof(TTests).Name, Provider.Settings);
+        App = await TestApp.StartAsync(TestDatabase.NameFor(typeof(TTests)), Provider.Settings);
         Flow = new OAuthFlow(App.Http);
     }
 

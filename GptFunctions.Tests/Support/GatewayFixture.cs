@@ -22,7 +22,7 @@ public class GatewayFixture<TTests> : IAsyncLifetime
         var settings = new Dictionary<string, string?>(Settings, StringComparer.Ordinal) { ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(typeof(TTests).Name, Upstream.Url), ["CLIENT_ADDRESS_HEADER"] = "X-Real-IP" };
         try
         {
-            App = await TestApp.StartAsync(typeof(TTests).Name, settings);
+            App = await TestApp.StartAsync(TestDatabase.NameFor(typeof(TTests)), settings);
         }
         catch
         {

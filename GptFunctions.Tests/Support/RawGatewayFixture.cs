@@ -22,7 +22,7 @@ public class RawGatewayFixture<TTests> : IAsyncLifetime
               ]
             }
             """);
-        App = await TestApp.StartAsync(typeof(TTests).Name, new() { ["GATEWAY_CONFIG"] = path, ["GATEWAY_READ_LIMIT"] = "1000000", ["GATEWAY_UPLOAD_TIMEOUT"] = "3" });
+        App = await TestApp.StartAsync(TestDatabase.NameFor(typeof(TTests)), new() { ["GATEWAY_CONFIG"] = path, ["GATEWAY_READ_LIMIT"] = "1000000", ["GATEWAY_UPLOAD_TIMEOUT"] = "3" });
         Users = new GatewayUsers(App);
     }
 

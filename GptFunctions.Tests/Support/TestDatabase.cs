@@ -20,6 +20,9 @@ internal sealed class TestDatabase : IAsyncDisposable
 
     public NpgsqlDataSource Source { get; }
 
+    /// <summary>A name with the folder of the class, because another folder may have a class of the same name.</summary>
+    public static string NameFor(Type tests) => tests.FullName!["GptFunctions.Tests.".Length..].Replace('.', '_');
+
     public static async Task<TestDatabase> CreateAsync(string name, bool isMigrated = true)
     {
         var server = await TestServices.DatabaseUrlAsync();
