@@ -7,13 +7,14 @@ using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth;
 using GptFunctions.Purge;
+using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
 // GptFunctions setup | clients | --help: see Commands.cs. Anything else runs the functions.
-return Commands.Recognises(args) ? await Commands.RunAsync(args) : await Startup.RunAsync(args);
+return Commands.Recognises(args) ? await Commands.RunAsync(args) : await Startup.RunAsync(args, Features.Add);
 
 namespace GptFunctions
 {
@@ -22,17 +23,18 @@ namespace GptFunctions
     {
         public static void Add(IHostApplicationBuilder builder)
         {
-            builder.AddHosting();  // settings from files, correlation, errors, security headers
-            builder.AddData();     // PostgreSQL and its migrations
-            builder.AddTokens();   // signing keys and access tokens
-            builder.AddOAuth();    // the authorization server
-            builder.AddIdentity(); // who is the person: Clerk, or a page in Development
-            builder.AddSessions(); // connected apps
-            builder.AddWebhooks(); // events of Clerk, Stripe and others, each once
-            builder.AddAudit();    // outbox, relay, audit trail
-            builder.AddPurge();    // old rows go, every six hours
-            builder.AddGateway();  // from a token to an internal user, limited and forwarded
-            builder.AddHealth();   // live, ready
+            builder.AddHosting();    // settings from files, correlation, errors, security headers
+            builder.AddData();       // PostgreSQL and its migrations
+            builder.AddTokens();     // signing keys and access tokens
+            builder.AddRateLimits(); // shared by all replicas
+            builder.AddOAuth();      // the authorization server
+            builder.AddIdentity();   // who is the person: Clerk, or a page in Development
+            builder.AddSessions();   // connected apps
+            builder.AddWebhooks();   // events of Clerk, Stripe and others, each once
+            builder.AddAudit();      // outbox, relay, audit trail
+            builder.AddPurge();      // old rows go, every six hours
+            builder.AddGateway();    // from a token to an internal user, limited and forwarded
+            builder.AddHealth();     // live, ready
         }
     }
 }

@@ -33,7 +33,7 @@ internal static class SetupCommand
             ? $"database: schema version {version} is newer than this program's {migrator.LatestVersion}: nothing applied, the program can run on it"
             : $"database: schema version {version}{(applied.Count == 0 ? ", nothing to do" : "")}");
 
-        var partitions = await services.GetRequiredService<AuditTrailStore>().CreatePartitionsAsync(services.GetRequiredService<TimeProvider>().GetUtcNow(), AuditTrailStore.MonthsAhead, cancellationToken);
+        var partitions = await services.GetRequiredService<AuditTrail>().CreatePartitionsAsync(services.GetRequiredService<TimeProvider>().GetUtcNow(), cancellationToken);
         Console.WriteLine($"audit trail: {(partitions == 0 ? "all partitions are there" : $"{partitions} monthly partitions added")}");
         await DeclareTopologyAsync(services, cancellationToken);
 

@@ -2,6 +2,7 @@ using System.Net;
 using GptFunctions.Data;
 using GptFunctions.Gateway;
 using GptFunctions.Hosting;
+using GptFunctions.RateLimits;
 using GptFunctions.Tests.Gateway;
 using GptFunctions.Tests.OAuth;
 using GptFunctions.Tests.Support;
@@ -41,7 +42,7 @@ public sealed class FailoverTests(GatewayFixture<FailoverTests> fixture) : IClas
         await app.Database.ExecuteAsync($"SET default_transaction_read_only = off; ALTER DATABASE {name} RESET default_transaction_read_only");
 
         await Wait.UntilAsync(async () => (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Status == HttpStatusCode.OK, Limit);
-        await Wait.UntilAsync(async () => await StatusAsync(user) == HttpStatusCode.OK && !app.Get<RateLimits>().IsLocal, Limit);
+        await Wait.UntilAsync(async () => await StatusAsync(user) == HttpStatusCode.OK && !app.Get<RateLimiter>().IsLocal, Limit);
         app.Clock.Advance(TimeSpan.FromSeconds(2));
         using var again = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative));
         Assert.Equal(HttpStatusCode.OK, again.StatusCode);

@@ -3,6 +3,7 @@ using System.Net;
 using GptFunctions.Data;
 using GptFunctions.Gateway;
 using GptFunctions.Identity;
+using GptFunctions.RateLimits;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
@@ -77,7 +78,7 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
         }
 
         Assert.Equal(Enumerable.Repeat(HttpStatusCode.OK, 26).Concat(Enumerable.Repeat(HttpStatusCode.TooManyRequests, 14)), statuses); // not even those four are given back
-        Assert.True(replica.Get<RateLimits>().IsLocal);
+        Assert.True(replica.Get<RateLimiter>().IsLocal);
         Assert.Contains(replica.Log.Lines, line => line.StartsWith("Warning 6003 ", StringComparison.Ordinal));
         await RefusedAsync(replica, unknown);
         replica.Clock.Advance(Grace);
@@ -85,7 +86,7 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
 
         proxy.Restore();
         await Wait.UntilAsync(async () => await StatusAsync(replica, unknown) == HttpStatusCode.OK);
-        await Wait.UntilAsync(async () => await StatusAsync(replica, unknown) is HttpStatusCode.OK && !replica.Get<RateLimits>().IsLocal);
+        await Wait.UntilAsync(async () => await StatusAsync(replica, unknown) is HttpStatusCode.OK && !replica.Get<RateLimiter>().IsLocal);
         Assert.Contains(replica.Log.Lines, line => line.StartsWith("Information 6004 ", StringComparison.Ordinal));
     }
 
@@ -109,7 +110,7 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
         Assert.Contains("\"rate_limits\":\"degraded: ", await ready.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         await database.ExecuteAsync("ALTER TABLE rate_limits_gone RENAME TO rate_limits");
         var other = await new GatewayUsers(alone).AddAsync();
-        await Wait.UntilAsync(async () => await StatusAsync(alone, other) == HttpStatusCode.OK && !alone.Get<RateLimits>().IsLocal);
+        await Wait.UntilAsync(async () => await StatusAsync(alone, other) == HttpStatusCode.OK && !alone.Get<RateLimiter>().IsLocal);
         await database.DisposeAsync();
     }
 

@@ -1,4 +1,5 @@
 using GptFunctions.Gateway;
+using GptFunctions.RateLimits;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
@@ -7,7 +8,7 @@ namespace GptFunctions.Tests.Gateway;
 public sealed class RateLimitsTests(AppFixture<RateLimitsTests> fixture) : IClassFixture<AppFixture<RateLimitsTests>>
 {
     private static readonly TimeSpan Period = TimeSpan.FromMinutes(15);
-    private readonly RateLimits limits = fixture.App.Get<RateLimits>();
+    private readonly RateLimiter limits = fixture.App.Get<RateLimiter>();
 
     [Fact]
     public async Task TryTake_admits_the_limit_and_then_says_when_to_come_back()

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tokens;

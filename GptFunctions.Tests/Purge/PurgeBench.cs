@@ -4,6 +4,7 @@ using GptFunctions.Audit;
 using GptFunctions.Purge;
 using GptFunctions.Tests.Support;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tests.Purge;
@@ -46,7 +47,7 @@ internal sealed class PurgeBench
     {
         this.database = database;
         Clock = new StoppedClock(now);
-        Purge = new PurgeService(new PurgeStore(database.Source), new AuditTrailStore(database.Source), Options.Create(new PurgeSettings { BatchSize = batchSize }), Clock, Log);
+        Purge = new PurgeService(new PurgeStore(database.Source), new AuditTrail(new AuditTrailStore(database.Source), NullLogger<AuditTrail>.Instance), Options.Create(new PurgeSettings { BatchSize = batchSize }), Clock, Log);
     }
 
     public StoppedClock Clock { get; }

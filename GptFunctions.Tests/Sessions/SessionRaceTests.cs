@@ -1,5 +1,6 @@
 using System.Net;
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Sessions;
 using GptFunctions.Tests.Support;
 

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 using NpgsqlTypes;
 

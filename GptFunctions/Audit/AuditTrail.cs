@@ -40,6 +40,10 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
         }
     }
 
+    /// <summary>Makes the monthly partitions that the trail will need.</summary>
+    /// <returns>How many were missing.</returns>
+    public Task<int> CreatePartitionsAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.CreatePartitionsAsync(now, AuditTrailStore.MonthsAhead, cancellationToken);
+
     /// <summary>Records messages straight from the outbox.</summary>
     public async Task<Delivery> RecordAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
     {

@@ -1,5 +1,4 @@
 using GptFunctions.Hosting;
-using GptFunctions.OAuth;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Options;
 using RabbitMQ.Client.Exceptions;
@@ -16,7 +15,7 @@ internal sealed class ConsumerCheck(Broker broker, IOptions<AuditSettings> setti
     public bool IsOurs { get; } = settings.Value.BrokerUrl is not null && FunctionCatalog.IsEnabled(configuration, AuditFunctions.Consumer);
 
     /// <summary>Whether it has more to do than that, and can do it without.</summary>
-    public bool IsAside { get; } = FunctionCatalog.IsEnabled(configuration, TokenFunctions.Token);
+    public bool IsAside { get; } = FunctionCatalog.IsEnabled(configuration, FunctionNames.Token);
 
     /// <summary>What is wrong; null when at least one consumer is connected, here or in another process.</summary>
     public async Task<string?> FindProblemAsync(CancellationToken cancellationToken)

@@ -10,7 +10,7 @@ namespace GptFunctions.Data;
 
 internal static class DataSetup
 {
-    /// <summary>One <see cref="NpgsqlDataSource"/> for the process, and the migrator that <c>setup</c> and <c>/ready</c> use.</summary>
+    /// <summary>One <see cref="NpgsqlDataSource"/> for the process, the migrator that <c>setup</c> and <c>/ready</c> use, and the feed of changes.</summary>
     public static void AddData(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<DatabaseSettings>();
@@ -23,6 +23,11 @@ internal static class DataSetup
         builder.Services.TryAddSingleton<TimeProvider>(services => services.GetRequiredService<DatabaseClock>());
         builder.Services.AddSingleton<Database>();
         builder.Services.AddSingleton<ChangeFeed>();
+        if (FunctionCatalog.IsEnabled(builder.Configuration, FunctionNames.Gateway)) // where requests are answered from memory
+        {
+            builder.Services.AddHostedService(services => services.GetRequiredService<ChangeFeed>());
+        }
+
         builder.Services.AddSingleton(services => new Migrator(services.GetRequiredService<NpgsqlDataSource>(), Migrator.Embedded));
         // Npgsql would log statements that fail; what fails reaches the log once, through ErrorMapper.
         builder.Logging.AddFilter("Npgsql", LogLevel.None);

@@ -1,5 +1,5 @@
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
+using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -10,9 +10,6 @@ namespace GptFunctions.Gateway;
 internal sealed class GatewayFunctions(GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls, ClientAddress addresses, TimeProvider clock)
 {
     public const string OpenApiPath = "/gpt/openapi.json";
-
-    /// <summary>Sorts behind every other function below /gpt: the Functions host tries routes by function name.</summary>
-    public const string CatchAll = "GatewayRequest";
 
     /// <summary>What one pastes into the GPT builder.</summary>
     [Function("GatewayOpenApi")]
@@ -33,7 +30,7 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
         return Results.Bytes(document, "application/json");
     }
 
-    [Function(CatchAll)]
+    [Function(FunctionNames.Gateway)]
     public async Task<IResult> ForwardAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request)
     {

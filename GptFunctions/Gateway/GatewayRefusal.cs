@@ -1,17 +1,8 @@
-using System.Globalization;
+using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Gateway;
-
-/// <summary>One of the limits that apply to a request, and what is left of it.</summary>
-internal sealed record Quota(string Policy, int Limit, TimeSpan Period, RateLimitDecision Decision)
-{
-    // draft-ietf-httpapi-ratelimit-headers: structured fields, lists of strings with parameters
-    public string PolicyField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy}\";q={Limit};w={(int)Period.TotalSeconds}");
-
-    public string StateField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy}\";r={Decision.Remaining};t={Decision.ResetSeconds}");
-}
 
 /// <summary>Why a request is not answered by its upstream: what a problem document says, in sentences that a model can act on.</summary>
 internal sealed record GatewayRefusal(int Status, string Title, string Detail)

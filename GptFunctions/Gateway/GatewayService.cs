@@ -1,6 +1,6 @@
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Logging;
@@ -29,7 +29,7 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
-    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimits limits, ActionLog actions,
+    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimiter limits, ActionLog actions,
     IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;

@@ -1,4 +1,3 @@
-using GptFunctions.Data;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -7,23 +6,22 @@ namespace GptFunctions.Gateway;
 
 internal static class GatewaySetup
 {
-    /// <summary>Routes, token check, rate limits, forwarder, OpenAPI document; and the feed of changes, where requests are answered.</summary>
+    /// <summary>Routes, token check, forwarder, OpenAPI document.</summary>
     public static void AddGateway(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<GatewaySettings>();
         var services = builder.Services;
         services.AddSingleton<DemoUpstream>().AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
-        services.AddSingleton<TokenCheck>().AddSingleton<RateLimitStore>().AddSingleton<RateLimits>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
+        services.AddSingleton<TokenCheck>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
-        if (FunctionCatalog.IsEnabled(builder.Configuration, GatewayFunctions.CatchAll))
+        if (FunctionCatalog.IsEnabled(builder.Configuration, FunctionNames.Gateway))
         {
             services.AddHostedService(provider =>
             {
                 provider.GetRequiredService<OpenApiDocument>(); // routes that cannot work stop the start, not the first request
-                return provider.GetRequiredService<ChangeFeed>();
+                return provider.GetRequiredService<ActionLog>();
             });
-            services.AddHostedService(provider => provider.GetRequiredService<ActionLog>());
         }
     }
 }

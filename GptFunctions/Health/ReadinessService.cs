@@ -1,14 +1,14 @@
 using System.Globalization;
 using GptFunctions.Audit;
 using GptFunctions.Data;
-using GptFunctions.Gateway;
+using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Npgsql;
 
 namespace GptFunctions.Health;
 
 /// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
-internal sealed class ReadinessService(Database database, Migrator migrator, SigningKeys keys, RateLimits limits, ConsumerCheck consumer, DatabaseClock databaseClock, TimeProvider clock) : IDisposable
+internal sealed class ReadinessService(Database database, Migrator migrator, SigningKeys keys, RateLimiter limits, ConsumerCheck consumer, DatabaseClock databaseClock, TimeProvider clock) : IDisposable
 {
     public const string Ok = "ok";
     private const string Degraded = "degraded: ";

@@ -10,11 +10,11 @@ internal static class Startup
 {
     private const int ConfigurationError = 78; // EX_CONFIG of sysexits.h
 
-    public static async Task<int> RunAsync(string[] args)
+    public static async Task<int> RunAsync(string[] args, Action<IHostApplicationBuilder> addFeatures)
     {
         try
         {
-            using var host = Build(args);
+            using var host = Build(args, addFeatures);
             // Before the start itself, which would log each refusal with its stack trace.
             host.Services.GetRequiredService<IStartupValidator>().Validate();
             await host.RunAsync();
@@ -50,19 +50,19 @@ internal static class Startup
         _ => [],
     };
 
-    private static IHost Build(string[] args)
+    private static IHost Build(string[] args, Action<IHostApplicationBuilder> addFeatures)
     {
 #if FUNCTIONS_WORKER
         if (IsStartedByFunctionsHost(args))
         {
-            return FunctionsHost.Build(args, Features.Add);
+            return FunctionsHost.Build(args, addFeatures);
         }
 #endif
         // Continuations run where the socket's event arrived instead of on another thread: about a third less work for each request,
         // and safe because nothing here blocks: no caller's hang-up cancels a statement, which would (Database). .NET reads this before the
         // first socket is made, and only from the environment.
         Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
-        return StandaloneHost.Build(Features.Add);
+        return StandaloneHost.Build(addFeatures);
     }
 
 #if FUNCTIONS_WORKER

@@ -1,4 +1,3 @@
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity.Pages;
 using GptFunctions.OAuth;

@@ -1,7 +1,6 @@
-using GptFunctions.Audit;
-using GptFunctions.Gateway;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
@@ -41,7 +40,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
-    AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimits limits,
+    AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
     IOptionsMonitor<TokenSettings> tokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(403, "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");

@@ -1,6 +1,7 @@
 using System.Text;
 using GptFunctions.Audit;
-using GptFunctions.Gateway;
+using GptFunctions.Hosting;
+using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
@@ -8,7 +9,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>Reads client credentials from a request, and answers failed attempts.</summary>
-internal sealed class ClientAuthentication(RateLimits limits, FailureTally tally, AuditLog audit, IOptionsMonitor<OAuthSettings> settings)
+internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tally, AuditLog audit, IOptionsMonitor<OAuthSettings> settings)
 {
     private const string BasicScheme = "Basic ";
     private const int MaximumClientIdLength = 512;

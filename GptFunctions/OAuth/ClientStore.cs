@@ -1,5 +1,6 @@
 using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 
 namespace GptFunctions.OAuth;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 

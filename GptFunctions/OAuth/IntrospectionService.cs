@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
-using GptFunctions.Audit;
-using GptFunctions.Gateway;
+using GptFunctions.Hosting;
+using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
@@ -20,7 +20,7 @@ internal sealed record RegistrationResponse(
 /// Dynamic client registration (RFC 7591): MCP hosts introduce themselves. Each registration is a client of its own, so nobody gets
 /// another's credentials; what it says of itself is checked by nobody, so people are asked at every sign-in until an operator approves it.
 /// </summary>
-internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes, RateLimits limits, TimeProvider clock)
+internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes, RateLimiter limits, TimeProvider clock)
 {
     private const int PerAddress = 60;
     private const int MaximumRedirectUris = 10;

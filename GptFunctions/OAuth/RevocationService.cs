@@ -1,4 +1,4 @@
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 
 namespace GptFunctions.OAuth;

@@ -1,5 +1,6 @@
 using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 
 namespace GptFunctions.OAuth;
 

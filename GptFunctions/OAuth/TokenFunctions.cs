@@ -1,4 +1,3 @@
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
@@ -9,12 +8,10 @@ namespace GptFunctions.OAuth;
 /// <summary>The endpoints that clients call with their credentials: token, revoke, introspect.</summary>
 internal sealed class TokenFunctions(TokenService tokens, RevocationService revocation, IntrospectionService introspection, ClientAddress addresses)
 {
-    public const string Token = "OAuthToken";
-
     private const int MaximumBody = 64 * 1024;
 
     // The Functions host answers 404 for a method that is not listed. Listing them all is what makes a 405 possible.
-    [Function(Token)]
+    [Function(FunctionNames.Token)]
     public Task<IResult> TokenAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request) =>
         AnswerAsync(request, isForScripts: true, async (client, form, origin) => await tokens.GrantAsync(client, form, origin) switch

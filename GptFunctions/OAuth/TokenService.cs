@@ -1,4 +1,5 @@
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;

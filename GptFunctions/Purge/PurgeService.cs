@@ -7,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Purge;
 
 /// <summary>Deletes old rows in short transactions, one run at a time, and says what it did.</summary>
-internal sealed partial class PurgeService(PurgeStore store, AuditTrailStore auditTrail, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
+internal sealed partial class PurgeService(PurgeStore store, AuditTrail auditTrail, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
 {
     private static readonly TimeSpan Budget = TimeSpan.FromMinutes(5);
 
@@ -37,7 +37,7 @@ internal sealed partial class PurgeService(PurgeStore store, AuditTrailStore aud
             }
 
             await DeleteAsync(run, started, report, cancellationToken);
-            await TryAsync(run, "audit_partitions", async () => run.PartitionsCreated = await auditTrail.CreatePartitionsAsync(run.StartedAt, AuditTrailStore.MonthsAhead, cancellationToken), cancellationToken);
+            await TryAsync(run, "audit_partitions", async () => run.PartitionsCreated = await auditTrail.CreatePartitionsAsync(run.StartedAt, cancellationToken), cancellationToken);
             run.Duration = clock.GetElapsedTime(started);
             await CountLeftAsync(run, cancellationToken);
             // Also when the program stops. Under the lock, so that runs are recorded in their order.

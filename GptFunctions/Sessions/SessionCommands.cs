@@ -1,5 +1,6 @@
 using System.CommandLine;
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Tokens;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
 using Microsoft.Extensions.Options;

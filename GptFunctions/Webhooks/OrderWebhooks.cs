@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Options;
 using Npgsql;
 

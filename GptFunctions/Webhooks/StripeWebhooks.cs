@@ -1,5 +1,5 @@
 using System.Text.Json;
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Options;
 using Npgsql;
 

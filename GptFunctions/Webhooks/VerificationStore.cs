@@ -1,6 +1,7 @@
 using GptFunctions.Audit;
 using GptFunctions.Countdowns;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;

@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace GptFunctions.Webhooks;

@@ -1,5 +1,4 @@
 using System.Globalization;
-using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;

@@ -1,6 +1,6 @@
 using GptFunctions.Data;
 
-namespace GptFunctions.Gateway;
+namespace GptFunctions.RateLimits;
 
 /// <summary>
 /// The buckets in the database. Tries that come while a statement is on its way wait for the next one and share it: the busier, the cheaper

@@ -1,6 +1,6 @@
-using GptFunctions.Audit;
+using GptFunctions.Hosting;
 
-namespace GptFunctions.Tests.Audit;
+namespace GptFunctions.Tests.Hosting;
 
 /// <summary>What limits by address count: who has one IPv6 address has its whole /64.</summary>
 public sealed class RequestOriginTests

@@ -6,7 +6,7 @@ using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
-namespace GptFunctions.Gateway;
+namespace GptFunctions.RateLimits;
 
 /// <summary>The answer of a bucket.</summary>
 /// <param name="RetryAfterSeconds">Null when admitted; else whole seconds, rounded up, after which a try is admitted.</param>
@@ -19,7 +19,7 @@ internal readonly record struct RateLimitDecision(int? RetryAfterSeconds, int Re
 /// Rate limits shared by all replicas: GCRA on one table, by the database's clock. A bucket that is known to be empty is refused from memory
 /// until its time comes. While the database does not take them, each process limits by itself, with the same numbers: never not at all.
 /// </summary>
-internal sealed partial class RateLimits(RateLimitStore store, TimeProvider clock, ILogger<RateLimits> logger)
+internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clock, ILogger<RateLimiter> logger)
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
     private readonly LocalBuckets buckets = new(clock);
