@@ -1,6 +1,7 @@
 using GptFunctions;
 using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Development;
 using GptFunctions.Gateway;
 using GptFunctions.Health;
 using GptFunctions.Hosting;
@@ -23,18 +24,19 @@ namespace GptFunctions
     {
         public static void Add(IHostApplicationBuilder builder)
         {
-            builder.AddHosting();    // settings from files, correlation, errors, security headers
-            builder.AddData();       // PostgreSQL and its migrations
-            builder.AddTokens();     // signing keys and access tokens
-            builder.AddRateLimits(); // shared by all replicas
-            builder.AddOAuth();      // the authorization server
-            builder.AddIdentity();   // who is the person: Clerk, or a page in Development
-            builder.AddSessions();   // connected apps
-            builder.AddWebhooks();   // events of Clerk, Stripe and others, each once
-            builder.AddAudit();      // outbox, relay, audit trail
-            builder.AddPurge();      // old rows go, every six hours
-            builder.AddGateway();    // from a token to an internal user, limited and forwarded
-            builder.AddHealth();     // live, ready
+            builder.AddHosting();     // settings from files, correlation, errors, security headers
+            builder.AddData();        // PostgreSQL and its migrations
+            builder.AddTokens();      // signing keys and access tokens
+            builder.AddRateLimits();  // shared by all replicas
+            builder.AddOAuth();       // the authorization server
+            builder.AddIdentity();    // who is the person: Clerk
+            builder.AddSessions();    // connected apps
+            builder.AddWebhooks();    // events of Clerk, Stripe and others, each once
+            builder.AddAudit();       // outbox, relay, audit trail
+            builder.AddPurge();       // old rows go, every six hours
+            builder.AddGateway();     // from a token to an internal user, limited and forwarded
+            builder.AddHealth();      // live, ready
+            builder.AddDevelopment(); // sign-in, upstream and settings for a first look; nothing in Production
         }
     }
 }

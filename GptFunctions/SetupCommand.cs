@@ -1,6 +1,7 @@
 using System.CommandLine;
 using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Development;
 using GptFunctions.OAuth;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

@@ -11,7 +11,7 @@ internal static class GatewaySetup
     {
         builder.AddSettings<GatewaySettings>();
         var services = builder.Services;
-        services.AddSingleton<DemoUpstream>().AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
+        services.AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
         services.AddSingleton<TokenCheck>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();

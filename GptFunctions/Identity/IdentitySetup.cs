@@ -7,15 +7,13 @@ namespace GptFunctions.Identity;
 
 internal static class IdentitySetup
 {
-    /// <summary>Who is the person: sign-in at Clerk (or, in Development without CLERK_ISSUER, on a page of ours), Clerk session JWTs, users.</summary>
+    /// <summary>Who is the person: sign-in at Clerk, Clerk session JWTs, users.</summary>
     public static void AddIdentity(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<ClerkSettings>();
         var services = builder.Services;
         services.AddSingleton<UserStore>().AddSingleton<UserService>().AddSingleton<InternalUsers>().AddSingleton<ClerkSessions>();
         services.AddSingleton(provider => new OpenIdProvider(ProviderHttp.CreateClient(), provider.GetRequiredService<IOptions<ClerkSettings>>(), provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton<ISignIn>(provider => provider.GetRequiredService<IOptions<ClerkSettings>>().Value.Issuer is null && builder.Environment.IsDevelopment()
-            ? new DevelopmentSignIn()
-            : ActivatorUtilities.CreateInstance<OpenIdSignIn>(provider));
+        services.AddSingleton<ISignIn, OpenIdSignIn>();
     }
 }

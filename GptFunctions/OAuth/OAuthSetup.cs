@@ -11,7 +11,6 @@ internal static class OAuthSetup
     /// <summary>The authorization server: authorize, consent, token, revoke, introspect, register, metadata, clients.</summary>
     public static void AddOAuth(this IHostApplicationBuilder builder)
     {
-        DevelopmentDefaults.Add(builder);
         builder.AddSettings<OAuthSettings>();
         var services = builder.Services;
         services.AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();

@@ -1,12 +1,13 @@
+using GptFunctions.Development.Pages;
 using GptFunctions.Hosting;
-using GptFunctions.Identity.Pages;
+using GptFunctions.Identity;
 using GptFunctions.OAuth;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Options;
 
-namespace GptFunctions.Identity;
+namespace GptFunctions.Development;
 
 /// <summary>Development only: a page on which one chooses who one is. Anywhere else the route does not exist.</summary>
 internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISignIn signIn, ClientAddress addresses, IOptions<TokenSettings> settings)

@@ -1,12 +1,13 @@
 using System.Buffers.Text;
-using GptFunctions.OAuth.Pages;
+using GptFunctions.Development.Pages;
+using GptFunctions.OAuth;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Development;
 
 /// <summary>Development only: where the demo client's redirect ends, so that the flow can be walked in a browser. It shows the code and the next command.</summary>
 internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)

@@ -1,4 +1,6 @@
-namespace GptFunctions.Identity;
+using GptFunctions.Identity;
+
+namespace GptFunctions.Development;
 
 /// <summary>Sign-in for Development: the person types who they are. Registered only in Development and only without CLERK_ISSUER.</summary>
 internal sealed class DevelopmentSignIn : ISignIn

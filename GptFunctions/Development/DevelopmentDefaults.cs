@@ -1,10 +1,11 @@
+using GptFunctions.OAuth;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Development;
 
 /// <summary>
 /// Working values for Development, below every other source of settings. Keys and the demo client's secret that no setting gives are made once and
@@ -23,11 +24,6 @@ internal static class DevelopmentDefaults
 
     public static void Add(IHostApplicationBuilder builder)
     {
-        if (!builder.Environment.IsDevelopment())
-        {
-            return;
-        }
-
         var baseUrl = builder.Configuration["PUBLIC_BASE_URL"] ?? $"http://127.0.0.1:{builder.Configuration["PORT"] ?? "7071"}";
         var defaults = new Dictionary<string, string?>(ReadOrCreate(LocalDirectory(), builder.Configuration), StringComparer.OrdinalIgnoreCase)
         {

@@ -2,16 +2,17 @@ using System.Text.Json.Nodes;
 using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
+using Microsoft.Extensions.Hosting;
 
-namespace GptFunctions.Gateway;
+namespace GptFunctions.Development;
 
 /// <summary>Development only: answers the sample's actions as a company's API would, and shows which headers reached it. Anywhere else the route does not exist.</summary>
-internal sealed class DemoUpstreamFunctions(DemoUpstream demo)
+internal sealed class DemoUpstreamFunctions(IHostEnvironment environment)
 {
     private static readonly string[] Jobs = ["Gardener", "Baker", "Locksmith"];
 
     [Function("DevUpstream")]
-    public IResult Answer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", "delete", Route = "dev/upstream/{*path}")] HttpRequest request, string? path) => !demo.IsOn
+    public IResult Answer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", "delete", Route = "dev/upstream/{*path}")] HttpRequest request, string? path) => !environment.IsDevelopment()
         ? Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "There is nothing here.")
         : Results.Text(
             new JsonObject
