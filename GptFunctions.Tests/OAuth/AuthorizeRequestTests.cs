@@ -77,6 +77,15 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
         Assert.True(isAccepted || OAuthFlow.Parameter(response.Headers.Location!, "state") == state);
     }
 
+    /// <summary>The server's own limit of a request line; nothing of it gets as far as the database.</summary>
+    [Fact]
+    public async Task Request_of_more_than_8_kilobytes_is_414()
+    {
+        using var response = await app.Http.GetAsync(new Uri("/oauth/authorize?state=" + new string('s', 8 * 1024), UriKind.Relative));
+
+        Assert.Equal(HttpStatusCode.RequestUriTooLong, response.StatusCode);
+    }
+
     /// <summary>Whatever was allowed in comes back from the provider in a request line that servers take (8 KB).</summary>
     [Fact]
     public async Task Request_of_the_greatest_size_fits_into_the_way_back()
