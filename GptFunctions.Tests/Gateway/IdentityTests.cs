@@ -144,7 +144,7 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         }
 
         Assert.Equal(before + 1, await CallsAsync(FindUser));
-        await app.Get<UserService>().EnsureAsync("user_unknown");
+        await app.Get<UserStore>().EnsureAsync("user_unknown", app.Clock.GetUtcNow());
         await Wait.UntilAsync(async () => await StatusAsync(token) == HttpStatusCode.OK, TimeSpan.FromSeconds(1));
     }
 

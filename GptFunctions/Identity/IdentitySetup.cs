@@ -12,7 +12,7 @@ internal static class IdentitySetup
     {
         builder.AddSettings<ClerkSettings>();
         var services = builder.Services;
-        services.AddSingleton<UserStore>().AddSingleton<UserService>().AddSingleton<InternalUsers>().AddSingleton<ClerkSessions>();
+        services.AddSingleton<UserStore>().AddSingleton<InternalUsers>().AddSingleton<ClerkSessions>();
         services.AddSingleton(provider => new OpenIdProvider(ProviderHttp.CreateClient(), provider.GetRequiredService<IOptions<ClerkSettings>>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<ISignIn, OpenIdSignIn>();
     }

@@ -63,6 +63,10 @@ internal sealed class UserStore(Database database)
         return await command.FirstAsync<Guid?>(reader => reader.GetBoolean(1) ? reader.GetGuid(0) : null);
     }
 
+    /// <summary>
+    /// Adds the statement that takes over what Clerk says of a person, who is created when unknown. A deleted account stays deleted and empty.
+    /// </summary>
+    /// <param name="updatedAt">When Clerk's record changed, by its own clock.</param>
     public static void AddSave(NpgsqlBatch batch, Person person, Block block, DateTimeOffset updatedAt, RequestOrigin origin, DateTimeOffset now)
     {
         var parameters = batch.Add(Save);
@@ -80,6 +84,9 @@ internal sealed class UserStore(Database database)
         parameters.Bind(block.LockedUntil ?? DateTimeOffset.MaxValue);
     }
 
+    /// <summary>
+    /// Adds the statement that makes a user's row a tombstone, also when the user was never seen: nobody may sign in with what is left of the account.
+    /// </summary>
     public static void AddDelete(NpgsqlBatch batch, string subject, RequestOrigin origin, DateTimeOffset now)
     {
         var parameters = batch.Add(Delete);

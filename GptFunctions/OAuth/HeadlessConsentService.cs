@@ -22,7 +22,7 @@ internal sealed record RedirectTo(string Url)
 
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
-    AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserService users, SessionService sessions,
+    AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
     IOptionsMonitor<TokenSettings> tokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
@@ -34,7 +34,7 @@ internal sealed class HeadlessConsentService(
             return OAuthError.InvalidRequest("client_id is missing or unknown.");
         }
 
-        if (await users.EnsureAsync(subject) is not { } userId)
+        if (await users.EnsureAsync(subject, clock.GetUtcNow()) is not { } userId)
         {
             return Gone;
         }
@@ -70,7 +70,7 @@ internal sealed class HeadlessConsentService(
         }
 
         var now = clock.GetUtcNow();
-        if (await users.EnsureAsync(subject) is not { } userId)
+        if (await users.EnsureAsync(subject, now) is not { } userId)
         {
             return Gone;
         }

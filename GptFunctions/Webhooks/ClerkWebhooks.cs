@@ -8,7 +8,7 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>Clerk tells who the users are: their profile, and when they are banned, locked or deleted.</summary>
-internal sealed class ClerkWebhooks(UserService users, SessionService sessions, IOptionsMonitor<WebhookSettings> settings) : IWebhookSource
+internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<WebhookSettings> settings, TimeProvider clock) : IWebhookSource
 {
     private const string UserDeleted = "user.deleted";
     private const long LongestLock = 10L * 365 * 24 * 3600; // in seconds; anything more is as good as for ever
@@ -45,12 +45,12 @@ internal sealed class ClerkWebhooks(UserService users, SessionService sessions, 
         switch (webhook.Order)
         {
             case EventOrder.Deletion:
-                users.Delete(batch, webhook.Subject!, origin);
+                UserStore.AddDelete(batch, webhook.Subject!, origin, clock.GetUtcNow());
                 sessions.EndAll(batch, webhook.Subject!, "user_deleted", origin);
                 break;
             case EventOrder.Change:
                 var person = new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data));
-                users.Save(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, origin);
+                UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, origin, clock.GetUtcNow());
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {
                     sessions.EndAll(batch, webhook.Subject!, reason, origin);
