@@ -1,4 +1,6 @@
+using System.Buffers.Text;
 using System.Net;
+using System.Text;
 using System.Text.Json.Nodes;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tokens;
@@ -19,6 +21,13 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         ["another key under a known id"] = (provider, claims) => provider.Sign(claims, key: System.Security.Cryptography.RSA.Create(2048)),
         ["unknown key id"] = (provider, claims) => provider.Sign(claims, keyId: "unknown"),
         ["no key id"] = (provider, claims) => provider.Sign(claims, keyId: null),
+        ["key id as number"] = (provider, claims) => provider.Sign(claims, keyId: null, header: new JsonObject { ["kid"] = 1 }),
+        ["thumbprint in place of the key id"] = (provider, claims) => provider.Sign(claims, keyId: null, header: new JsonObject { ["x5t"] = FakeProvider.KeyId }),
+        ["key id in another case"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.KeyId.ToUpperInvariant()),
+        ["key of 1024 bits"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.SmallKeyId, key: provider.SmallKey),
+        ["key that cannot be read"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.BrokenKeyId),
+        ["key of a type that nobody here knows"] = (provider, claims) => provider.Sign(claims, keyId: "okp-1"),
+        ["algorithm in another case"] = (provider, claims) => Relabel(provider.Sign(claims), "RS256", "rs256"),
         ["key in the header"] = (provider, claims) => provider.Sign(claims, keyId: null, header: new JsonObject { ["jku"] = provider.Issuer + "/.well-known/jwks.json" }),
         ["critical extension"] = (provider, claims) => provider.Sign(claims, header: new JsonObject { ["crit"] = new JsonArray("b64"), ["b64"] = false }),
         ["another issuer"] = (provider, claims) => provider.Sign(With(claims, "iss", "https://clerk.evil.example")),
@@ -53,6 +62,11 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         ["four parts"] = (provider, claims) => provider.Sign(claims) + ".e30",
         ["too long"] = (provider, claims) => provider.Sign(With(claims, "padding", new string('x', 9000))),
         ["not a token"] = (_, _) => "garbage",
+        ["no claims"] = (provider, _) => provider.SignText(""),
+        ["claims as list"] = (provider, _) => provider.SignText("[]"),
+        ["claims with something behind them"] = (provider, claims) => provider.SignText(claims.ToJsonString() + " x"),
+        ["header with something behind it"] = (provider, claims) => Relabel(provider.Sign(claims), "}", "} x"),
+        ["signature with other trailing bits"] = (provider, claims) => provider.Sign(claims) is var token ? token[..^1] + (char)(token[^1] + 1) : "",
     };
 
     private readonly TestApp app = fixture.App;
@@ -197,6 +211,54 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         Assert.Equal(1, absent.Refused - before);
     }
 
+    /// <summary>Whoever comes while the keys are being read waits for that one read.</summary>
+    [Fact]
+    public async Task Keys_are_read_once_for_everybody_who_needs_them_at_once()
+    {
+        await using var own = await TestApp.StartAsync("clerk_session_flight", provider.Settings);
+        var before = provider.KeyReads;
+        var token = provider.Sign(provider.SessionClaims("user_flight", own.Clock.GetUtcNow()));
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => new OAuthFlow(own.Http).SessionsAsync(token)));
+
+        Assert.All(answers, answer => Assert.Equal(HttpStatusCode.OK, answer.Status));
+        Assert.Equal(1, provider.KeyReads - before);
+    }
+
+    /// <summary>A provider that takes the request and says nothing: everybody waits the five seconds of one attempt, not one after the other.</summary>
+    [Fact]
+    public async Task Keys_that_never_come_are_503_for_everybody_at_once()
+    {
+        await using var silent = await FakeProvider.StartAsync();
+        await using var own = await TestApp.StartAsync("clerk_session_silence", silent.Settings);
+        silent.Instead["/.well-known/jwks.json"] = (context, _) =>
+            Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+        var token = silent.Sign(silent.SessionClaims("user_silence", own.Clock.GetUtcNow()));
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => new OAuthFlow(own.Http).SessionsAsync(token))).WaitAsync(TimeSpan.FromSeconds(15));
+
+        Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status));
+    }
+
+    public static TheoryData<string> BadKeySets { get; } = new(FakeProvider.Unusable.Keys);
+
+    /// <summary>Nothing is learnt from a document that is not what it should be: an outage.</summary>
+    [Theory]
+    [MemberData(nameof(BadKeySets))]
+    public async Task Key_set_that_is_bad_is_503(string kind)
+    {
+        await using var strange = await FakeProvider.StartAsync();
+        await using var own = await TestApp.StartAsync("clerk_session_key_set", strange.Settings);
+        var token = strange.Sign(strange.SessionClaims("user_key_set", own.Clock.GetUtcNow()));
+        strange.Instead["/.well-known/jwks.json"] = FakeProvider.Unusable[kind];
+
+        var first = await ReadAsync(own, token);
+        strange.Instead.Clear();
+
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "temporarily_unavailable"), (first.Status, first.Error));
+        Assert.Equal(HttpStatusCode.OK, (await ReadAsync(own, token)).Status);
+    }
+
     private static async Task<JsonAnswer> ReadAsync(TestApp app, string token)
     {
         using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/consent?client_id=" + (await OAuthFlow.AddClientAsync(app)).Id, UriKind.Relative)) { Headers = { Authorization = new("Bearer", token) } };
@@ -218,6 +280,12 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
     }
 
     private static long Seconds(JsonObject claims) => (long)claims["iat"]!;
+
+    private static string Relabel(string signed, string part, string other)
+    {
+        var header = Encoding.UTF8.GetString(Base64Url.DecodeFromChars(signed.Split('.')[0])).Replace(part, other, StringComparison.Ordinal);
+        return Base64Url.EncodeToString(Encoding.UTF8.GetBytes(header)) + signed[signed.IndexOf('.', StringComparison.Ordinal)..];
+    }
 
     private static string Splice(string signed, string other) => $"{signed.Split('.')[0]}.{other.Split('.')[1]}.{signed.Split('.')[2]}";
 }

@@ -16,25 +16,41 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         ["alg HS256 with the public key"] = (provider, claims) => provider.Sign(claims, "HS256"),
         ["alg RS512"] = (provider, claims) => provider.Sign(claims, "RS512"),
         ["another key under a known id"] = (provider, claims) => provider.Sign(claims, key: RSA.Create(2048)),
+        ["alg PS256"] = (provider, claims) => provider.Sign(claims, "PS256"),
+        ["RS256 with the id of an EC key"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.EllipticKeyId),
+        ["ES256 with the id of an RSA key"] = (provider, claims) => provider.Sign(claims, "ES256"),
+        ["ES256 with a key of another curve"] = (provider, claims) => provider.Sign(claims, "ES256", FakeProvider.WideKeyId),
+        ["key of 1024 bits"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.SmallKeyId, key: provider.SmallKey),
+        ["key that cannot be read"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.BrokenKeyId),
+        ["critical extension"] = (provider, claims) => provider.Sign(claims, header: new JsonObject { ["crit"] = new JsonArray("b64"), ["b64"] = false }),
         ["unknown key id"] = (provider, claims) => provider.Sign(claims, keyId: "unknown"),
         ["no key id"] = (provider, claims) => provider.Sign(claims, keyId: null),
         ["another issuer"] = (provider, claims) => provider.Sign(With(claims, "iss", "https://evil.example")),
+        ["issuer with a slash"] = (provider, claims) => provider.Sign(With(claims, "iss", provider.Issuer + "/")),
         ["another audience"] = (provider, claims) => provider.Sign(With(claims, "aud", "another-client")),
         ["audiences without us"] = (provider, claims) => provider.Sign(With(claims, "aud", new JsonArray("another-client", "a-third"))),
         ["no audience"] = (provider, claims) => provider.Sign(With(claims, "aud", null)),
         ["another authorized party"] = (provider, claims) => provider.Sign(With(With(claims, "aud", new JsonArray(FakeProvider.ClientId, "another-client")), "azp", "another-client")),
+        ["authorized party in another case"] = (provider, claims) => provider.Sign(With(claims, "azp", FakeProvider.ClientId.ToUpperInvariant())),
         ["another nonce"] = (provider, claims) => provider.Sign(With(claims, "nonce", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         ["no nonce"] = (provider, claims) => provider.Sign(With(claims, "nonce", null)),
         ["expired"] = (provider, claims) => provider.Sign(With(claims, "exp", (long)claims["iat"]! - 31)),
+        ["expiry as text"] = (provider, claims) => provider.Sign(With(claims, "exp", "9999999999")),
         ["no expiry"] = (provider, claims) => provider.Sign(With(claims, "exp", null)),
         ["issued in the future"] = (provider, claims) => provider.Sign(With(claims, "iat", (long)claims["iat"]! + 60)),
+        ["time of issue as text"] = (provider, claims) => provider.Sign(With(claims, "iat", "1")),
         ["no time of issue"] = (provider, claims) => provider.Sign(With(claims, "iat", null)),
+        ["subject as number"] = (provider, claims) => provider.Sign(With(claims, "sub", 1)),
         ["no subject"] = (provider, claims) => provider.Sign(With(claims, "sub", null)),
         ["empty subject"] = (provider, claims) => provider.Sign(With(claims, "sub", "")),
         ["subject with a line end"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\r\nx-internal-id: 1")),
         ["subject with a NUL"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\0")),
         ["subject with half a surrogate pair"] = (provider, claims) => provider.SignText(claims.ToJsonString().Replace($"\"sub\":\"{claims["sub"]}\"", "\"sub\":\"\\ud800\"", StringComparison.Ordinal)),
         ["subject of 256 characters"] = (provider, claims) => provider.Sign(With(claims, "sub", new string('u', 256))),
+        ["claims with something behind them"] = (provider, claims) => provider.SignText(claims.ToJsonString() + " x"),
+        ["no signature"] = (provider, claims) => provider.Sign(claims) is var token ? token[..(token.LastIndexOf('.') + 1)] : "",
+        ["four parts"] = (provider, claims) => provider.Sign(claims) + ".e30",
+        ["too long"] = (provider, claims) => provider.Sign(With(claims, "padding", new string('x', 9000))),
         ["not a token"] = (_, _) => "garbage",
     };
 
@@ -94,6 +110,45 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
 
         Assert.Equal(HttpStatusCode.OK, page.StatusCode);
         Assert.Equal(1, await app.Database.CountAsync("users", $"clerk_user_id = '{user}' AND email IS NULL AND name IS NULL"));
+    }
+
+    /// <summary>Somebody cut a name in the middle of an emoji: that keeps nobody out.</summary>
+    [Fact]
+    public async Task Sign_in_with_half_a_surrogate_pair_in_the_name_leaves_the_name_out()
+    {
+        var (_, browser, state, nonce) = await StartAsync();
+        var claims = With(provider.IdTokenClaims("user_half", nonce, app.Clock.GetUtcNow()), "name", "half of it").ToJsonString();
+        provider.Answers["a-code"] = FakeProvider.Success(provider.SignText(claims.Replace("half of it", "Ann \\ud83d", StringComparison.Ordinal)));
+
+        using var page = await CallbackAsync(browser, state);
+
+        Assert.Equal(HttpStatusCode.OK, page.StatusCode);
+        Assert.Equal(1, await app.Database.CountAsync("users", "clerk_user_id = 'user_half' AND email IS NOT NULL AND name IS NULL"));
+    }
+
+    /// <summary>A provider may change its key between two sign-ins; codes that bring unknown key ids do not make us ask all the time.</summary>
+    [Fact]
+    public async Task Sign_in_finds_a_new_key_of_the_provider()
+    {
+        await using var rotating = await FakeProvider.StartAsync();
+        await using var own = await TestApp.StartAsync("id_token_rotation", rotating.Settings);
+        async Task<HttpStatusCode> SignInAsync(string keyId)
+        {
+            var browser = new TestBrowser(own.Http);
+            using var start = await browser.GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(await OAuthFlow.AddClientAsync(own))));
+            var claims = rotating.IdTokenClaims("user_rotation", OAuthFlow.Parameter(start.Headers.Location!, "nonce")!, own.Clock.GetUtcNow());
+            rotating.Answers["a-code"] = FakeProvider.Success(rotating.Sign(claims, keyId: keyId));
+            using var page = await CallbackAsync(browser, OAuthFlow.Parameter(start.Headers.Location!, "state")!);
+            return page.StatusCode;
+        }
+
+        Assert.Equal(HttpStatusCode.OK, await SignInAsync(FakeProvider.KeyId));
+        rotating.MoreKeyIds.Add("rsa-2");
+        Assert.Equal(HttpStatusCode.Redirect, await SignInAsync("unknown"));
+        Assert.Equal(1, rotating.KeyReads);
+        own.Clock.Advance(TimeSpan.FromSeconds(31));
+        Assert.Equal(HttpStatusCode.OK, await SignInAsync("rsa-2"));
+        Assert.Equal(2, rotating.KeyReads);
     }
 
     /// <summary>RFC 7636 and OpenID Connect Core 3.1.2.1: what goes to the provider, and that the verifier which follows fits.</summary>

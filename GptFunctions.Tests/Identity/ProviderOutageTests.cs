@@ -11,7 +11,12 @@ public sealed class ProviderOutageTests
     [InlineData("down")]
     [InlineData("another issuer")]
     [InlineData("no token endpoint")]
+    [InlineData("no authorization endpoint")]
+    [InlineData("no address of the keys")]
     [InlineData("endpoint that is no URL")]
+    [InlineData("endpoint of another scheme")]
+    [InlineData("keys of another scheme")]
+    [InlineData("endpoint that is a number")]
     public async Task Authorize_while_discovery_fails_is_a_503_page_and_writes_no_row(string kind)
     {
         await using var provider = await FakeProvider.StartAsync(isDown: kind == "down");
@@ -31,6 +36,25 @@ public sealed class ProviderOutageTests
         Assert.Equal("text/html", failed.Content.Headers.ContentType?.MediaType);
         Assert.Equal(0, rows);
         Assert.StartsWith(provider.Issuer + "/authorize?", recovered.Headers.Location?.OriginalString, StringComparison.Ordinal);
+    }
+
+    public static TheoryData<string> BadDocuments { get; } = new(FakeProvider.Unusable.Keys);
+
+    [Theory]
+    [MemberData(nameof(BadDocuments))]
+    public async Task Authorize_with_a_discovery_document_that_is_bad_is_a_503_page(string kind)
+    {
+        await using var provider = await FakeProvider.StartAsync();
+        await using var app = await TestApp.StartAsync("provider_document", provider.Settings);
+        var client = await OAuthFlow.AddClientAsync(app);
+        provider.Instead["/.well-known/openid-configuration"] = FakeProvider.Unusable[kind];
+
+        using var failed = await new OAuthFlow(app.Http).AuthorizeAsync(OAuthFlow.Parameters(client));
+        provider.Instead.Clear();
+        using var recovered = await new OAuthFlow(app.Http).AuthorizeAsync(OAuthFlow.Parameters(client));
+
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, failed.StatusCode);
+        Assert.Equal(HttpStatusCode.Redirect, recovered.StatusCode);
     }
 
     /// <summary>The same without anybody listening: the connection is refused.</summary>
@@ -92,6 +116,21 @@ public sealed class ProviderOutageTests
                 break;
             case "no token endpoint":
                 discovery.Remove("token_endpoint");
+                break;
+            case "no authorization endpoint":
+                discovery.Remove("authorization_endpoint");
+                break;
+            case "no address of the keys":
+                discovery.Remove("jwks_uri");
+                break;
+            case "endpoint of another scheme":
+                discovery["token_endpoint"] = "ftp://127.0.0.1/token";
+                break;
+            case "keys of another scheme":
+                discovery["jwks_uri"] = "file:///etc/hostname";
+                break;
+            case "endpoint that is a number":
+                discovery["authorization_endpoint"] = 1;
                 break;
             case "endpoint that is no URL":
                 discovery["authorization_endpoint"] = "/authorize";

@@ -21,10 +21,14 @@ internal sealed class FakeProvider : IAsyncDisposable
     public const string AuthorizedParty = "https://app.example";
     public const string KeyId = "rsa-1";
     public const string EllipticKeyId = "ec-1";
+    public const string SmallKeyId = "rsa-1024";
+    public const string WideKeyId = "ec-384";
+    public const string BrokenKeyId = "rsa-broken";
 
     private readonly WebApplication app;
     private readonly int port = TestApp.FreePort();
     private readonly ECDsa ellipticKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+    private readonly ECDsa wideKey = ECDsa.Create(ECCurve.NamedCurves.nistP384);
 
     private FakeProvider()
     {
@@ -33,6 +37,9 @@ internal sealed class FakeProvider : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(options => options.Listen(IPAddress.Loopback, port));
         app = builder.Build();
         app.Use((context, next) => IsDown ? RefuseAsync(context) : next(context));
+        app.Use((context, next) => !context.Request.Query.ContainsKey("moved") && Instead.TryGetValue(context.Request.Path, out var answer)
+            ? answer(context, next)
+            : next(context));
         app.MapGet("/.well-known/openid-configuration", () => Results.Json(Discovery));
         app.MapGet("/.well-known/jwks.json", () =>
         {
@@ -46,11 +53,40 @@ internal sealed class FakeProvider : IAsyncDisposable
 
     public RSA Key { get; } = RSA.Create(2048);
 
+    /// <summary>Published like the others, but of 1024 bits.</summary>
+    public RSA SmallKey { get; } = RSA.Create(1024);
+
     /// <summary>The discovery document, to be changed by tests.</summary>
     public JsonObject Discovery { get; set; } = [];
 
     /// <summary>Key ids that are published beside the usual ones, with the public half of <see cref="Key"/>.</summary>
     public ConcurrentBag<string> MoreKeyIds { get; } = [];
+
+    /// <summary>What is answered at a path in place of the document that belongs there, which the second parameter would answer.</summary>
+    public ConcurrentDictionary<string, Func<HttpContext, RequestDelegate, Task>> Instead { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Answers from which nobody may learn anything.</summary>
+    public static IReadOnlyDictionary<string, Func<HttpContext, RequestDelegate, Task>> Unusable { get; } =
+        new Dictionary<string, Func<HttpContext, RequestDelegate, Task>>(StringComparer.Ordinal)
+        {
+            ["of more than 256 KB"] = async (context, next) =>
+            {
+                await next(context);
+                await context.Response.WriteAsync(new string(' ', 256 * 1024));
+            },
+            ["that has moved"] = (context, _) => AnswerAsync(context, 302, "", context.Request.Path + "?moved"),
+            ["of another status than success"] = (context, next) =>
+            {
+                context.Response.StatusCode = StatusCodes.Status404NotFound;
+                return next(context);
+            },
+            ["that is no JSON"] = (context, _) => AnswerAsync(context, 200, "<html>"),
+            ["that is a list"] = (context, _) => AnswerAsync(context, 200, "[]"),
+            ["that is null"] = (context, _) => AnswerAsync(context, 200, "null"),
+            ["that is empty"] = (context, _) => AnswerAsync(context, 200, ""),
+            ["that lacks everything"] = (context, _) => AnswerAsync(context, 200, "{}"),
+            ["of other types"] = (context, _) => AnswerAsync(context, 200, """{"keys":"x","issuer":1}"""),
+        };
 
     /// <summary>Answers everything with 503.</summary>
     public bool IsDown { get; set; }
@@ -139,7 +175,9 @@ internal sealed class FakeProvider : IAsyncDisposable
     {
         header ??= new JsonObject { ["alg"] = algorithm, ["typ"] = "JWT", ["kid"] = KeyId };
         var text = $"{Encode(header.ToJsonString())}.{Encode(claims)}";
-        return $"{text}.{Base64Url.EncodeToString(Signature(algorithm, Encoding.ASCII.GetBytes(text), key ?? Key))}";
+        var data = Encoding.ASCII.GetBytes(text);
+        var signature = header["kid"]?.ToString() == WideKeyId ? Signature(wideKey, data) : Signature(algorithm, data, key ?? Key);
+        return $"{text}.{Base64Url.EncodeToString(signature)}";
     }
 
     public async ValueTask DisposeAsync()
@@ -147,7 +185,9 @@ internal sealed class FakeProvider : IAsyncDisposable
         await app.StopAsync();
         await app.DisposeAsync();
         Key.Dispose();
+        SmallKey.Dispose();
         ellipticKey.Dispose();
+        wideKey.Dispose();
     }
 
     private static string Encode(string part) => Base64Url.EncodeToString(Encoding.UTF8.GetBytes(part));
@@ -157,32 +197,56 @@ internal sealed class FakeProvider : IAsyncDisposable
         "RS256" => key.SignData(text, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1),
         "RS512" => key.SignData(text, HashAlgorithmName.SHA512, RSASignaturePadding.Pkcs1),
         "PS256" => key.SignData(text, HashAlgorithmName.SHA256, RSASignaturePadding.Pss),
-        "ES256" => ellipticKey.SignData(text, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation),
+        "ES256" => Signature(ellipticKey, text),
         // RFC 8725 2.1: the public key, which everybody has, used as a shared secret
         "HS256" => HMACSHA256.HashData(Encoding.ASCII.GetBytes(key.ExportSubjectPublicKeyInfoPem()), text),
         _ => [],
     };
 
-    private JsonObject KeySet()
+    private static byte[] Signature(ECDsa key, byte[] text) =>
+        key.SignData(text, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
+
+    // Some are of no use to anybody, as at a provider that serves many kinds of applications.
+    private JsonObject KeySet() => new()
     {
-        var rsa = Key.ExportParameters(includePrivateParameters: false);
-        var elliptic = ellipticKey.ExportParameters(includePrivateParameters: false);
-        var keys = new JsonArray(new JsonObject
+        ["keys"] = new JsonArray([
+            new JsonObject { ["kty"] = "OKP", ["crv"] = "Ed25519", ["kid"] = "okp-1", ["x"] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+            new JsonObject { ["kty"] = "RSA", ["kid"] = BrokenKeyId, ["alg"] = "RS256", ["use"] = "sig", ["n"] = "%%%", ["e"] = "AQAB" },
+            new JsonObject { ["kty"] = "RSA", ["n"] = "AQAB", ["e"] = "AQAB" },
+            PublicKey(ellipticKey, EllipticKeyId, "P-256"),
+            PublicKey(wideKey, WideKeyId, "P-384"),
+            PublicKey(SmallKey, SmallKeyId),
+            .. MoreKeyIds.Append(KeyId).Select(id => PublicKey(Key, id)),
+        ]),
+    };
+
+    private static JsonObject PublicKey(RSA key, string id)
+    {
+        var rsa = key.ExportParameters(includePrivateParameters: false);
+        return new()
+        {
+            ["kty"] = "RSA",
+            ["kid"] = id,
+            ["alg"] = "RS256",
+            ["use"] = "sig",
+            ["n"] = Base64Url.EncodeToString(rsa.Modulus),
+            ["e"] = Base64Url.EncodeToString(rsa.Exponent),
+        };
+    }
+
+    private static JsonObject PublicKey(ECDsa key, string id, string curve)
+    {
+        var elliptic = key.ExportParameters(includePrivateParameters: false);
+        return new()
         {
             ["kty"] = "EC",
-            ["crv"] = "P-256",
-            ["kid"] = EllipticKeyId,
+            ["crv"] = curve,
+            ["kid"] = id,
             ["alg"] = "ES256",
             ["use"] = "sig",
             ["x"] = Base64Url.EncodeToString(elliptic.Q.X),
             ["y"] = Base64Url.EncodeToString(elliptic.Q.Y),
-        });
-        foreach (var id in MoreKeyIds.Append(KeyId))
-        {
-            keys.Add((JsonNode)new JsonObject { ["kty"] = "RSA", ["kid"] = id, ["alg"] = "RS256", ["use"] = "sig", ["n"] = Base64Url.EncodeToString(rsa.Modulus), ["e"] = Base64Url.EncodeToString(rsa.Exponent) });
-        }
-
-        return new JsonObject { ["keys"] = keys };
+        };
     }
 
     private async Task<IResult> TokenAsync(HttpContext context)
@@ -191,6 +255,13 @@ internal sealed class FakeProvider : IAsyncDisposable
         TokenRequests.Enqueue((form, context.Request.Headers.Authorization.ToString()));
         var (status, body) = Answers.TryRemove(form["code"].ToString(), out var answer) ? answer : (400, """{"error":"invalid_grant"}""");
         return Results.Text(body, "application/json", statusCode: status);
+    }
+
+    private static Task AnswerAsync(HttpContext context, int status, string body, string? location = null)
+    {
+        context.Response.StatusCode = status;
+        context.Response.Headers.Location = location;
+        return context.Response.WriteAsync(body);
     }
 
     private Task RefuseAsync(HttpContext context)
