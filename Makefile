@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint build setup func services bench fuzz screenshots webhook k8s-render production-deploy rollback
+.PHONY: help run demo test stop clean lint docs build setup func services bench fuzz screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -32,6 +32,9 @@ stop: ## stop make run of this checkout, and all its services
 
 clean: ## stop everything, remove .local (data included) and the build output
 	@exec infra/dev/clean.sh
+
+docs: ## write the tables of docs/settings.md anew
+	@WRITE_DOCS=true dotnet test GptFunctions.Tests --nologo -v q --filter FullyQualifiedName~DocumentationTests.Table
 
 lint: ## formatting of the C# code, shellcheck of the scripts
 	@exec infra/dev/lint.sh

@@ -1,4 +1,5 @@
 using GptFunctions.Data;
+using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Data;
 
@@ -61,7 +62,7 @@ public sealed class DatabaseSettingsTests
     [InlineData(null, "DATABASE_URL is missing")]
     public void Url_that_cannot_be_used_is_a_sentence_without_the_password(string? setting, string expected)
     {
-        var problem = Assert.Single(new DatabaseSettings { Url = setting }.Problems(isProduction: false));
+        var problem = Assert.Single(TestSettings.Problems<DatabaseSettings>(isProduction: false, ("DATABASE_URL", setting)));
         Assert.StartsWith("DATABASE_URL", problem, StringComparison.Ordinal);
         Assert.Contains(expected, problem, StringComparison.Ordinal);
         Assert.DoesNotContain("secret", problem, StringComparison.Ordinal);

@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text.Json.Nodes;
 using GptFunctions.Gateway;
 using GptFunctions.Hosting;
@@ -12,11 +11,10 @@ namespace GptFunctions.Tests.Deployment;
 /// <summary>The settings in the manifests are the program's: none unknown, none missing, all accepted by its own check in Production.</summary>
 public sealed class ManifestSettingsTests
 {
-    /// <summary>Read by the host, or before any settings class.</summary>
-    private static readonly string[] Elsewhere = ["AZURE_FUNCTIONS_ENVIRONMENT", "SECRETS_PATH", "AzureFunctionsWebHost__hostid"];
+    /// <summary>Read by the host.</summary>
+    private static readonly string[] Elsewhere = ["AzureFunctionsWebHost__hostid"];
 
-    private static readonly string[] Known =
-        [.. typeof(SettingAttribute).Assembly.GetTypes().SelectMany(type => type.GetProperties()).Select(property => property.GetCustomAttribute<SettingAttribute>()?.Name).OfType<string>()];
+    private static readonly string[] Secret = [.. SettingsTable.All.Where(row => row.Setting.IsSecret).Select(row => row.Setting.Name)];
 
     public static TheoryData<string, bool> Renderings => KustomizeRender.All;
 
@@ -28,11 +26,15 @@ public sealed class ManifestSettingsTests
         foreach (var container in Containers(manifests))
         {
             using var settings = RenderedSettings.Of(manifests, container, Broker);
-            Assert.Empty(settings.Environment.Keys.Where(name => !name.StartsWith("AzureFunctionsJobHost__functions__", StringComparison.Ordinal)).Except([.. Known, .. Elsewhere], StringComparer.Ordinal));
+            var names = settings.Environment.Keys.Where(name => !name.StartsWith("AzureFunctionsJobHost__functions__", StringComparison.Ordinal));
+            Assert.Empty(names.Except([.. SettingsTable.Names, .. Elsewhere], StringComparer.Ordinal));
             Assert.Equal("Production", settings.Environment["AZURE_FUNCTIONS_ENVIRONMENT"]);
         }
 
-        Assert.Empty(SecretsTests.Names.Select(name => name.Replace('-', '_').ToUpperInvariant()).Except(Known, StringComparer.Ordinal));
+        Assert.Empty(SecretsTests.Names.Select(name => name.Replace('-', '_').ToUpperInvariant()).Except(SettingsTable.Names, StringComparer.Ordinal));
+        Assert.All(
+            manifests.OfKind("ConfigMap"),
+            config => Assert.Empty(Secret.Intersect(config.Map("data").Select(value => value.Key), StringComparer.Ordinal)));
     }
 
     [Theory]
@@ -103,7 +105,7 @@ public sealed class ManifestSettingsTests
     private static IReadOnlyList<string> Problems(RenderedSettings settings)
     {
         // Above everything the machine's environment says, but below the files, as in a pod.
-        var all = Known.ToDictionary(name => name, _ => (string?)null, StringComparer.Ordinal).With(settings.Environment);
+        var all = SettingsTable.Names.ToDictionary(name => name, _ => (string?)null, StringComparer.Ordinal).With(settings.Environment);
         using var app = (IDisposable)StandaloneHost.Build(builder =>
         {
             builder.Configuration.AddInMemoryCollection(all.Select(setting => KeyValuePair.Create(setting.Key.Replace("__", ":", StringComparison.Ordinal), setting.Value)));

@@ -71,6 +71,47 @@ public sealed class SecretsDirectoryTests : IDisposable
         Assert.Equal(HmacOf(newRefresh, before["refresh_token"]!), after["refresh_token"]);
     }
 
+    /// <summary>What is no key is fixed until the restart, and the same in every part: an issuer in the metadata that differs from the tokens' helps nobody.</summary>
+    [Fact]
+    public async Task Changed_base_url_takes_effect_at_the_restart_everywhere_and_a_changed_key_at_once()
+    {
+        var (oldKey, newKey) = (SigningKey.Generate(), SigningKey.Generate());
+        Mount(("gpt-ec-private-key", oldKey), ("gpt-access-token-expiry", "600"));
+        await using var app = await TestApp.StartAsync(nameof(SecretsDirectoryTests) + "_fixed", new() { ["SECRETS_PATH"] = directory });
+        var client = await OAuthFlow.AddClientAsync(app);
+        Assert.Equal(Enumerable.Repeat(app.BaseUrl, 7).Append("600"), await IssuersAsync(app, client));
+
+        const string changed = "http://changed.example.com";
+        Mount(("gpt-ec-private-key", newKey), ("gpt-access-token-expiry", "300"), ("public-base-url", changed));
+        await Wait.UntilAsync(async () => (await PublishedKeysAsync(app)).SequenceEqual([KeyIdOf(newKey)]));
+        Assert.Equal(Enumerable.Repeat(app.BaseUrl, 7).Append("600"), await IssuersAsync(app, client));
+
+        await using var restarted = await app.StartReplicaAsync();
+        Assert.Equal(Enumerable.Repeat(changed, 7).Append("300"), await IssuersAsync(restarted, client));
+    }
+
+    /// <summary>Wherever the issuer is said; and how long an access token lives.</summary>
+    private static async Task<List<string?>> IssuersAsync(TestApp app, TestClient client)
+    {
+        var flow = new OAuthFlow(app.Http);
+        var tokens = await flow.TokensAsync(client, "user_issuer");
+        var claims = AccessTokenText.Claims(tokens["access_token"]!);
+        var metadata = await ReadAsync("/.well-known/oauth-authorization-server");
+        var resource = await ReadAsync("/.well-known/oauth-protected-resource");
+        using var challenge = await app.Http.GetAsync(new Uri("/oauth/sessions", UriKind.Relative));
+        return
+        [
+            claims.GetProperty("iss").GetString(), Before("/gpt", claims.GetProperty("aud").GetString()),
+            metadata.GetProperty("issuer").GetString(), Before("/oauth/token", metadata.GetProperty("token_endpoint").GetString()),
+            Before("/gpt", resource.GetProperty("resource").GetString()), resource.GetProperty("authorization_servers")[0].GetString(),
+            Before("/.well-known", challenge.Headers.WwwAuthenticate.ToString().Split('"')[1]), tokens["expires_in"],
+        ];
+
+        static string? Before(string path, string? url) => url?.Split(path)[0];
+
+        async Task<JsonElement> ReadAsync(string path) => JsonElement.Parse(await app.Http.GetStringAsync(new Uri(path, UriKind.Relative)));
+    }
+
     [Fact]
     public async Task File_that_turns_bad_is_reported_without_its_content_and_the_last_good_key_stays()
     {

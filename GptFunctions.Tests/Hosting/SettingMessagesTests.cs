@@ -1,28 +1,25 @@
-using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
 using GptFunctions.Hosting;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
+using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>Every number among the settings has a lowest and a highest value, and each refusal names both.</summary>
+/// <summary>Every number among the settings has a lowest and a highest value, and each refusal names both; what must be there says what to do.</summary>
 public sealed class SettingMessagesTests
 {
-    private static readonly MethodInfo ReadMethod = typeof(SettingMessagesTests).GetMethod(nameof(Read), BindingFlags.NonPublic | BindingFlags.Static)!;
+    private static readonly MethodInfo ReadMethod = typeof(TestSettings).GetMethod(nameof(TestSettings.Problems))!;
 
-    public static TheoryData<string> Numbers { get; } = [.. Properties().Where(property => property.PropertyType != typeof(bool) && property.PropertyType.IsValueType).Select(Name)];
+    public static TheoryData<string> Numbers { get; } =
+        [.. Properties().Where(property => property.PropertyType == typeof(int)).Select(property => Setting(property).Name)];
 
     [Theory]
     [MemberData(nameof(Numbers))]
     public void Number_that_is_refused_is_answered_with_the_values_that_are_taken(string name)
     {
-        var property = Assert.Single(Properties(), property => Name(property) == name);
-        var range = property.GetCustomAttribute<RangeAttribute>();
-        Assert.True(range?.ErrorMessage is not null, name + " lacks a [Range] with a message.");
-        var (least, most) = ((int)range.Minimum, (int)range.Maximum);
+        var property = Assert.Single(Properties(), property => Setting(property).Name == name);
+        var (least, most) = (Setting(property).Least, Setting(property).Most);
+        Assert.True(least < most, name + " lacks its lowest and highest value.");
 
         foreach (var taken in (int[])[least, most])
         {
@@ -39,35 +36,22 @@ public sealed class SettingMessagesTests
     }
 
     [Fact]
-    public void Annotation_of_any_setting_has_a_sentence_that_names_the_setting()
+    public void Setting_that_is_missing_is_answered_with_what_to_do()
     {
         Assert.True(Numbers.Count > 10);
-        Assert.All(
-            Properties().SelectMany(property => property.GetCustomAttributes<ValidationAttribute>().Select(annotation => (Name: Name(property), annotation.ErrorMessage))),
-            annotation => Assert.StartsWith(annotation.Name + " ", annotation.ErrorMessage, StringComparison.Ordinal));
+        var required = Properties().Where(property => Setting(property).Missing is not null).ToList();
+        Assert.True(required.Count > 10);
+        Assert.All(required, property =>
+            Assert.Contains($"{Setting(property).Name} is missing: {Setting(property).Missing}.", Refusals(property, null)));
     }
 
     private static IEnumerable<PropertyInfo> Properties() =>
-        typeof(ISettings).Assembly.GetTypes().Where(type => type.IsAssignableTo(typeof(ISettings))).SelectMany(type => type.GetProperties()).Where(property => property.GetCustomAttribute<SettingAttribute>() is not null);
+        typeof(ISettings).Assembly.GetTypes().SelectMany(type => type.GetProperties())
+            .Where(property => property.GetCustomAttribute<SettingAttribute>() is not null);
 
-    private static string Name(PropertyInfo property) => property.GetCustomAttribute<SettingAttribute>()!.Name;
-
-    private static IReadOnlyList<string> Refusals(PropertyInfo property, string value) =>
-        (IReadOnlyList<string>)ReadMethod.MakeGenericMethod(property.DeclaringType!).Invoke(null, [Name(property), value])!;
+    private static SettingAttribute Setting(PropertyInfo property) => property.GetCustomAttribute<SettingAttribute>()!;
 
     /// <summary>All that is wrong with this one setting given, the missing ones included.</summary>
-    private static IReadOnlyList<string> Read<T>(string name, string value)
-        where T : class, ISettings, new()
-    {
-        var configuration = new ConfigurationBuilder().AddInMemoryCollection([new(name, value)]).Build();
-        try
-        {
-            new SettingsReader<T>(configuration, isProduction: true, NullLogger<SettingsReader<T>>.Instance).Create(Options.DefaultName);
-            return [];
-        }
-        catch (OptionsValidationException refusal)
-        {
-            return [.. refusal.Failures];
-        }
-    }
+    private static IReadOnlyList<string> Refusals(PropertyInfo property, string? value) =>
+        (IReadOnlyList<string>)ReadMethod.MakeGenericMethod(property.DeclaringType!).Invoke(null, [true, new[] { (Setting(property).Name, value) }])!;
 }

@@ -10,6 +10,8 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tests.Support;
 
@@ -156,6 +158,22 @@ internal sealed class TestApp : IAsyncDisposable
 
 internal static class TestSettings
 {
+    /// <summary>All that is wrong with one settings class when only these settings are given.</summary>
+    public static IReadOnlyList<string> Problems<T>(bool isProduction, params (string Name, string? Value)[] given)
+        where T : class, ISettings, new()
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(given.Select(setting => KeyValuePair.Create(setting.Name, setting.Value))).Build();
+        try
+        {
+            new SettingsReader<T>(configuration, isProduction, NullLogger<SettingsReader<T>>.Instance).Create(Options.DefaultName);
+            return [];
+        }
+        catch (OptionsValidationException refusal)
+        {
+            return [.. refusal.Failures];
+        }
+    }
+
     /// <summary>A copy in which these settings replace or join the others.</summary>
     public static Dictionary<string, string?> With(this Dictionary<string, string?> settings, IEnumerable<KeyValuePair<string, string?>> changes)
     {

@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using GptFunctions.Hosting;
 using Npgsql;
 
@@ -7,24 +6,23 @@ namespace GptFunctions.Data;
 /// <summary>Where PostgreSQL is and how many connections this process may hold.</summary>
 internal sealed class DatabaseSettings : ISettings
 {
-    /// <summary>A <c>postgresql://</c> URL or Npgsql's keyword form.</summary>
-    [Setting("DATABASE_URL")]
+    [Setting("DATABASE_URL", IsSecret = true, Meaning = "`postgresql://` URL or Npgsql's keyword form", Development = "required",
+        Missing = "set it to a postgresql:// URL, for example postgresql://user:password@host:5432/gptfunctions")]
     public string? Url { get; set; }
 
-    /// <summary>The same database without a pooler in between, for the connection that listens to changes. Not set: <see cref="Url"/>.</summary>
-    [Setting("DATABASE_LISTEN_URL")]
+    [Setting("DATABASE_LISTEN_URL", IsSecret = true, Default = "`DATABASE_URL`",
+        Meaning = "the same database past a pooler in transaction mode, for the one connection that listens to changes")]
     public string? ListenUrl { get; set; }
 
-    /// <summary>Connections per process; replicas x pool must stay below the server's <c>max_connections</c>.</summary>
-    [Setting("DATABASE_POOL_SIZE")]
-    [Range(1, 500, ErrorMessage = "DATABASE_POOL_SIZE must be between 1 and 500.")]
+    /// <summary>Replicas x pool must stay below the server's <c>max_connections</c>.</summary>
+    [Setting("DATABASE_POOL_SIZE", 1, 500, Meaning = "connections per process, beside that one")]
     public int PoolSize { get; set; } = 15;
 
     public IEnumerable<string> Problems(bool isProduction)
     {
         if (Url is null)
         {
-            return ["DATABASE_URL is missing: set it to a postgresql:// URL, for example postgresql://user:password@host:5432/gptfunctions."];
+            return [];
         }
 
         try

@@ -11,7 +11,7 @@ internal sealed record IssuedAssertion(string Text, InternalUser User, string Au
 /// What the upstream can check for itself with our key set: who calls, for a minute. The headers beside it say the same, but anybody inside
 /// the network could send those. Its type keeps it from passing for an access token.
 /// </summary>
-internal sealed class Assertions(SigningKeys keys, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
+internal sealed class Assertions(SigningKeys keys, IOptions<TokenSettings> settings, TimeProvider clock)
 {
     private const int Lifetime = 60;
     private static readonly TimeSpan Reuse = TimeSpan.FromSeconds(20);
@@ -33,7 +33,7 @@ internal sealed class Assertions(SigningKeys keys, IOptionsMonitor<TokenSettings
 
     private string Issue(Caller caller, InternalUser user, string audience, DateTimeOffset now) => writer.Write(json =>
     {
-        json.WriteString("iss"u8, settings.CurrentValue.PublicBaseUrl);
+        json.WriteString("iss"u8, settings.Value.PublicBaseUrl);
         json.WriteString("sub"u8, caller.Subject);
         json.WriteString("aud"u8, audience);
         json.WriteString("internal_id"u8, user.Id);

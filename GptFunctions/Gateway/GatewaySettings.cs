@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using GptFunctions.Hosting;
 
 namespace GptFunctions.Gateway;
@@ -7,36 +6,28 @@ internal sealed class GatewaySettings : ISettings
 {
     private GatewayConfig? config;
 
-    /// <summary>Path of <c>gateway.json</c>. Not set: there are no routes (in Development of a checkout: the sample's, answered by a demo upstream).</summary>
-    [Setting("GATEWAY_CONFIG")]
+    [Setting("GATEWAY_CONFIG", Default = "none: no routes", Development = "in a checkout the sample's routes, with a demo upstream",
+        Meaning = "path of the file with the gateway's routes, see [infra/config/gateway.json](../infra/config/gateway.json)")]
     public string? ConfigPath { get; set; }
 
-    /// <summary>Calls per user and minute on routes of the tier <c>read</c>.</summary>
-    [Setting("GATEWAY_READ_LIMIT")]
-    [Range(1, 1_000_000, ErrorMessage = "GATEWAY_READ_LIMIT must be between 1 and 1000000.")]
+    [Setting("GATEWAY_READ_LIMIT", 1, 1_000_000, Meaning = "calls per user and minute on routes of the tier `read`")]
     public int ReadLimit { get; set; } = 30;
 
-    /// <summary>Calls per user and minute on routes of the tier <c>expensive</c>.</summary>
-    [Setting("GATEWAY_EXPENSIVE_LIMIT")]
-    [Range(1, 1_000_000, ErrorMessage = "GATEWAY_EXPENSIVE_LIMIT must be between 1 and 1000000.")]
+    [Setting("GATEWAY_EXPENSIVE_LIMIT", 1, 1_000_000, Meaning = "calls per user and minute on routes of the tier `expensive`")]
     public int ExpensiveLimit { get; set; } = 10;
 
-    /// <summary>Calls that one user may have open at once in this process.</summary>
-    [Setting("GATEWAY_OPEN_CALLS_PER_USER")]
-    [Range(1, 10_000, ErrorMessage = "GATEWAY_OPEN_CALLS_PER_USER must be between 1 and 10000.")]
+    [Setting("GATEWAY_OPEN_CALLS_PER_USER", 1, 10_000, Meaning = "calls that one user may have open at once, in each process; one more is 429")]
     public int OpenCallsPerUser { get; set; } = 20;
 
-    /// <summary>Calls that may be open at once in this process.</summary>
-    [Setting("GATEWAY_OPEN_CALLS")]
-    [Range(1, 100_000, ErrorMessage = "GATEWAY_OPEN_CALLS must be between 1 and 100000.")]
+    [Setting("GATEWAY_OPEN_CALLS", 1, 100_000, Meaning = "calls that may be open at once, in each process; one more is 503")]
     public int OpenCalls { get; set; } = 1000;
 
-    /// <summary>Seconds without an octet after which a caller's upload is given up: 408.</summary>
-    [Setting("GATEWAY_UPLOAD_TIMEOUT")]
-    [Range(1, 600, ErrorMessage = "GATEWAY_UPLOAD_TIMEOUT must be between 1 and 600 seconds.")]
+    [Setting("GATEWAY_UPLOAD_TIMEOUT", 1, 600, "seconds",
+        Meaning = "seconds without an octet after which a caller's upload is given up: 408 (the Functions host's own server has a limit of its own: "
+            + "240 octets/s after 5 s)")]
     public int UploadTimeoutSeconds { get; set; } = 60;
 
-    /// <summary>Read once: routes change with a restart. Null when no file is named.</summary>
+    /// <summary>Null when no file is named.</summary>
     public GatewayConfig? Config => config ??= ConfigPath is null ? null : GatewayConfig.Load(ConfigPath);
 
     public IEnumerable<string> Problems(bool isProduction) => Config?.Problems ?? [];

@@ -47,10 +47,10 @@ internal sealed class TokenCheck : IDisposable
     private readonly IDisposable? subscription;
     private readonly ConcurrentDictionary<UInt128, Verified> verified = new();
 
-    public TokenCheck(AccessTokens accessTokens, ClerkSessions clerk, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
+    public TokenCheck(AccessTokens accessTokens, ClerkSessions clerk, IOptionsMonitor<TokenKeys> keys, TimeProvider clock)
     {
         (this.accessTokens, this.clerk, this.clock) = (accessTokens, clerk, clock);
-        subscription = settings.OnChange(_ => verified.Clear());
+        subscription = keys.OnChange(_ => verified.Clear());
     }
 
     private sealed record Verified(Caller Caller, DateTimeOffset ExpiresAt);

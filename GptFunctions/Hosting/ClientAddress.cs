@@ -7,11 +7,9 @@ namespace GptFunctions.Hosting;
 /// <summary>How callers reach this program from outside.</summary>
 internal sealed class ProxySettings : ISettings
 {
-    /// <summary>The header in which the ingress names the caller's address, for example <c>X-Real-IP</c>. Not set: the connection's address is used and no header is believed.</summary>
-    [Setting("CLIENT_ADDRESS_HEADER")]
+    [Setting("CLIENT_ADDRESS_HEADER",
+        Meaning = "header in which your ingress names the caller, such as `X-Real-IP`; without it the connection's address counts")]
     public string? ClientAddressHeader { get; set; }
-
-    public IEnumerable<string> Problems(bool isProduction) => [];
 }
 
 /// <summary>Finds the address of the caller. The Functions host replaces X-Forwarded-*, so only a header set by our own ingress tells it there.</summary>

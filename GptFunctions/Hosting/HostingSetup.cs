@@ -8,6 +8,8 @@ using Microsoft.Extensions.Logging;
 
 namespace GptFunctions.Hosting;
 
+[Setting("AZURE_FUNCTIONS_ENVIRONMENT", Meaning = "`Development` relaxes what this table says; anything else is Production", Default = "Production")]
+[Setting("SECRETS_PATH", Meaning = "directory with settings as files", Default = $"`{DefaultSecretsPath}`")]
 internal static class HostingSetup
 {
     private const string DefaultSecretsPath = "/mnt/secrets";

@@ -25,6 +25,7 @@ internal sealed partial class RabbitMQConsumer(
 
     // One message at a time, also when a new connection stands while the function still works on a message of the lost one.
     private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly string? url = configuration[function.ConnectionSetting];
     private TimeSpan pause = FirstPause;
 
     private CancellationToken Stopping => lifetime.ApplicationStopping;
@@ -66,7 +67,6 @@ internal sealed partial class RabbitMQConsumer(
     /// <returns>Why it ended, if not because the program stops.</returns>
     private async Task<string> ListenAsync()
     {
-        var url = configuration[function.ConnectionSetting];
         if (string.IsNullOrEmpty(url))
         {
             throw new InvalidOperationException($"{function.ConnectionSetting} is not set");

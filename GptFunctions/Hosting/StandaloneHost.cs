@@ -1,4 +1,3 @@
-using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Reflection;
 using System.Text;
@@ -18,11 +17,8 @@ internal sealed class StandaloneSettings : ISettings
 {
     public const int DefaultPort = 7071;
 
-    [Setting("PORT")]
-    [Range(1, 65535, ErrorMessage = "PORT must be between 1 and 65535.")]
+    [Setting("PORT", 1, 65535, Meaning = "port of the standalone host (the Functions host has its own)")]
     public int Port { get; set; } = DefaultPort;
-
-    public IEnumerable<string> Problems(bool isProduction) => [];
 }
 
 /// <summary>

@@ -15,7 +15,7 @@ internal sealed record AuthorizationRequest(Client Client, string RedirectUri, b
 internal sealed record CheckedRequest(AuthorizationRequest? Request, OAuthError? Error, string? RedirectUri, string? State);
 
 /// <summary>Checks authorization requests (RFC 6749 4.1.1, RFC 7636 4.3, RFC 8707 2.1).</summary>
-internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog catalog, IOptionsMonitor<TokenSettings> tokens)
+internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog catalog, IOptions<TokenSettings> tokens)
 {
     private const int MaximumState = 2 * 1024; // bytes; the servers' own limit for the whole request line is 8 KB
     private const int ChallengeLength = 43; // base64url of a SHA-256
@@ -52,7 +52,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
     {
         var scopes = catalog.Read(parameters["scope"]) is { Length: > 0 } named ? named : client.Scopes; // blank counts as omitted
         var state = parameters["state"];
-        var resource = parameters["resource"] ?? tokens.CurrentValue.GatewayResource;
+        var resource = parameters["resource"] ?? tokens.Value.GatewayResource;
         var error = ProblemWith(parameters, client, scopes, resource);
         return error is null
             ? new CheckedRequest(new AuthorizationRequest(client, redirectUri, given, scopes, state, parameters["code_challenge"], resource), null, redirectUri, state)
@@ -90,7 +90,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
 
         return ProblemWithChallenge(parameters, client)
             ?? (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.") : null)
-            ?? (resource != tokens.CurrentValue.GatewayResource ? OAuthError.InvalidTarget($"resource must be {tokens.CurrentValue.GatewayResource}.") : null);
+            ?? (resource != tokens.Value.GatewayResource ? OAuthError.InvalidTarget($"resource must be {tokens.Value.GatewayResource}.") : null);
     }
 
     private static OAuthError? ProblemWithChallenge(FormParameters parameters, Client client)

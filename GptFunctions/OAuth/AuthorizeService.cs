@@ -41,7 +41,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
-    IOptionsMonitor<TokenSettings> tokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, TimeProvider clock)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(403, "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
 
@@ -54,7 +54,7 @@ internal sealed class AuthorizeService(
     /// <summary>Checks a new request and sends the browser to sign in. Nothing is kept of it here: see <see cref="SealedRequests"/>.</summary>
     public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, RequestOrigin origin)
     {
-        if ((await limits.TryTakeAsync($"authorize|{origin.Network}", settings.CurrentValue.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
+        if ((await limits.TryTakeAsync($"authorize|{origin.Network}", settings.Value.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
         {
             return new NextStep.Refuse(
                 429, "Too many connections were started", $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
@@ -192,22 +192,22 @@ internal sealed class AuthorizeService(
     private Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser) =>
         store.FindAsync(id, browser.Hash, clock.GetUtcNow());
 
-    private Task<SessionRoom> ReadRoomAsync(PendingRequest request) => sessions.ReadRoomAsync(request.Subject, settings.CurrentValue.MaxSessionsPerUser);
+    private Task<SessionRoom> ReadRoomAsync(PendingRequest request) => sessions.ReadRoomAsync(request.Subject, settings.Value.MaxSessionsPerUser);
 
     private async Task<NextStep> ApproveAsync(
         PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, RequestOrigin origin)
     {
         var code = Secret.New();
-        var lifetime = TimeSpan.FromSeconds(settings.CurrentValue.AuthCodeExpiry);
+        var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var approval = await store.ApproveAsync(
             request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Secret.Hash(code), lifetime, origin, clock.GetUtcNow());
         return approval is null ? NotInProgress : RedirectWithCode(approval, code);
     }
 
     private NextStep.Redirect RedirectWithCode(Approval approval, string code) =>
-        new(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.CurrentValue.PublicBaseUrl)));
+        new(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
 
     // RFC 9207: iss in error responses as well
     private NextStep.Redirect RedirectWithError(string redirectUri, string? state, OAuthError error) =>
-        new(UrlQuery.Add(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", tokens.CurrentValue.PublicBaseUrl)));
+        new(UrlQuery.Add(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", tokens.Value.PublicBaseUrl)));
 }

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>Reads client credentials from a request, and answers failed attempts.</summary>
-internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tally, AuditLog audit, IOptionsMonitor<OAuthSettings> settings)
+internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tally, AuditLog audit, IOptions<OAuthSettings> settings)
 {
     private const string BasicScheme = "Basic ";
     private const int MaximumClientIdLength = 512;
@@ -45,7 +45,7 @@ internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tall
             return OAuthError.TooManyFailures(stillRefused);
         }
 
-        var (limit, network) = (settings.CurrentValue.AuthFailureLimit, origin.Network);
+        var (limit, network) = (settings.Value.AuthFailureLimit, origin.Network);
         if ((await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{network}", limit, FailureTally.Window)).RetryAfterSeconds is { } ofClient)
         {
             tally.Add(credentials.ClientId, origin, ofClient);

@@ -23,7 +23,7 @@ internal sealed record RedirectTo(string Url)
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
-    IOptionsMonitor<TokenSettings> tokens, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
 
@@ -85,13 +85,13 @@ internal sealed class HeadlessConsentService(
         }
 
         var code = Secret.New();
-        var lifetime = TimeSpan.FromSeconds(settings.CurrentValue.AuthCodeExpiry);
+        var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var redirectHost = RedirectUri.Host(request.RedirectUri);
         var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Secret.Hash(code), lifetime, origin, now);
         return approval is null
             ? Gone
-            : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.CurrentValue.PublicBaseUrl)));
+            : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
     }
 
-    private Task<SessionRoom> ReadRoomAsync(string subject) => sessions.ReadRoomAsync(subject, settings.CurrentValue.MaxSessionsPerUser);
+    private Task<SessionRoom> ReadRoomAsync(string subject) => sessions.ReadRoomAsync(subject, settings.Value.MaxSessionsPerUser);
 }

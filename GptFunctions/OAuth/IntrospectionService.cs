@@ -16,7 +16,8 @@ internal sealed record IntrospectionResponse(
 
 /// <summary>RFC 7662. A client learns about its own tokens; for another client's they are as good as unknown.</summary>
 internal sealed class IntrospectionService(
-    IntrospectionStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
+    IntrospectionStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication,
+    IOptions<TokenSettings> settings, TimeProvider clock)
 {
     public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
     {
@@ -53,8 +54,10 @@ internal sealed class IntrospectionService(
     }
 
     private IntrospectionResponse Describe(AccessToken token) => new(
-        true, token.Scope, token.ClientId, "Bearer", token.ExpiresAt.ToUnixTimeSeconds(), token.IssuedAt.ToUnixTimeSeconds(), token.Subject, token.Resource, settings.CurrentValue.PublicBaseUrl, token.TokenId, token.SessionId);
+        true, token.Scope, token.ClientId, "Bearer", token.ExpiresAt.ToUnixTimeSeconds(), token.IssuedAt.ToUnixTimeSeconds(), token.Subject, token.Resource,
+        settings.Value.PublicBaseUrl, token.TokenId, token.SessionId);
 
     private IntrospectionResponse Describe(GrantedSession session, IntrospectedState state, ClientCredentials client) => new(
-        true, string.Join(' ', session.Scopes), client.ClientId, "refresh_token", state.ExpiresAt?.ToUnixTimeSeconds(), state.IssuedAt?.ToUnixTimeSeconds(), session.Subject, session.Resource, settings.CurrentValue.PublicBaseUrl, null, session.Id);
+        true, string.Join(' ', session.Scopes), client.ClientId, "refresh_token", state.ExpiresAt?.ToUnixTimeSeconds(), state.IssuedAt?.ToUnixTimeSeconds(),
+        session.Subject, session.Resource, settings.Value.PublicBaseUrl, null, session.Id);
 }

@@ -12,6 +12,7 @@ internal static class OAuthSetup
     public static void AddOAuth(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<OAuthSettings>();
+        builder.AddSettings<RefreshKeys>();
         var services = builder.Services;
         services.AddSingleton<RefreshTokens>().AddSingleton<ScopeCatalog>();
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();

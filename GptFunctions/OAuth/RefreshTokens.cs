@@ -20,7 +20,7 @@ internal sealed class RefreshTokens : IDisposable
     private readonly IDisposable? subscription;
     private byte[][] keys;
 
-    public RefreshTokens(IOptionsMonitor<OAuthSettings> settings)
+    public RefreshTokens(IOptionsMonitor<RefreshKeys> settings)
     {
         keys = ParseKeys(settings.CurrentValue);
         subscription = settings.OnChange(changed => keys = ParseKeys(changed));
@@ -66,7 +66,7 @@ internal sealed class RefreshTokens : IDisposable
         return FromValue(Prefix + Base64Url.EncodeToString(mac));
     }
 
-    private static byte[][] ParseKeys(OAuthSettings settings) => [.. settings.RefreshKeys.Select(key => TryDecode(key)!)];
+    private static byte[][] ParseKeys(RefreshKeys settings) => [.. settings.All.Select(key => TryDecode(key)!)];
 
     private static byte[]? TryDecode(string base64)
     {

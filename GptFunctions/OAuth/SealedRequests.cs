@@ -27,7 +27,7 @@ internal sealed class SealedRequests : IDisposable
     private readonly IDisposable? subscription;
     private byte[][] keys;
 
-    public SealedRequests(IOptionsMonitor<OAuthSettings> settings)
+    public SealedRequests(IOptionsMonitor<RefreshKeys> settings)
     {
         keys = Derive(settings.CurrentValue);
         subscription = settings.OnChange(changed => keys = Derive(changed));
@@ -101,6 +101,6 @@ internal sealed class SealedRequests : IDisposable
     private static string? NullIfEmpty(string text) => text.Length > 0 ? text : null;
 
     // Keys of their own from the one secret there is, so that neither use says anything about the other.
-    private static byte[][] Derive(OAuthSettings settings) =>
-        [.. settings.RefreshKeys.Select(key => HKDF.DeriveKey(HashAlgorithmName.SHA256, Convert.FromBase64String(key), 32, info: Purpose))];
+    private static byte[][] Derive(RefreshKeys settings) =>
+        [.. settings.All.Select(key => HKDF.DeriveKey(HashAlgorithmName.SHA256, Convert.FromBase64String(key), 32, info: Purpose))];
 }

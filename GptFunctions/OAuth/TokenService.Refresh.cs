@@ -19,7 +19,7 @@ internal sealed partial class TokenService
         var successor = refreshTokens.Successor(value);
         var named = catalog.Read(form["scope"]);
         var scopes = named.Length > 0 ? named : null; // blank counts as omitted
-        var idleLifetime = TimeSpan.FromSeconds(settings.CurrentValue.RefreshTokenExpiry);
+        var idleLifetime = TimeSpan.FromSeconds(settings.Value.RefreshTokenExpiry);
         var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow());
         return session is null
             ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], origin)
@@ -31,7 +31,7 @@ internal sealed partial class TokenService
         ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, RequestOrigin origin)
     {
         var now = clock.GetUtcNow();
-        var graceStart = now - TimeSpan.FromSeconds(settings.CurrentValue.RefreshGrace);
+        var graceStart = now - TimeSpan.FromSeconds(settings.Value.RefreshGrace);
         var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart);
         if (refusal.Client.Judge(client) is { } failure)
         {

@@ -14,7 +14,7 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed partial class TokenService(
     TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens,
-    ScopeCatalog catalog, IOptionsMonitor<OAuthSettings> settings, TimeProvider clock)
+    ScopeCatalog catalog, IOptions<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly OAuthError ScopesWithdrawn = OAuthError.InvalidGrant(
         "All scopes that the person granted have been withdrawn from this client: start again at the authorization endpoint.");
@@ -46,7 +46,7 @@ internal sealed partial class TokenService(
 
         var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null, form["resource"]);
         var first = RefreshTokens.First();
-        var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.CurrentValue, origin, clock.GetUtcNow());
+        var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, origin, clock.GetUtcNow());
         return session is not null ? Answer(session, client, first, session.Scopes)
             : hasRoom ? await RefuseExchangeAsync(client, exchange, origin)
             : NoRoom;

@@ -6,7 +6,7 @@ namespace GptFunctions.Tokens;
 internal sealed record AccessToken(string Subject, string ClientId, Guid SessionId, string Scope, string Resource, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
 
 /// <summary>Issues and verifies access tokens: JWTs of type at+jwt, signed with ES256.</summary>
-internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOptionsMonitor<TokenSettings> settings, TimeProvider clock)
+internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOptions<TokenSettings> settings, TimeProvider clock)
 {
     private const string Type = "at+jwt";
     private readonly JwtWriter writer = new(keys, Type);
@@ -17,7 +17,7 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
     public static OAuthError Expired { get; } = Invalid("expired");
 
     /// <summary>Whole seconds that a new token lives.</summary>
-    public int Lifetime => settings.CurrentValue.AccessTokenExpiry;
+    public int Lifetime => settings.Value.AccessTokenExpiry;
 
     /// <param name="generation">Of the refresh token that comes with it: 0 is the first of the session.</param>
     public string Issue(string subject, string clientId, Guid sessionId, string scope, string resource, int generation = 0)
@@ -25,7 +25,7 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
         var now = clock.GetUtcNow();
         return writer.Write(json =>
         {
-            json.WriteString("iss"u8, settings.CurrentValue.PublicBaseUrl);
+            json.WriteString("iss"u8, settings.Value.PublicBaseUrl);
             json.WriteString("sub"u8, subject);
             json.WriteString("aud"u8, resource);
             json.WriteString("client_id"u8, clientId);
@@ -53,7 +53,7 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
             return NotOurs;
         }
 
-        if (jwt["iss"] != settings.CurrentValue.PublicBaseUrl || !jwt.HasAudience(settings.CurrentValue.GatewayResource))
+        if (jwt["iss"] != settings.Value.PublicBaseUrl || !jwt.HasAudience(settings.Value.GatewayResource))
         {
             return Invalid("The access token is for another service.");
         }
@@ -76,7 +76,9 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
             return Invalid("The access token is not valid yet.");
         }
 
-        return new AccessToken(subject, clientId, sessionId, jwt["scope"] ?? "", settings.CurrentValue.GatewayResource, DateTimeOffset.FromUnixTimeSeconds(issuedAt), DateTimeOffset.FromUnixTimeSeconds(expiresAt), jwt["jti"] ?? "");
+        return new AccessToken(
+            subject, clientId, sessionId, jwt["scope"] ?? "", settings.Value.GatewayResource,
+            DateTimeOffset.FromUnixTimeSeconds(issuedAt), DateTimeOffset.FromUnixTimeSeconds(expiresAt), jwt["jti"] ?? "");
     }
 
     private static OAuthError Invalid(string description) => new("invalid_token", description, Microsoft.AspNetCore.Http.StatusCodes.Status401Unauthorized);

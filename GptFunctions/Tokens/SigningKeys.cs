@@ -7,7 +7,7 @@ internal sealed class SigningKeys : IDisposable
 {
     private readonly IDisposable? subscription;
 
-    public SigningKeys(IOptionsMonitor<TokenSettings> settings)
+    public SigningKeys(IOptionsMonitor<TokenKeys> settings)
     {
         All = Parse(settings.CurrentValue);
         // A replaced key may still be signing for a request in flight: it is left to the garbage collector.
@@ -23,7 +23,7 @@ internal sealed class SigningKeys : IDisposable
 
     public void Dispose() => subscription?.Dispose();
 
-    private static List<SigningKey> Parse(TokenSettings settings)
+    private static List<SigningKey> Parse(TokenKeys settings)
     {
         var keys = new List<SigningKey>();
         if (SigningKey.TryParse(settings.SigningKey!, out var current))

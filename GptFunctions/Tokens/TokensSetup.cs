@@ -10,6 +10,7 @@ internal static class TokensSetup
     public static void AddTokens(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<TokenSettings>();
+        builder.AddSettings<TokenKeys>();
         builder.Services.AddSingleton<SigningKeys>().AddSingleton<UsedGenerations>().AddSingleton<AccessTokens>();
     }
 }

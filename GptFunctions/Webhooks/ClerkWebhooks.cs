@@ -8,7 +8,7 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>Clerk tells who the users are: their profile, and when they are banned, locked or deleted.</summary>
-internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<WebhookSettings> settings, TimeProvider clock) : IWebhookSource
+internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<WebhookKeys> keys, TimeProvider clock) : IWebhookSource
 {
     private const string UserDeleted = "user.deleted";
     private const long LongestLock = 10L * 365 * 24 * 3600; // in seconds; anything more is as good as for ever
@@ -17,7 +17,7 @@ internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<Web
 
     public string SecretSetting => "CLERK_WEBHOOK_SECRET";
 
-    public IReadOnlyList<string> Secrets => [.. settings.CurrentValue.ClerkSecrets, .. settings.CurrentValue.ClerkSigningSecrets];
+    public IReadOnlyList<string> Secrets => [.. keys.CurrentValue.ClerkSecrets, .. keys.CurrentValue.ClerkSigningSecrets];
 
     public ISignature Signature { get; } = new SvixSignature();
 

@@ -7,13 +7,13 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>A shop tells of orders; each opens a verification session with its countdown.</summary>
-internal sealed class OrderWebhooks(IOptionsMonitor<WebhookSettings> settings, TimeProvider clock) : IWebhookSource
+internal sealed class OrderWebhooks(IOptionsMonitor<WebhookKeys> keys, IOptions<VerificationSettings> settings, TimeProvider clock) : IWebhookSource
 {
     public string Name => "orders";
 
     public string SecretSetting => "ORDERS_WEBHOOK_SECRET";
 
-    public IReadOnlyList<string> Secrets => settings.CurrentValue.OrdersSecrets;
+    public IReadOnlyList<string> Secrets => keys.CurrentValue.OrdersSecrets;
 
     public ISignature Signature { get; } = new HmacSignature();
 
@@ -36,7 +36,7 @@ internal sealed class OrderWebhooks(IOptionsMonitor<WebhookSettings> settings, T
         if (webhook.IsHandled)
         {
             var order = new Order(webhook.Subject!, webhook.Data.Text("customerEmail")!, Total(webhook.Data)!.Value);
-            VerificationStore.AddOpen(batch, order, TimeSpan.FromHours(settings.CurrentValue.VerificationDeadlineHours), origin, clock.GetUtcNow());
+            VerificationStore.AddOpen(batch, order, TimeSpan.FromHours(settings.Value.DeadlineHours), origin, clock.GetUtcNow());
         }
     }
 

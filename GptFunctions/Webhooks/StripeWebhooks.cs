@@ -17,7 +17,7 @@ internal sealed record SubscriptionNews(string SubscriptionId, string? CustomerI
 /// Stripe tells who pays. Its events come in any order, and three kinds of them tell parts of the story: the subscription's own (plan and status),
 /// payments (status), and the checkout (whose it is). Each kind has an order of its own, so that one never hides another.
 /// </summary>
-internal sealed class StripeWebhooks(IOptionsMonitor<WebhookSettings> settings, TimeProvider clock) : IWebhookSource
+internal sealed class StripeWebhooks(IOptionsMonitor<WebhookKeys> keys, TimeProvider clock) : IWebhookSource
 {
     private const string Checkout = "checkout.session.completed";
     private const string CheckoutPaidLater = "checkout.session.async_payment_succeeded";
@@ -31,7 +31,7 @@ internal sealed class StripeWebhooks(IOptionsMonitor<WebhookSettings> settings, 
 
     public string SecretSetting => "STRIPE_WEBHOOK_SECRET";
 
-    public IReadOnlyList<string> Secrets => settings.CurrentValue.StripeSecrets;
+    public IReadOnlyList<string> Secrets => keys.CurrentValue.StripeSecrets;
 
     public ISignature Signature { get; } = new StripeSignature();
 

@@ -7,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>An identity-verification provider decides about orders.</summary>
-internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookSettings> settings, TimeProvider clock) : IWebhookSource
+internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookKeys> keys, TimeProvider clock) : IWebhookSource
 {
     private static readonly WebhookResult TooLate = new("too_late", StatusCodes.Status410Gone, new WebhookAnswer { Error = "The deadline of this verification has passed" });
 
@@ -15,7 +15,7 @@ internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookSettings> sett
 
     public string SecretSetting => "VERIFICATION_WEBHOOK_SECRET";
 
-    public IReadOnlyList<string> Secrets => settings.CurrentValue.VerificationSecrets;
+    public IReadOnlyList<string> Secrets => keys.CurrentValue.VerificationSecrets;
 
     public ISignature Signature { get; } = new HmacSignature();
 

@@ -9,7 +9,8 @@ namespace GptFunctions.Webhooks;
 
 /// <summary>Where senders deliver their events.</summary>
 internal sealed class WebhookFunctions(
-    WebhookService service, ClerkWebhooks clerk, StripeWebhooks stripe, VerificationWebhooks verification, OrderWebhooks orders, ClientAddress addresses, IOptionsMonitor<TokenSettings> settings)
+    WebhookService service, ClerkWebhooks clerk, StripeWebhooks stripe, VerificationWebhooks verification, OrderWebhooks orders,
+    ClientAddress addresses, IOptions<TokenSettings> settings)
 {
     public const string Clerk = "WebhookClerk";
     private const int MaximumBody = 1024 * 1024;
@@ -32,7 +33,8 @@ internal sealed class WebhookFunctions(
 
     [Function("WebhookStripeMoved")]
     public IResult StripeMoved([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/stripe")] HttpRequest request) =>
-        Problem.Result(request.HttpContext, StatusCodes.Status410Gone, "Gone", $"Stripe's events are received at {settings.CurrentValue.PublicBaseUrl}/webhooks/stripe: change the endpoint's URL in Stripe's dashboard.");
+        Problem.Result(request.HttpContext, StatusCodes.Status410Gone, "Gone",
+            $"Stripe's events are received at {settings.Value.PublicBaseUrl}/webhooks/stripe: change the endpoint's URL in Stripe's dashboard.");
 
     [Function("WebhookVerification")]
     public Task<IResult> VerificationAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "webhooks/verification")] HttpRequest request) =>

@@ -9,7 +9,8 @@ internal static class WebhookSetup
     /// <summary>The webhook inbox: Clerk, Stripe, orders, verification.</summary>
     public static void AddWebhooks(this IHostApplicationBuilder builder)
     {
-        builder.AddSettings<WebhookSettings>();
+        builder.AddSettings<WebhookKeys>();
+        builder.AddSettings<VerificationSettings>();
         var services = builder.Services;
         services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
         services.AddSource<ClerkWebhooks>().AddSource<StripeWebhooks>().AddSource<VerificationWebhooks>().AddSource<OrderWebhooks>();
