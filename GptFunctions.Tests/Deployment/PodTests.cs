@@ -86,7 +86,7 @@ public sealed class PodTests
     {
         var manifests = await KustomizeRender.LoadAsync(environment, plainSecrets);
         using var settings = RenderedSettings.Of(manifests, manifests.Container("http"), []);
-        var route = new GatewayRoute("any", ["GET"], PathTemplate.Parse("/gpt/any")!, new Uri("http://upstream"), PathTemplate.Parse("/any")!, "any", Tier.Read, 1);
+        var route = new GatewayRoute("any", ["GET"], PathTemplate.Parse("/gpt/any")!, new Uri("http://upstream"), PathTemplate.Parse("/any")!, "any", "read", 1);
         var slowest = GatewayConfig.Load(settings.Environment["GATEWAY_CONFIG"]!).Routes.Append(route).Max(route => route.Timeout).TotalSeconds;
         var ofTheHost = int.Parse(DockerfileTests.Environment["ASPNETCORE_SHUTDOWNTIMEOUTSECONDS"], System.Globalization.CultureInfo.InvariantCulture);
         await using var app = StandaloneHost.Build(builder => builder.AddHosting());

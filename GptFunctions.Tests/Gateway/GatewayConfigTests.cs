@@ -18,8 +18,8 @@ public sealed class GatewayConfigTests
         Assert.Empty(config.Problems);
         Assert.Equal(
             [
-                "searchJobs GET /gpt/jobs/search jobs:read Read", "getJobDetails GET /gpt/jobs/{id} jobs:read Read", "getApplications GET /gpt/applications applications:read Read",
-                "submitApplication POST /gpt/applications/submit applications:write Expensive", "analyzeResume POST /gpt/resume/analyze resume:read Expensive", "mcp GET,POST,DELETE /gpt/mcp jobs:read Read",
+                "searchJobs GET /gpt/jobs/search jobs:read read", "getJobDetails GET /gpt/jobs/{id} jobs:read read", "getApplications GET /gpt/applications applications:read read",
+                "submitApplication POST /gpt/applications/submit applications:write expensive", "analyzeResume POST /gpt/resume/analyze resume:read expensive", "mcp GET,POST,DELETE /gpt/mcp jobs:read read",
             ],
             config.Routes.Select(route => $"{route.Name} {string.Join(',', route.Methods)} {route.Path.Text} {route.Scope} {route.Tier}"));
         Assert.Equal([100_000, 100_000, 100_000, 100_000, 100_000, null], config.Routes.Select(route => route.MaximumCharacters));
@@ -70,6 +70,16 @@ public sealed class GatewayConfigTests
         var problem = Assert.Single(Parse(Good.Replace(right, wrong, StringComparison.Ordinal)).Problems);
 
         Assert.Matches($"^{Regex.Escape(expected).Replace("\\*", ".*", StringComparison.Ordinal)}$", problem);
+    }
+
+    [Fact]
+    public void Mistake_in_a_route_of_several_lines_is_named_with_the_line_of_the_member()
+    {
+        var config = Parse(Good.Replace(", \"", ",\n// a comment\n\"", StringComparison.Ordinal).Replace("\"read\"", "\"fast\"", StringComparison.Ordinal)
+            .Replace("\"name\"", "\"label\"", StringComparison.Ordinal));
+
+        Assert.Equal([3, 3, 13], config.Problems.Select(problem => int.Parse(problem.Split(' ', ':')[2], System.Globalization.CultureInfo.InvariantCulture)));
+        Assert.Equal("gateway.json line 13: tier must be read or expensive, not \"fast\".", config.Problems[^1]);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using GptFunctions.OAuth;
 
@@ -6,7 +7,7 @@ namespace GptFunctions.Gateway;
 /// <summary>What a <c>gateway.json</c> says, and what is wrong with it: sentences that name the line.</summary>
 internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string? OpenApiFile, IReadOnlyList<string> Problems)
 {
-    private static readonly JsonReaderOptions Options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+    private static readonly JsonDocumentOptions Options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     public static GatewayConfig Empty { get; } = new([], null, []);
 
@@ -24,29 +25,28 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
 
     /// <param name="name">The file's name, for the sentences.</param>
     /// <param name="directory">What other files are relative to.</param>
-    public static GatewayConfig Parse(ReadOnlySpan<byte> json, string name, string directory)
+    public static GatewayConfig Parse(byte[] json, string name, string directory)
     {
         var problems = new List<string>();
         var routes = new List<GatewayRoute>();
         string? openApi = null;
         try
         {
-            var reader = new Utf8JsonReader(json, Options);
-            reader.Read();
-            foreach (var member in ConfigMember.ReadObject(ref reader, json, readsArrays: "routes"))
+            using var document = JsonDocument.Parse(json, Options);
+            foreach (var member in new ConfigObject(document.RootElement, json).Members)
             {
-                switch (member.Name)
+                switch (member)
                 {
-                    case "routes" when member.Items is { } items:
-                        foreach (var item in items)
+                    case { Name: "routes", Value.ValueKind: JsonValueKind.Array }:
+                        foreach (var item in member.Value.EnumerateArray())
                         {
-                            var parsed = new RouteReader(item);
+                            var parsed = new RouteReader(new ConfigObject(item, json));
                             problems.AddRange(parsed.Problems.Select(problem => $"{name} line {problem.Line}: {problem.Text}"));
                             routes.AddRange(parsed.Route is { } route ? [route] : []);
                         }
 
                         break;
-                    case "openapi" when member.Value.ValueKind == JsonValueKind.String:
+                    case { Name: "openapi", Value.ValueKind: JsonValueKind.String }:
                         openApi = Path.Combine(directory, member.Value.GetString()!);
                         problems.AddRange(OpenApiDocument.ProblemWith(openApi) is { } problem ? [$"{name} line {member.Line}: openapi: {problem}"] : []);
                         break;
@@ -66,7 +66,8 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
 
     /// <summary>Routes that ask for a scope which no token can hold.</summary>
     public IEnumerable<string> UnknownScopes(ScopeCatalog scopes) =>
-        Routes.Where(route => !scopes.Names.Contains(route.Scope)).Select(route => $"Gateway route {route.Name} (line {route.Line}): the scope {route.Scope} is not in GPT_SCOPES.");
+        Routes.Where(route => !scopes.Names.Contains(route.Scope))
+            .Select(route => $"Gateway route {route.Name} (line {route.Line}): the scope {route.Scope} is not in GPT_SCOPES.");
 
     private static IEnumerable<string> Conflicts(List<GatewayRoute> routes)
     {
@@ -87,49 +88,38 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
 }
 
 /// <summary>A member of a JSON object with the line where it stands.</summary>
-/// <param name="Items">The objects of an array whose members are wanted with their lines, too.</param>
-internal sealed record ConfigMember(string Name, int Line, JsonElement Value, IReadOnlyList<ConfigObject>? Items = null)
+internal sealed record ConfigMember(string Name, int Line, JsonElement Value);
+
+/// <summary>An object with the line where it begins.</summary>
+internal sealed record ConfigObject(int Line, IReadOnlyList<ConfigMember> Members)
 {
-    /// <summary>Reads the object that the reader stands on.</summary>
-    public static List<ConfigMember> ReadObject(ref Utf8JsonReader reader, ReadOnlySpan<byte> json, string? readsArrays = null)
+    /// <param name="json">The file that the element was parsed from.</param>
+    public ConfigObject(JsonElement source, byte[] json)
+        : this(LineOf(source, json), [.. Read(source, json)])
     {
-        if (reader.TokenType != JsonTokenType.StartObject)
-        {
-            throw new JsonException("an object, { ... }, is expected.", null, LineAt(reader, json) - 1, null);
-        }
-
-        var members = new List<ConfigMember>();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
-            var (name, line) = (reader.GetString()!, LineAt(reader, json));
-            if (members.Exists(member => member.Name == name))
-            {
-                throw new JsonException($"'{name}' stands twice in one object.", null, line - 1, null);
-            }
-
-            reader.Read();
-            members.Add(name == readsArrays && reader.TokenType == JsonTokenType.StartArray
-                ? new ConfigMember(name, line, default, ReadArray(ref reader, json))
-                : new ConfigMember(name, line, JsonElement.ParseValue(ref reader)));
-        }
-
-        return members;
     }
 
-    private static List<ConfigObject> ReadArray(ref Utf8JsonReader reader, ReadOnlySpan<byte> json)
+    private static IEnumerable<ConfigMember> Read(JsonElement source, byte[] json)
     {
-        var items = new List<ConfigObject>();
-        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        if (source.ValueKind != JsonValueKind.Object)
         {
-            var line = LineAt(reader, json);
-            items.Add(new ConfigObject(line, ReadObject(ref reader, json)));
+            throw new JsonException("an object, { ... }, is expected.", null, LineOf(source, json) - 1, null);
         }
 
-        return items;
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var member in source.EnumerateObject())
+        {
+            var line = LineOf(member.Value, json);
+            yield return names.Add(member.Name)
+                ? new ConfigMember(member.Name, line, member.Value)
+                : throw new JsonException($"'{member.Name}' stands twice in one object.", null, line - 1, null);
+        }
     }
 
-    private static int LineAt(in Utf8JsonReader reader, ReadOnlySpan<byte> json) => 1 + json[..(int)reader.TokenStartIndex].Count((byte)'\n');
+    /// <summary>An element is a piece of the bytes that it was parsed from, which tells where it stands.</summary>
+    private static int LineOf(JsonElement element, byte[] json)
+    {
+        json.AsSpan().Overlaps(JsonMarshal.GetRawUtf8Value(element), out var offset);
+        return 1 + json.AsSpan(0, offset).Count((byte)'\n');
+    }
 }
-
-/// <summary>An object in an array, with the line where it begins.</summary>
-internal sealed record ConfigObject(int Line, IReadOnlyList<ConfigMember> Members);

@@ -2,16 +2,11 @@ using System.Collections.Frozen;
 
 namespace GptFunctions.Gateway;
 
-/// <summary>Which of a user's limits a route counts against.</summary>
-internal enum Tier
-{
-    Read,
-    Expensive,
-}
-
 /// <summary>One route of <c>gateway.json</c>; what the members mean stands in <c>infra/config/gateway.json</c>.</summary>
+/// <param name="Tier">Which of a user's limits it counts against: one of <see cref="GatewaySettings.Tiers"/>.</param>
 /// <param name="Line">Where it stands in the file.</param>
-internal sealed record GatewayRoute(string Name, IReadOnlyList<string> Methods, PathTemplate Path, Uri Upstream, PathTemplate UpstreamPath, string Scope, Tier Tier, int Line)
+internal sealed record GatewayRoute(
+    string Name, IReadOnlyList<string> Methods, PathTemplate Path, Uri Upstream, PathTemplate UpstreamPath, string Scope, string Tier, int Line)
 {
     /// <summary>The type of its audit events; null when it has none.</summary>
     public string? EventType { get; init; }

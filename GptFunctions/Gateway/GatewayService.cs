@@ -137,10 +137,10 @@ internal sealed partial class GatewayService(
         }
     }
 
-    private async ValueTask<Quota> TakeAsync(Tier tier, string subject)
+    private async ValueTask<Quota> TakeAsync(string tier, string subject)
     {
-        var (policy, limit) = tier == Tier.Expensive ? ("expensive", settings.Value.ExpensiveLimit) : ("read", settings.Value.ReadLimit);
-        return new Quota(policy, limit, Minute, await limits.TryTakeAsync($"{policy}|{subject}", limit, Minute));
+        var limit = GatewaySettings.Tiers[tier](settings.Value);
+        return new Quota(tier, limit, Minute, await limits.TryTakeAsync($"{tier}|{subject}", limit, Minute));
     }
 
     /// <summary>

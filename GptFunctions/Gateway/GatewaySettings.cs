@@ -4,6 +4,13 @@ namespace GptFunctions.Gateway;
 
 internal sealed class GatewaySettings : ISettings
 {
+    /// <summary>The tiers that a route may name, each with its limit: calls per user and minute.</summary>
+    public static readonly IReadOnlyDictionary<string, Func<GatewaySettings, int>> Tiers = new Dictionary<string, Func<GatewaySettings, int>>(StringComparer.Ordinal)
+    {
+        ["read"] = settings => settings.ReadLimit,
+        ["expensive"] = settings => settings.ExpensiveLimit,
+    };
+
     private GatewayConfig? config;
 
     [Setting("GATEWAY_CONFIG", Default = "none: no routes", Development = "in a checkout the sample's routes, with a demo upstream",

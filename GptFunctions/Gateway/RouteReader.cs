@@ -41,124 +41,86 @@ internal sealed class RouteReader
     private GatewayRoute Read()
     {
         var name = Text("name", IsName, "1 to 64 letters, digits, '_' or '-', beginning with a letter") ?? "";
-        var methods = Methods();
-        var path = Template("path", text => text.StartsWith("/gpt/", StringComparison.Ordinal) && text != GatewayFunctions.OpenApiPath, "a path below /gpt/ such as /gpt/jobs/{id}");
-        var upstreamPath = Find("upstreamPath") is null ? path : Template("upstreamPath", _ => true, "a path such as /jobs/{id}");
+        var path = Template("path", "a path below /gpt/ such as /gpt/jobs/{id}", text =>
+            text.StartsWith("/gpt/", StringComparison.Ordinal) && text != GatewayFunctions.OpenApiPath) ?? PathTemplate.Parse("/")!;
+        var upstreamPath = Template("upstreamPath", "a path such as /jobs/{id}", _ => true) ?? path;
         if (upstreamPath.Parameters.Except(path.Parameters, StringComparer.Ordinal).FirstOrDefault() is { } stranger)
         {
             problems.Add((Find("upstreamPath")!.Line, $"upstreamPath has the parameter {{{stranger}}}, which path has not."));
         }
 
+        var methods = List("methods", names => names.Length > 0 && names.All(AllMethods.Contains) && names.Distinct().Count() == names.Length,
+            $"a list of some of {string.Join(", ", AllMethods)}");
         var upstream = Text("upstream", IsBase, "an http:// or https:// URL without user, query and fragment") ?? "http://none";
         var scope = Text("scope", ScopeCatalog.IsScopeToken, "the name of one scope") ?? "";
-        var tier = Text("tier", text => text is "read" or "expensive", "read or expensive") == "expensive" ? Tier.Expensive : Tier.Read;
+        var tier = Text("tier", GatewaySettings.Tiers.ContainsKey, string.Join(" or ", GatewaySettings.Tiers.Keys)) ?? "";
         var route = new GatewayRoute(name, methods, path, new Uri(upstream), upstreamPath, scope, tier, source.Line);
         return route with
         {
-            EventType = Flag("audit", false) ? "gpt.action." + name : null,
+            EventType = Flag("audit") == true ? "gpt.action." + name : null,
             Timeout = Number("timeoutSeconds", 1, LongestTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : route.Timeout,
             MaximumCharacters = Number("maxResponseCharacters", 0, 100_000_000) switch { null => route.MaximumCharacters, 0 => null, var cap => cap },
             PassHeaders = PassHeaders(),
-            AllowsClerkSession = Flag("allowClerkSession", false),
-            IsConsequential = Flag("isConsequential", route.IsConsequential),
+            AllowsClerkSession = Flag("allowClerkSession") == true,
+            IsConsequential = Flag("isConsequential") ?? route.IsConsequential,
         };
     }
 
     private ConfigMember? Find(string name) => source.Members.FirstOrDefault(member => member.Name == name);
 
-    private string[] Methods()
+    /// <summary>Null when it is absent or wrong.</summary>
+    private JsonElement? Find(string name, Func<JsonElement, bool> isRight, string wanted)
     {
-        if (Find("methods") is not { } member)
+        var member = Find(name);
+        if (member is null || isRight(member.Value))
         {
-            return [];
+            return member?.Value;
         }
 
-        string[] methods = member.Value.ValueKind == JsonValueKind.Array ? [.. member.Value.EnumerateArray().Select(item => item.ToString())] : [];
-        if (methods.Length == 0 || !methods.All(AllMethods.Contains) || methods.Distinct().Count() != methods.Length)
-        {
-            problems.Add((member.Line, $"methods must be a list of some of {string.Join(", ", AllMethods)}."));
-        }
-
-        return methods;
+        var found = wanted.StartsWith("a list ", StringComparison.Ordinal) ? "" : ", not " + member.Value.GetRawText();
+        problems.Add((member.Line, $"{name} must be {wanted}{found}."));
+        return null;
     }
+
+    private string? Text(string name, Func<string, bool> isRight, string wanted) =>
+        Find(name, value => value.ValueKind == JsonValueKind.String && isRight(value.GetString()!), wanted)?.GetString();
+
+    private PathTemplate? Template(string name, string wanted, Func<string, bool> isRight) =>
+        Text(name, text => PathTemplate.Parse(text) is not null && isRight(text), wanted) is { } right ? PathTemplate.Parse(right) : null;
+
+    private int? Number(string name, int least, int most) =>
+        Find(name, value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= least && number <= most,
+            $"a whole number from {least} to {most}")?.GetInt32();
+
+    private bool? Flag(string name) => Find(name, value => value.ValueKind is JsonValueKind.True or JsonValueKind.False, "true or false")?.GetBoolean();
+
+    private string[] List(string name, Func<string[], bool> isRight, string wanted)
+    {
+        string[] texts = [];
+        return Find(name, value => Texts(value) is { } read && isRight(texts = read), wanted) is null ? [] : texts;
+    }
+
+    private static string[]? Texts(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+            ? [.. value.EnumerateArray().Select(item => item.GetString()!)]
+            : null;
 
     private FrozenSet<string> PassHeaders()
     {
-        if (Find("passHeaders") is not { } member)
-        {
-            return [];
-        }
-
-        if (member.Value.ValueKind != JsonValueKind.Array || member.Value.EnumerateArray().Any(item => item.ValueKind != JsonValueKind.String))
-        {
-            problems.Add((member.Line, "passHeaders must be a list of header names such as [\"x-tenant\"]."));
-            return [];
-        }
-
-        var names = member.Value.EnumerateArray().Select(item => item.GetString()!).ToList();
+        var names = List("passHeaders", _ => true, "a list of header names such as [\"x-tenant\"]");
         foreach (var name in names.Where(name => !HeaderRules.MayPass(name)))
         {
-            problems.Add((member.Line, $"passHeaders: '{name}' is never passed on; "
+            problems.Add((Find("passHeaders")!.Line, $"passHeaders: '{name}' is never passed on; "
                 + "give names of letters, digits and hyphens, but none for credentials, cookies, identity, forwarding or the connection."));
         }
 
         return names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
     }
 
-    private PathTemplate Template(string name, Func<string, bool> isRight, string wanted) =>
-        PathTemplate.Parse(Text(name, text => PathTemplate.Parse(text) is not null && isRight(text), wanted) ?? "/")!;
-
-    /// <summary>Null when it is absent or wrong.</summary>
-    private string? Text(string name, Func<string, bool> isRight, string wanted)
-    {
-        if (Find(name) is not { } member)
-        {
-            return null;
-        }
-
-        if (member.Value.ValueKind == JsonValueKind.String && member.Value.GetString() is { } text && isRight(text))
-        {
-            return text;
-        }
-
-        problems.Add((member.Line, $"{name} must be {wanted}, not {member.Value.GetRawText()}."));
-        return null;
-    }
-
-    private int? Number(string name, int least, int most)
-    {
-        if (Find(name) is not { } member)
-        {
-            return null;
-        }
-
-        if (member.Value.ValueKind == JsonValueKind.Number && member.Value.TryGetInt32(out var number) && number >= least && number <= most)
-        {
-            return number;
-        }
-
-        problems.Add((member.Line, $"{name} must be a whole number from {least} to {most}, not {member.Value.GetRawText()}."));
-        return null;
-    }
-
-    private bool Flag(string name, bool otherwise)
-    {
-        if (Find(name) is not { } member)
-        {
-            return otherwise;
-        }
-
-        if (member.Value.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
-        {
-            problems.Add((member.Line, $"{name} must be true or false, not {member.Value.GetRawText()}."));
-        }
-
-        return member.Value.ValueKind == JsonValueKind.True;
-    }
-
     private static bool IsName(string text) =>
         text.Length is > 0 and <= 64 && char.IsAsciiLetter(text[0]) && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '_' or '-');
 
     private static bool IsBase(string text) =>
-        Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https" && url.UserInfo.Length == 0 && url.Query.Length == 0 && url.Fragment.Length == 0;
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+        && url.UserInfo.Length == 0 && url.Query.Length == 0 && url.Fragment.Length == 0;
 }
