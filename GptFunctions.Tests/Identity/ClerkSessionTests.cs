@@ -66,6 +66,7 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         ["claims as list"] = (provider, _) => provider.SignText("[]"),
         ["claims with something behind them"] = (provider, claims) => provider.SignText(claims.ToJsonString() + " x"),
         ["header with something behind it"] = (provider, claims) => Relabel(provider.Sign(claims), "}", "} x"),
+        ["signature with padding"] = (provider, claims) => provider.Sign(claims) + "=", // RFC 7515 2: base64url without it
         ["signature with other trailing bits"] = (provider, claims) => provider.Sign(claims) is var token ? token[..^1] + (char)(token[^1] + 1) : "",
     };
 

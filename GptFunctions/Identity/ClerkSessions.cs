@@ -9,7 +9,6 @@ namespace GptFunctions.Identity;
 internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSettings> settings, TimeProvider clock)
 {
     private const int LeewaySeconds = 5;
-    private static readonly string[] Algorithms = ["RS256"];
 
     /// <summary>Not signed by Clerk: a forgery.</summary>
     public static OAuthError NotClerks { get; } = Invalid("The token is not a Clerk session token.");
@@ -23,9 +22,7 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
             return Invalid("Clerk session tokens are not accepted here: CLERK_ISSUER is not set.");
         }
 
-        var keys = services.GetRequiredService<OpenIdProvider>().SessionKeys;
-        var jwt = Jwt.Parse(token);
-        if (jwt is null || !await keys.VerifyAsync(jwt, Algorithms))
+        if (await services.GetRequiredService<OpenIdProvider>().VerifySessionAsync(token) is not { } jwt)
         {
             return NotClerks;
         }

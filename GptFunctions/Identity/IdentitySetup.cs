@@ -1,7 +1,6 @@
 using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Identity;
 
@@ -13,7 +12,6 @@ internal static class IdentitySetup
         builder.AddSettings<ClerkSettings>();
         var services = builder.Services;
         services.AddSingleton<UserStore>().AddSingleton<InternalUsers>().AddSingleton<ClerkSessions>();
-        services.AddSingleton(provider => new OpenIdProvider(ProviderHttp.CreateClient(), provider.GetRequiredService<IOptions<ClerkSettings>>(), provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton<ISignIn, OpenIdSignIn>();
+        services.AddSingleton<OpenIdProvider>().AddSingleton<ISignIn, OpenIdSignIn>();
     }
 }

@@ -1,101 +1,131 @@
-using System.Text.Json;
-using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Protocols.OpenIdConnect;
+using Microsoft.IdentityModel.Tokens;
 
 namespace GptFunctions.Identity;
 
-/// <summary>What OpenID Connect Discovery tells of the provider.</summary>
-internal sealed record ProviderMetadata(Uri AuthorizationEndpoint, Uri TokenEndpoint, JsonWebKeys Keys, bool PrefersPost);
-
-/// <summary>The identity provider: its discovery document and its keys, read once and kept.</summary>
+/// <summary>The identity provider: what it publishes of itself, and the tokens that it signs.</summary>
 internal sealed class OpenIdProvider : IDisposable
 {
-    private static readonly TimeSpan Freshness = TimeSpan.FromHours(24);
+    private const int MinimumRsaBits = 2048;
+    private const int MaximumBytes = 256 * 1024;
+    private static readonly TimeSpan ConfigurationFreshness = TimeSpan.FromHours(24);
+    private static readonly TimeSpan KeyFreshness = TimeSpan.FromHours(1);
+    private static readonly JsonWebTokenHandler Handler = new();
     private readonly TimeProvider clock;
     private readonly string issuer;
-    private readonly KeptDocument<ProviderMetadata> metadata;
-    private JsonWebKeys? idTokenKeys;
+    private readonly ProviderDocument<OpenIdConnectConfiguration> configuration;
+    private readonly ProviderDocument<SecurityKey[]> sessionKeys;
+    private ProviderDocument<SecurityKey[]>? idTokenKeys;
 
-    public OpenIdProvider(HttpClient http, IOptions<ClerkSettings> settings, TimeProvider clock)
+    public OpenIdProvider(IOptions<ClerkSettings> settings, TimeProvider clock)
     {
-        Http = http;
         this.clock = clock;
         issuer = settings.Value.Issuer!;
-        metadata = new(FetchAsync, clock);
-        SessionKeys = new JsonWebKeys(http, new Uri(issuer.TrimEnd('/') + "/.well-known/jwks.json"), clock);
+        var address = issuer.TrimEnd('/');
+        configuration = new(Http, new Uri(address + "/.well-known/openid-configuration"), ParseConfiguration, clock);
+        sessionKeys = KeysAt(address + "/.well-known/jwks.json"); // where Clerk documents them
     }
-
-    public HttpClient Http { get; }
-
-    /// <summary>The keys of Clerk's session JWTs, at the fixed address that Clerk documents.</summary>
-    public JsonWebKeys SessionKeys { get; }
-
-    /// <exception cref="ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
-    public Task<ProviderMetadata> ReadMetadataAsync() => metadata.GetAsync(Freshness);
-
-    public void Dispose()
-    {
-        SessionKeys.Dispose();
-        idTokenKeys?.Dispose();
-        metadata.Dispose();
-    }
-
-    private async Task<ProviderMetadata> FetchAsync()
-    {
-        using var document = await Http.ReadJsonAsync(new Uri(issuer.TrimEnd('/') + "/.well-known/openid-configuration"));
-        var root = document.RootElement;
-        try
-        {
-            // OpenID Connect Discovery 4.3: the issuer must be the one that was asked.
-            if (root.GetProperty("issuer").GetString() != issuer)
-            {
-                throw new ServiceOutageException("The identity provider's discovery document names another issuer than CLERK_ISSUER.");
-            }
-
-            var methods = root.TryGetProperty("token_endpoint_auth_methods_supported", out var listed) ? [.. listed.EnumerateArray().Select(method => method.GetString())] : new List<string?>();
-            return new ProviderMetadata(
-                Endpoint(root, "authorization_endpoint"),
-                Endpoint(root, "token_endpoint"),
-                KeysAt(Endpoint(root, "jwks_uri")),
-                PrefersPost: methods.Count > 0 && !methods.Contains("client_secret_basic"));
-        }
-        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException or UriFormatException or ArgumentNullException)
-        {
-            throw new ServiceOutageException("The identity provider's discovery document lacks an endpoint.", error);
-        }
-    }
-
-    // The scheme is asked for because a path alone is an absolute file: URL on Unix.
-    private static Uri Endpoint(JsonElement discovery, string name) =>
-        new Uri(discovery.GetProperty(name).GetString()!) is { Scheme: "https" or "http" } url ? url : throw new UriFormatException($"{name} is not a web address.");
-
-    // What is known of the keys outlives a new reading of the discovery document.
-    private JsonWebKeys KeysAt(Uri url) => idTokenKeys = idTokenKeys?.Url == url ? idTokenKeys : new JsonWebKeys(Http, url, clock);
-}
-
-internal static class ProviderHttp
-{
-    private const int MaximumBytes = 256 * 1024;
 
     /// <summary>For every call to the provider: short time-out, no redirects followed, small answers only.</summary>
-    public static HttpClient CreateClient() => new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+    public HttpClient Http { get; } = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
     {
         Timeout = TimeSpan.FromSeconds(5),
         MaxResponseContentBufferSize = MaximumBytes,
     };
 
-    /// <exception cref="ServiceOutageException">No answer in time, a status other than 200, or no JSON.</exception>
-    public static async Task<JsonDocument> ReadJsonAsync(this HttpClient http, Uri url)
+    /// <summary>Its discovery document, which names at least the endpoints of a sign-in and the keys.</summary>
+    /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
+    public Task<OpenIdConnectConfiguration> ReadConfigurationAsync() => configuration.GetAsync(ConfigurationFreshness);
+
+    /// <summary>A Clerk session JWT whose signature is the provider's; its claims are not checked. Null for anything else.</summary>
+    /// <exception cref="Hosting.ServiceOutageException">No key is known and the provider cannot be reached.</exception>
+    public Task<Jwt?> VerifySessionAsync(string token) => VerifyAsync(token, sessionKeys, "RS256");
+
+    /// <summary>The same for an ID token.</summary>
+    /// <exception cref="Hosting.ServiceOutageException">No key is known and the provider cannot be reached.</exception>
+    public async Task<Jwt?> VerifyIdTokenAsync(string token)
     {
-        try
-        {
-            using var response = await http.GetAsync(url);
-            response.EnsureSuccessStatusCode();
-            return JsonDocument.Parse(await response.Content.ReadAsByteArrayAsync());
-        }
-        catch (Exception error) when (error is HttpRequestException or JsonException or TaskCanceledException)
-        {
-            throw new ServiceOutageException($"The identity provider does not answer at {url.GetLeftPart(UriPartial.Path)}.", error);
-        }
+        await ReadConfigurationAsync();
+        return await VerifyAsync(token, idTokenKeys!, "RS256", "ES256");
     }
+
+    public void Dispose()
+    {
+        Http.Dispose();
+        configuration.Dispose();
+        sessionKeys.Dispose();
+        idTokenKeys?.Dispose();
+    }
+
+    // The library verifies, and our own reader reads: the library takes a number for a subject, a text for a time, an extension that it does
+    // not know (crit) and anything behind the claims; and it refuses a token for half a surrogate pair in a display name.
+    private static async Task<Jwt?> VerifyAsync(string token, ProviderDocument<SecurityKey[]> keys, params string[] algorithms)
+    {
+        if (Jwt.Parse(token) is not { } jwt || !algorithms.Contains(jwt.Algorithm) || jwt.KeyId is null || await FindAsync(keys, jwt.KeyId) is not { } key)
+        {
+            return null;
+        }
+
+        var result = await Handler.ValidateTokenAsync(token, new TokenValidationParameters
+        {
+            IssuerSigningKey = key,
+            TryAllIssuerSigningKeys = false,
+            ValidAlgorithms = algorithms,
+            ValidateIssuer = false,
+            ValidateAudience = false,
+            ValidateLifetime = false,
+            TryReadJwtClaim = static (ref reader, _, _, out value) =>
+            {
+                reader.Skip();
+                value = null!;
+                return true;
+            },
+        });
+        return result.IsValid ? jwt : null;
+    }
+
+    private static async Task<SecurityKey?> FindAsync(ProviderDocument<SecurityKey[]> keys, string keyId)
+    {
+        bool IsNamed(SecurityKey key) => key.KeyId == keyId;
+        return Array.FindLast(await keys.GetAsync(KeyFreshness), IsNamed)
+            // The provider may have a new key; forged key ids cannot make us hammer it.
+            ?? Array.FindLast(await keys.GetAsync(ProviderDocument<SecurityKey[]>.MinimumInterval), IsNamed);
+    }
+
+    private ProviderDocument<SecurityKey[]> KeysAt(string url) => new(Http, new Uri(url), ParseKeys, clock);
+
+    private static SecurityKey[] ParseKeys(string json)
+    {
+        var keys = JsonWebKeySet.Create(json);
+        return keys.Keys.Count > 0
+            ? [.. keys.GetSigningKeys().Where(key => key is RsaSecurityKey { KeySize: >= MinimumRsaBits } or ECDsaSecurityKey { KeySize: 256 })]
+            : throw new FormatException("it has no keys.");
+    }
+
+    private OpenIdConnectConfiguration ParseConfiguration(string json)
+    {
+        var read = OpenIdConnectConfiguration.Create(json);
+        if (read.Issuer != issuer) // OpenID Connect Discovery 4.3: it must be the one that was asked
+        {
+            throw new FormatException("it names another issuer than CLERK_ISSUER.");
+        }
+
+        if (!IsWebAddress(read.AuthorizationEndpoint) || !IsWebAddress(read.TokenEndpoint) || !IsWebAddress(read.JwksUri))
+        {
+            throw new FormatException("it lacks an endpoint.");
+        }
+
+        if (idTokenKeys?.Url.OriginalString != read.JwksUri) // what is known of the keys outlives a new reading of this document
+        {
+            idTokenKeys = KeysAt(read.JwksUri);
+        }
+
+        return read;
+    }
+
+    // The scheme is asked for because a path alone is an absolute file: URL on Unix.
+    private static bool IsWebAddress(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "https" or "http";
 }

@@ -5,6 +5,7 @@ using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Microsoft.IdentityModel.Protocols.OpenIdConnect;
 
 namespace GptFunctions.Identity;
 
@@ -12,15 +13,14 @@ namespace GptFunctions.Identity;
 internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<ClerkSettings> clerk, IOptions<TokenSettings> tokens, TimeProvider clock, ILogger<OpenIdSignIn> logger) : ISignIn
 {
     private const int LeewaySeconds = 30;
-    private static readonly string[] Algorithms = ["RS256", "ES256"];
 
     private string CallbackUrl => tokens.Value.PublicBaseUrl + "/oauth/callback";
 
     public async Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser)
     {
-        var metadata = await provider.ReadMetadataAsync();
+        var configuration = await provider.ReadConfigurationAsync();
         return UrlQuery.Add(
-            metadata.AuthorizationEndpoint.AbsoluteUri,
+            new Uri(configuration.AuthorizationEndpoint).AbsoluteUri,
             ("response_type", "code"),
             ("client_id", clerk.Value.ClientId),
             ("redirect_uri", CallbackUrl),
@@ -38,37 +38,36 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
             return (null, new SignInFailure("The identity provider did not sign you in.", error is "access_denied"));
         }
 
-        var metadata = await provider.ReadMetadataAsync();
-        var idToken = await ExchangeAsync(metadata, code, browser.Derive("verifier", requestId));
-        if (idToken is null || Jwt.Parse(idToken) is not { } jwt)
+        if (await ExchangeAsync(await provider.ReadConfigurationAsync(), code, browser.Derive("verifier", requestId)) is not { } idToken)
         {
             return (null, new SignInFailure("The identity provider refused its own code.", false));
         }
 
-        var problem = await metadata.Keys.VerifyAsync(jwt, Algorithms) ? ProblemWith(jwt, browser.Derive("nonce", requestId)) : "signature";
-        var subject = jwt["sub"];
-        if (problem is not null || !Person.IsSubject(subject))
+        var jwt = await provider.VerifyIdTokenAsync(idToken);
+        if (ProblemWith(jwt, browser.Derive("nonce", requestId)) is { } problem)
         {
-            LogIdTokenRefused(problem ?? "sub");
+            LogIdTokenRefused(problem);
             return (null, new SignInFailure("The identity provider's answer could not be verified.", false));
         }
 
-        return (new Person(subject, Person.Shown(jwt["email"]), Person.Shown(jwt["name"])), null);
+        return (new Person(jwt!["sub"]!, Person.Shown(jwt["email"]), Person.Shown(jwt["name"])), null);
     }
 
     // OpenID Connect Core 3.1.3.7
-    private string? ProblemWith(Jwt jwt, string nonce) => jwt switch
+    private string? ProblemWith(Jwt? jwt, string nonce) => jwt switch
     {
+        null => "signature",
         _ when jwt["iss"] != clerk.Value.Issuer => "iss",
         _ when !jwt.HasAudience(clerk.Value.ClientId!) => "aud",
         _ when jwt["azp"] is { } party && party != clerk.Value.ClientId => "azp",
         _ when !(jwt.Seconds("exp") > clock.GetUtcNow().ToUnixTimeSeconds() - LeewaySeconds) => "exp",
         _ when !(jwt.Seconds("iat") <= clock.GetUtcNow().ToUnixTimeSeconds() + LeewaySeconds) => "iat",
         _ when jwt["nonce"] != nonce => "nonce",
+        _ when !Person.IsSubject(jwt["sub"]) => "sub",
         _ => null,
     };
 
-    private async Task<string?> ExchangeAsync(ProviderMetadata metadata, string code, string verifier)
+    private async Task<string?> ExchangeAsync(OpenIdConnectConfiguration configuration, string code, string verifier)
     {
         var form = new Dictionary<string, string>(StringComparer.Ordinal)
         {
@@ -77,8 +76,8 @@ internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<Cle
             ["redirect_uri"] = CallbackUrl,
             ["code_verifier"] = verifier,
         };
-        using var request = new HttpRequestMessage(HttpMethod.Post, metadata.TokenEndpoint);
-        if (metadata.PrefersPost)
+        using var request = new HttpRequestMessage(HttpMethod.Post, configuration.TokenEndpoint);
+        if (configuration.TokenEndpointAuthMethodsSupported is { Count: > 0 } methods && !methods.Contains("client_secret_basic"))
         {
             form["client_id"] = clerk.Value.ClientId!;
             form["client_secret"] = clerk.Value.ClientSecret!;
