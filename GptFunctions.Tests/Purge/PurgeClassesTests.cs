@@ -163,13 +163,26 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
 
     private async Task<string> ExplainAsync(PurgeClass kind, string mode)
     {
-        var start = kind.Start is byte[]? "bytea" : "timestamptz";
         await using var connection = await Database.Source.OpenConnectionAsync();
         await using var command = connection.CreateCommand();
+        var (start, first) = kind.Start is byte[] ? ("bytea", "''") : ("timestamptz", "'-infinity'");
+        var (types, values) = (new List<string>(), new List<string>());
+        foreach (var (type, value) in kind.Delete.Names.Select(name => name switch
+        {
+            "now" => ("timestamptz", PurgeRows.Sql(PurgeRows.Present)),
+            "cutoff" => ("timestamptz", PurgeRows.Sql(PurgeRows.Present - TimeSpan.FromDays(30))),
+            "limit" => ("int", "1000"),
+            _ => (start, first),
+        }))
+        {
+            types.Add(type);
+            values.Add(value);
+        }
+
         command.CommandText = $"""
             DISCARD PLANS; SET plan_cache_mode = {mode};
-            PREPARE purge (timestamptz, timestamptz, int, {start}) AS {kind.Delete};
-            EXPLAIN (COSTS OFF) EXECUTE purge ({PurgeRows.Sql(PurgeRows.Present)}, {PurgeRows.Sql(PurgeRows.Present - TimeSpan.FromDays(30))}, 1000, {(kind.Start is byte[]? "''" : "'-infinity'")});
+            PREPARE purge ({string.Join(", ", types)}) AS {kind.Delete.Text};
+            EXPLAIN (COSTS OFF) EXECUTE purge ({string.Join(", ", values)});
             """;
         var lines = new List<string>();
         await using (var reader = await command.ExecuteReaderAsync())

@@ -6,43 +6,66 @@ using NpgsqlTypes;
 namespace GptFunctions.Audit;
 
 /// <summary>A row of the audit trail.</summary>
-internal sealed record AuditRow(DateTimeOffset OccurredAt, Guid Id, string Type, string? Subject, string? ClientId, string? SessionId, string? CorrelationId, string? Address, string Metadata);
+internal sealed record AuditRow
+{
+    public required DateTimeOffset OccurredAt { get; init; }
+
+    public required Guid Id { get; init; }
+
+    public required string Type { get; init; }
+
+    public required string? Subject { get; init; }
+
+    public required string? ClientId { get; init; }
+
+    public required string? SessionId { get; init; }
+
+    public required string? CorrelationId { get; init; }
+
+    public required string? Address { get; init; }
+
+    /// <summary>A JSON object: the payload, but what has columns of its own.</summary>
+    public required string Metadata { get; init; }
+}
 
 internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
 {
     /// <summary>How many months have partitions: the one before, the present one, and three to come.</summary>
     public const int MonthsAhead = 5;
 
-    private const string Insert = """
+    private static readonly Sql Insert = new("""
         INSERT INTO gpt_oauth_events (event_id, event_type, clerk_user_id, client_id, session_id, correlation_id, ip_address, metadata, source, occurred_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10)
+        VALUES (@event_id, @event_type, @subject, @client_id, @session_id, @correlation_id, @address, @metadata::text::jsonb, @source, @occurred_at)
         ON CONFLICT (occurred_at, event_id) DO NOTHING
-        """;
+        """);
 
-    private const string Quarantine = "INSERT INTO audit_quarantine (reason, message) VALUES ($1, $2)";
+    private static readonly Sql Quarantine = new("INSERT INTO audit_quarantine (reason, message) VALUES (@reason, @message)");
 
-    private const string CreatePartitions = "SELECT gpt_create_event_partitions($1, $2)";
+    private static readonly Sql CreatePartitions = new("SELECT gpt_create_event_partitions(@first_month, @months)");
 
     private const string RowColumns = "occurred_at, event_id, event_type, clerk_user_id, client_id, session_id, correlation_id, ip_address, metadata::text";
 
-    // $5: only what this snapshot sees. Rows of before V013 are seen by all.
-    private const string List = $"""
-        SELECT {RowColumns} FROM gpt_oauth_events
-        WHERE (occurred_at, event_id) > ($1, $2) AND ($3::text IS NULL OR clerk_user_id = $3)
-          AND ($5::text IS NULL OR recorded_in IS NULL OR recorded_at < now() - {Longest} OR pg_visible_in_snapshot(recorded_in, $5::pg_snapshot))
-        ORDER BY occurred_at, event_id LIMIT $4
-        """;
+    // @seen: only what this snapshot sees. Rows of before V013 are seen by all.
+    private static readonly Sql List = new($"""
+        SELECT {RowColumns}
+        FROM gpt_oauth_events
+        WHERE (occurred_at, event_id) > (@since, @after) AND (@subject::text IS NULL OR clerk_user_id = @subject)
+          AND (@seen::text IS NULL OR recorded_in IS NULL OR recorded_at < now() - {Longest} OR pg_visible_in_snapshot(recorded_in, @seen::pg_snapshot))
+        ORDER BY occurred_at, event_id
+        LIMIT @count
+        """);
 
-    private const string Look = "SELECT pg_current_snapshot()::text";
+    private static readonly Sql Look = new("SELECT pg_current_snapshot()::text");
 
-    // What this snapshot sees and that of $1 did not. By transactions, because they become visible in another order than they begin. Whoever
+    // What this snapshot sees and that of @seen did not. By transactions, because they become visible in another order than they begin. Whoever
     // copies the trail from a dump brings numbers along that mean nothing here; such rows are old.
-    private const string Follow = $"""
-        SELECT {RowColumns} FROM gpt_oauth_events
-        WHERE recorded_in >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(recorded_in, $1::pg_snapshot)
-          AND recorded_at >= now() - {Longest} AND ($2::text IS NULL OR clerk_user_id = $2)
+    private static readonly Sql Follow = new($"""
+        SELECT {RowColumns}
+        FROM gpt_oauth_events
+        WHERE recorded_in >= pg_snapshot_xmin(@seen::pg_snapshot) AND NOT pg_visible_in_snapshot(recorded_in, @seen::pg_snapshot)
+          AND recorded_at >= now() - {Longest} AND (@subject::text IS NULL OR clerk_user_id = @subject)
         ORDER BY recorded_in, occurred_at, event_id
-        """;
+        """);
 
     // Longer than any transaction that records an event, and than anybody is halted between two looks.
     private const string Longest = "interval '1 day'";
@@ -50,41 +73,31 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
     /// <summary>Nothing happens when the event is there already.</summary>
     public async Task InsertAsync(AuditEvent row, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(Insert);
-        command.Bind(row.Id);
-        command.Bind(row.Type);
-        command.Bind(row.Subject);
-        command.Bind(row.ClientId);
-        command.Bind(row.SessionId);
-        command.Bind(row.CorrelationId);
-        command.Bind(row.Address);
-        command.Bind(row.Metadata);
-        command.Bind(row.Source);
-        command.Bind(row.OccurredAt);
+        await using var command = new Statement(Insert)
+            .Bind("event_id", row.Id).Bind("event_type", row.Type).Bind("subject", row.Subject).Bind("client_id", row.ClientId)
+            .Bind("session_id", row.SessionId).Bind("correlation_id", row.CorrelationId).Bind("address", row.Address).Bind("metadata", row.Metadata)
+            .Bind("source", row.Source).Bind("occurred_at", row.OccurredAt).On(dataSource);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     public async Task QuarantineAsync(string reason, ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(Quarantine);
-        command.Bind(reason);
-        command.Bind(message.ToArray());
+        await using var command = new Statement(Quarantine).Bind("reason", reason).Bind("message", message.ToArray()).On(dataSource);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     /// <summary>Makes sure that there are partitions from the month before <paramref name="now"/> on; returns how many are new.</summary>
     public async Task<int> CreatePartitionsAsync(DateTimeOffset now, int months, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(CreatePartitions);
-        command.Bind(DateOnly.FromDateTime(now.UtcDateTime).AddMonths(-1));
-        command.Bind(months);
+        await using var command = new Statement(CreatePartitions)
+            .Bind("first_month", DateOnly.FromDateTime(now.UtcDateTime).AddMonths(-1)).Bind("months", months).On(dataSource);
         return (int)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     /// <summary>What can be seen now, for <see cref="FollowAsync"/>.</summary>
     public async Task<string> LookAsync(CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(Look);
+        await using var command = new Statement(Look).On(dataSource);
         return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
@@ -93,12 +106,8 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
     public async Task<IReadOnlyList<AuditRow>> ListAsync(
         DateTimeOffset since, Guid after, string? subject, string? seen, int count, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(List);
-        command.Bind(since);
-        command.Bind(after);
-        command.Bind(subject);
-        command.Bind(count);
-        command.Bind(seen);
+        await using var command = new Statement(List)
+            .Bind("since", since).Bind("after", after).Bind("subject", subject).Bind("count", count).Bind("seen", seen).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var rows = new List<AuditRow>();
         while (await reader.ReadAsync(cancellationToken))
@@ -109,17 +118,17 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
         return rows;
     }
 
-    /// <summary>Tells each row that could not be seen in a look, and can be now; none is skipped, whenever it happened and however late it was committed.</summary>
+    /// <summary>
+    /// Tells each row that could not be seen in a look, and can be now; none is skipped, whenever it happened and however late it was committed.
+    /// </summary>
     /// <returns>What can be seen now.</returns>
     public async Task<string> FollowAsync(string seen, string? subject, Action<AuditRow> tell, CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken); // both statements see the same
-        await using var look = new NpgsqlCommand(Look, connection, transaction);
+        await using var look = new Statement(Look).On(connection);
         var now = (string)(await look.ExecuteScalarAsync(cancellationToken))!;
-        await using var follow = new NpgsqlCommand(Follow, connection, transaction);
-        follow.Bind(seen);
-        follow.Bind(subject);
+        await using var follow = new Statement(Follow).Bind("seen", seen).Bind("subject", subject).On(connection);
         await using var reader = await follow.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
@@ -129,7 +138,16 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
         return now;
     }
 
-    private static AuditRow Read(NpgsqlDataReader reader) => new(
-        reader.GetFieldValue<DateTimeOffset>(0), reader.GetGuid(1), reader.GetString(2), reader.Get<string?>(3), reader.Get<string?>(4),
-        reader.Get<string?>(5), reader.Get<string?>(6), reader.Get<string?>(7), reader.GetString(8));
+    private static AuditRow Read(NpgsqlDataReader reader) => new()
+    {
+        OccurredAt = reader.GetFieldValue<DateTimeOffset>(0),
+        Id = reader.GetGuid(1),
+        Type = reader.GetString(2),
+        Subject = reader.Get<string?>(3),
+        ClientId = reader.Get<string?>(4),
+        SessionId = reader.Get<string?>(5),
+        CorrelationId = reader.Get<string?>(6),
+        Address = reader.Get<string?>(7),
+        Metadata = reader.GetString(8),
+    };
 }

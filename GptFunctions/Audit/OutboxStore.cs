@@ -35,30 +35,47 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 
     // One relay publishes at a time over all processes: that is what keeps a user's events in order. If its machine vanishes, the server ends
     // the transaction, long before the network would.
-    private const string TakeTurn = "SELECT pg_try_advisory_xact_lock($1) FROM set_config('idle_in_transaction_session_timeout', '30s', true)";
+    private static readonly Sql TakeTurn = new("SELECT pg_try_advisory_xact_lock(@lock) FROM set_config('idle_in_transaction_session_timeout', '30s', true)");
 
-    private const string Claim = "SELECT position, routing_key, envelope::text FROM outbox_messages WHERE position > $1 ORDER BY position LIMIT $2";
+    private static readonly Sql Claim = new("""
+        SELECT position, routing_key, envelope::text
+        FROM outbox_messages
+        WHERE position > @after
+        ORDER BY position
+        LIMIT @count
+        """);
 
-    private const string Delete = "DELETE FROM outbox_messages WHERE position = ANY ($1)";
+    private static readonly Sql Delete = new("DELETE FROM outbox_messages WHERE position = ANY (@positions)");
 
-    private const string Backlog = "SELECT count(*), min(occurred_at), (SELECT count(*) FROM outbox_stranded) FROM outbox_messages";
+    private static readonly Sql Backlog = new("SELECT count(*), min(occurred_at), (SELECT count(*) FROM outbox_stranded) FROM outbox_messages");
 
-    private const string SetAside = """
-        WITH gone AS (DELETE FROM outbox_messages WHERE position = ANY ($1) RETURNING position, event_id, routing_key, envelope, occurred_at)
+    private static readonly Sql SetAside = new("""
+        WITH gone AS (
+            DELETE FROM outbox_messages
+            WHERE position = ANY (@positions)
+            RETURNING position, event_id, routing_key, envelope, occurred_at
+        )
         INSERT INTO outbox_stranded (position, event_id, routing_key, envelope, occurred_at)
         SELECT position, event_id, routing_key, envelope, occurred_at FROM gone
-        """;
+        """);
 
-    private const string ListStranded = """
-        SELECT routing_key, count(*), min(occurred_at), max(stranded_at) FROM outbox_stranded GROUP BY routing_key ORDER BY routing_key
-        """;
+    private static readonly Sql ListStranded = new("""
+        SELECT routing_key, count(*), min(occurred_at), max(stranded_at)
+        FROM outbox_stranded
+        GROUP BY routing_key
+        ORDER BY routing_key
+        """);
 
     // At the end of the queue, in their order.
-    private const string Requeue = """
-        WITH back AS (DELETE FROM outbox_stranded WHERE $1::text IS NULL OR routing_key = $1 RETURNING position, event_id, routing_key, envelope, occurred_at)
+    private static readonly Sql Requeue = new("""
+        WITH back AS (
+            DELETE FROM outbox_stranded
+            WHERE @routing_key::text IS NULL OR routing_key = @routing_key
+            RETURNING position, event_id, routing_key, envelope, occurred_at
+        )
         INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at)
         SELECT event_id, routing_key, envelope, occurred_at FROM back ORDER BY position
-        """;
+        """);
 
     /// <summary>
     /// Hands messages over in their order, up to 500 at a time, and deletes those that were delivered; in one transaction, so that
@@ -99,14 +116,13 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
     /// <summary>Takes messages out of everybody's way; returns how many.</summary>
     public async Task<int> SetAsideAsync(long[] positions, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(SetAside);
-        command.Bind(positions);
+        await using var command = new Statement(SetAside).Bind("positions", positions).On(dataSource);
         return await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     public async Task<IReadOnlyList<StrandedEvents>> ListStrandedAsync(CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(ListStranded);
+        await using var command = new Statement(ListStranded).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var kinds = new List<StrandedEvents>();
         while (await reader.ReadAsync(cancellationToken))
@@ -122,14 +138,13 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
     /// <param name="routingKey">Only events of this type; null for all.</param>
     public async Task<int> RequeueAsync(string? routingKey, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(Requeue);
-        command.Bind(routingKey);
+        await using var command = new Statement(Requeue).Bind("routing_key", routingKey).On(dataSource);
         return await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     public async Task<OutboxBacklog> ReadBacklogAsync(CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(Backlog);
+        await using var command = new Statement(Backlog).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
         return new OutboxBacklog(reader.GetInt64(0), reader.Get<DateTimeOffset?>(1), reader.GetInt64(2));
@@ -137,8 +152,7 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 
     private static async Task<bool> TakeTurnAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(TakeTurn, connection);
-        command.Bind(RelayLock);
+        await using var command = new Statement(TakeTurn).Bind("lock", RelayLock).On(connection);
         return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
@@ -147,8 +161,7 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
     {
         if (delivered.Length > 0)
         {
-            await using var delete = new NpgsqlCommand(Delete, connection);
-            delete.Bind(delivered);
+            await using var delete = new Statement(Delete).Bind("positions", delivered).On(connection);
             await delete.ExecuteNonQueryAsync(CancellationToken.None);
         }
 
@@ -157,9 +170,7 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 
     private static async Task<List<OutboxMessage>> ClaimAsync(NpgsqlConnection connection, long after, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(Claim, connection);
-        command.Bind(after);
-        command.Bind(BatchSize);
+        await using var command = new Statement(Claim).Bind("after", after).Bind("count", BatchSize).On(connection);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var messages = new List<OutboxMessage>();
         while (await reader.ReadAsync(cancellationToken))

@@ -43,13 +43,13 @@ internal sealed partial class Database : IDisposable
     public bool IsSilent => away.IsCancellationRequested;
 
     /// <summary>A statement that reads.</summary>
-    public Statement LookUp(string sql) => new(this, sql, LookUpLimit);
+    public LimitedStatement LookUp(Sql sql) => new(this, sql, LookUpLimit);
 
     /// <summary>A statement that writes, in a transaction of its own.</summary>
-    public Statement Change(string sql) => new(this, sql, ChangeLimit);
+    public LimitedStatement Change(Sql sql) => new(this, sql, ChangeLimit);
 
     /// <summary>A statement for an operator, who can wait.</summary>
-    public Statement Report(string sql) => new(this, sql, ReportLimit);
+    public LimitedStatement Report(Sql sql) => new(this, sql, ReportLimit);
 
     /// <summary>For what is more than one statement: runs <paramref name="work"/> on a connection. It is cancelled at the limit, for which nobody waits.</summary>
     /// <exception cref="NpgsqlException">The limit is over, or the database is away.</exception>

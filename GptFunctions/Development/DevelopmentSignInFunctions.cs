@@ -10,7 +10,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.Development;
 
 /// <summary>Development only: a page on which one chooses who one is. Anywhere else the route does not exist.</summary>
-internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISignIn signIn, ClientAddress addresses, IOptions<TokenSettings> settings)
+internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISignIn signIn, Occasions occasions, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 16 * 1024;
     private const int MaximumUserId = 128;
@@ -54,7 +54,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         }
 
         var signedIn = BrowserBinding.FindSignedIn(request.HttpContext, isHttps);
-        return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), addresses.Origin(request.HttpContext)) switch
+        return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), occasions.Of(request.HttpContext)) switch
         {
             NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
             NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse),

@@ -28,7 +28,7 @@ internal sealed partial class ActionLog(ActionStore store, OutboxSignal outbox, 
     private bool isWaiting;
 
     /// <summary>Commits the attempt; null for a route that asks for none. Throws when it cannot be recorded: then the call must not be made.</summary>
-    public async Task<Guid?> BeginAsync(GatewayRoute route, Caller caller, RequestOrigin origin)
+    public async Task<Guid?> BeginAsync(GatewayRoute route, Caller caller, Occasion occasion)
     {
         if (route.EventType is not { } type)
         {
@@ -37,7 +37,7 @@ internal sealed partial class ActionLog(ActionStore store, OutboxSignal outbox, 
 
         var now = clock.GetUtcNow();
         var id = Guid.CreateVersion7(now);
-        await store.BeginAsync(id, type, origin.CorrelationId, Payload(caller, origin), now);
+        await store.BeginAsync(id, type, occasion.CorrelationId, Payload(caller, occasion), now);
         open.TryAdd(id, true);
         outbox.Raise();
         return id;
@@ -135,7 +135,7 @@ internal sealed partial class ActionLog(ActionStore store, OutboxSignal outbox, 
         beatAt = clock.GetTimestamp();
     }
 
-    private static string Payload(Caller caller, RequestOrigin origin)
+    private static string Payload(Caller caller, Occasion occasion)
     {
         var buffer = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(buffer))
@@ -144,7 +144,7 @@ internal sealed partial class ActionLog(ActionStore store, OutboxSignal outbox, 
             json.WriteString("clerk_user_id", caller.Subject);
             json.WriteString("client_id", caller.ClientId);
             json.WriteString("session_id", caller.SessionId?.ToString());
-            json.WriteString("ip_address", origin.Address);
+            json.WriteString("ip_address", occasion.Address);
             json.WriteEndObject();
         }
 

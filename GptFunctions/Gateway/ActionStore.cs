@@ -1,3 +1,4 @@
+using GptFunctions.Audit;
 using GptFunctions.Data;
 using Npgsql;
 using NpgsqlTypes;
@@ -16,68 +17,62 @@ internal sealed record ActionResult(Guid Id, int Status, TimeSpan Took, DateTime
 /// </summary>
 internal sealed class ActionStore(Database database)
 {
-    private const string Begin = """
-        WITH opened AS (INSERT INTO gpt_open_actions (id, event_type, correlation_id, payload) VALUES ($1, $2, $3, $4))
-        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        VALUES ($1, $2, $5, event_envelope($1, $2, $5, $3, $4 || jsonb_build_object('action_id', $1, 'status', NULL)))
-        """;
-
-    private const string End = """
-        WITH ended AS (
-            DELETE FROM gpt_open_actions action USING unnest($1, $2, $3, $4) AS result (id, status, took, at) WHERE action.id = result.id
-            RETURNING action.*, result.status, result.took, result.at, uuid_v7(result.at) AS event_id
+    private static readonly Sql Begin = new($"""
+        WITH opened AS (
+            INSERT INTO gpt_open_actions (id, event_type, correlation_id, payload)
+            VALUES (@id, @event_type, @correlation_id, @payload)
         )
-        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT event_id, event_type || '.result', at, event_envelope(event_id, event_type || '.result', at, correlation_id,
-            payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took))
-        FROM ended ORDER BY at
-        """;
+        {Outbox.Write("@event_type", "(VALUES (1))", "@payload || jsonb_build_object('action_id', @id, 'status', NULL)", id: "@id")}
+        """);
 
-    private const string See = "UPDATE gpt_open_actions SET seen_at = now(), suspected_at = NULL WHERE id = ANY ($1)";
+    private static readonly Sql End = new($"""
+        WITH ended AS (
+            DELETE FROM gpt_open_actions action
+            USING unnest(@ids, @statuses, @durations, @ends) AS result (id, status, took, at)
+            WHERE action.id = result.id
+            RETURNING action.*, result.status, result.took, result.at
+        )
+        {Outbox.Write("event_type || '.result'", "(SELECT * FROM ended ORDER BY at)",
+            "payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took)", "at", "correlation_id")}
+        """);
 
-    private const string Close = """
+    private static readonly Sql See = new("UPDATE gpt_open_actions SET seen_at = now(), suspected_at = NULL WHERE id = ANY (@ids)");
+
+    private static readonly Sql Close = new($"""
         WITH dead AS (
             DELETE FROM gpt_open_actions WHERE id = ANY (ARRAY(
-                SELECT id FROM gpt_open_actions WHERE suspected_at < now() - $1 LIMIT 1000 FOR UPDATE SKIP LOCKED))
-            RETURNING *, uuid_v7(now()) AS event_id
+                SELECT id FROM gpt_open_actions WHERE suspected_at < now() - @grace LIMIT 1000 FOR UPDATE SKIP LOCKED))
+            RETURNING *
         )
-        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT event_id, event_type || '.result', now(), event_envelope(event_id, event_type || '.result', now(), correlation_id,
-            payload || jsonb_build_object('action_id', id, 'status', 'unknown', 'duration_ms', NULL))
-        FROM dead
-        """;
+        {Outbox.Write("event_type || '.result'", "dead",
+            "payload || jsonb_build_object('action_id', id, 'status', 'unknown', 'duration_ms', NULL)", "now()", "correlation_id")}
+        """);
 
-    private const string Suspect = "UPDATE gpt_open_actions SET suspected_at = now() WHERE seen_at < now() - $1 AND suspected_at IS NULL";
+    private static readonly Sql Suspect = new("UPDATE gpt_open_actions SET suspected_at = now() WHERE seen_at < now() - @silence AND suspected_at IS NULL");
 
     /// <summary>Records an attempt.</summary>
     /// <param name="payload">A JSON object.</param>
     public async Task BeginAsync(Guid id, string eventType, string correlationId, string payload, DateTimeOffset at)
     {
-        var command = database.Change(Begin);
-        command.Bind(id);
-        command.Bind(eventType);
-        command.Bind(correlationId);
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = payload, NpgsqlDbType = NpgsqlDbType.Jsonb });
-        command.Bind(at);
+        var command = database.Change(Begin)
+            .Bind("id", id).Bind("event_type", eventType).Bind("correlation_id", correlationId).BindJson("payload", payload).Bind("now", at);
         await command.ExecuteAsync();
     }
 
     /// <summary>Records how calls ended; returns how many of them were open.</summary>
     public async Task<int> EndAsync(IReadOnlyCollection<ActionResult> results)
     {
-        var command = database.Change(End);
-        command.Bind(results.Select(result => result.Id).ToArray());
-        command.Bind(results.Select(result => result.Status).ToArray());
-        command.Bind(results.Select(result => (long)result.Took.TotalMilliseconds).ToArray());
-        command.Bind(results.Select(result => result.At).ToArray());
+        var command = database.Change(End)
+            .Bind("ids", results.Select(result => result.Id).ToArray()).Bind("statuses", results.Select(result => result.Status).ToArray())
+            .Bind("durations", results.Select(result => (long)result.Took.TotalMilliseconds).ToArray())
+            .Bind("ends", results.Select(result => result.At).ToArray());
         return await command.ExecuteAsync();
     }
 
     /// <summary>Says that somebody still sees to these calls.</summary>
     public async Task SeeAsync(Guid[] ids)
     {
-        var command = database.Change(See);
-        command.Bind(ids);
+        var command = database.Change(See).Bind("ids", ids);
         await command.ExecuteAsync();
     }
 
@@ -90,11 +85,9 @@ internal sealed class ActionStore(Database database)
     /// <returns>How many were closed.</returns>
     public async Task<int> CloseAsync(TimeSpan silence, TimeSpan grace)
     {
-        var close = database.Change(Close);
-        close.Bind(grace);
+        var close = database.Change(Close).Bind("grace", grace);
         var closed = await close.ExecuteAsync();
-        var suspect = database.Change(Suspect);
-        suspect.Bind(silence);
+        var suspect = database.Change(Suspect).Bind("silence", silence);
         await suspect.ExecuteAsync();
         return closed;
     }

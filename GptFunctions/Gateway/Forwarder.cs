@@ -187,9 +187,9 @@ internal sealed partial class Forwarder(
         Add("x-gpt-plan", user.Plan);
         Add("x-gpt-plan-status", user.PlanStatus);
         Add("x-gpt-assertion", assertions.For(caller, user, admission.Route.Audience));
-        Add(Correlation.Header, admission.Origin.CorrelationId);
+        Add(Correlation.Header, admission.Occasion.CorrelationId);
         Add("traceparent", TraceParent(context));
-        Add("x-forwarded-for", admission.Origin.Address);
+        Add("x-forwarded-for", admission.Occasion.Address);
         Add("x-forwarded-proto", publicBase.Scheme);
         Add("x-forwarded-host", publicBase.Authority);
 

@@ -14,12 +14,12 @@ namespace GptFunctions.Gateway;
 /// <param name="Query">As it came.</param>
 /// <param name="Token">Of the Authorization header.</param>
 /// <param name="Call">Takes its place once the user is known.</param>
-internal sealed record GatewayRequest(string Method, string Path, string Query, string? Token, bool HasTokenInQuery, RequestOrigin Origin, OpenCall Call);
+internal sealed record GatewayRequest(string Method, string Path, string Query, string? Token, bool HasTokenInQuery, Occasion Occasion, OpenCall Call);
 
 /// <summary>A request that may go to its upstream.</summary>
 /// <param name="Values">What the parameters of the route's path stand for.</param>
 /// <param name="Attempt">The event that was committed for it; null for a route that is not audited.</param>
-internal sealed record Admission(GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, RequestOrigin Origin, Guid? Attempt);
+internal sealed record Admission(GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, Occasion Occasion, Guid? Attempt);
 
 /// <summary>Either an admission or a refusal, and the user's quota when that was asked.</summary>
 internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Refusal, Quota? Quota)
@@ -61,7 +61,7 @@ internal sealed partial class GatewayService(
         var check = await tokens.CheckAsync(token, route.AllowsClerkSession);
         return check.Value is { } caller
             ? await AdmitAsync(request, match, caller)
-            : await RefuseTokenAsync(check.Error!, route, request.Origin);
+            : await RefuseTokenAsync(check.Error!, route, request.Occasion);
     }
 
     /// <summary>Notes how an admitted call ended, for routes that are audited.</summary>
@@ -94,7 +94,7 @@ internal sealed partial class GatewayService(
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error))
         {
-            LogIdentityUnavailable(request.Origin.CorrelationId, error.Message);
+            LogIdentityUnavailable(request.Occasion.CorrelationId, error.Message);
             return GatewayRefusal.IdentityUnavailable;
         }
 
@@ -127,12 +127,12 @@ internal sealed partial class GatewayService(
     {
         try
         {
-            var attempt = await actions.BeginAsync(match.Route!, caller, request.Origin);
-            return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Origin, attempt), null, quota);
+            var attempt = await actions.BeginAsync(match.Route!, caller, request.Occasion);
+            return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Occasion, attempt), null, quota);
         }
         catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
         {
-            LogNotRecordable(request.Origin.CorrelationId, match.Route!.EventType, error.Message);
+            LogNotRecordable(request.Occasion.CorrelationId, match.Route!.EventType, error.Message);
             return new Verdict(null, GatewayRefusal.AuditUnavailable, quota);
         }
     }
@@ -147,11 +147,11 @@ internal sealed partial class GatewayService(
     /// Forged tokens are limited per address. Expired and revoked ones are not: all of ChatGPT's users come from a few addresses. A good
     /// token never gets here, so nobody can lock an address out.
     /// </summary>
-    private async ValueTask<Verdict> RefuseTokenAsync(OAuthError error, GatewayRoute route, RequestOrigin origin)
+    private async ValueTask<Verdict> RefuseTokenAsync(OAuthError error, GatewayRoute route, Occasion occasion)
     {
         if (TokenCheck.IsForgery(error))
         {
-            var quota = new Quota("forged-tokens", ForgeriesPerAddress, Minute, await limits.TryTakeAsync($"forged-token|{origin.Network}", ForgeriesPerAddress, Minute));
+            var quota = new Quota("forged-tokens", ForgeriesPerAddress, Minute, await limits.TryTakeAsync($"forged-token|{occasion.Network}", ForgeriesPerAddress, Minute));
             if (quota.Decision.RetryAfterSeconds is not null)
             {
                 return new Verdict(null, GatewayRefusal.TooMany(quota), quota);

@@ -27,7 +27,7 @@ internal static class HostingSetup
         builder.Configuration.Add<SecretsSource>(source => source.Path = builder.Configuration["SECRETS_PATH"] ?? DefaultSecretsPath);
 
         builder.AddSettings<ProxySettings>();
-        builder.Services.AddSingleton<ClientAddress>();
+        builder.Services.AddSingleton<Occasions>();
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();
         // Below every other source, so that ASPNETCORE_SHUTDOWNTIMEOUTSECONDS counts, as in the Functions host.

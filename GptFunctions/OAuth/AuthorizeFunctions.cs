@@ -9,7 +9,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>What a person's browser sees of the authorization server.</summary>
-internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, ClientAddress addresses, IOptions<TokenSettings> settings)
+internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 64 * 1024; // a thousand ids of sessions
     private const int ShownSessions = 100;
@@ -34,12 +34,12 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         if (parameters["continue"] is { } handle)
         {
             return Guid.TryParseExact(handle, "N", out var id) && FindSignedIn(request) is { } known
-                ? Show(request, known, await service.ContinueAsync(id, known, addresses.Origin(request.HttpContext)))
+                ? Show(request, known, await service.ContinueAsync(id, known, occasions.Of(request.HttpContext)))
                 : Show(request, null, AuthorizeService.NotInProgress);
         }
 
         var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
-        return Show(request, browser, await service.StartAsync(parameters, browser, addresses.Origin(request.HttpContext)));
+        return Show(request, browser, await service.StartAsync(parameters, browser, occasions.Of(request.HttpContext)));
     }
 
     [Function("OAuthAuthorizeDecision")]
@@ -56,19 +56,19 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
             return Show(request, null, AuthorizeService.NotInProgress);
         }
 
-        var origin = addresses.Origin(request.HttpContext);
-        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, origin))
+        var occasion = occasions.Of(request.HttpContext);
+        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, occasion))
             : form["decision"] is "approve" or "deny"
-                ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), origin))
+                ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
             : OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
     }
 
     [Function("OAuthCallback")]
     public async Task<IResult> CallbackAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/callback")] HttpRequest request)
     {
-        var origin = addresses.Origin(request.HttpContext);
+        var occasion = occasions.Of(request.HttpContext);
         return FormParameters.OfQuery(request).Value is { } parameters && BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is { } browser
-            ? Show(request, null, await service.FinishSignInAsync(parameters, browser, FindSignedIn(request), origin))
+            ? Show(request, null, await service.FinishSignInAsync(parameters, browser, FindSignedIn(request), occasion))
             : Show(request, null, AuthorizeService.NotInProgress);
     }
 

@@ -52,9 +52,9 @@ internal sealed class AuthorizeService(
     private static readonly NextStep AccountClosed = new NextStep.Refuse(403, "This account was deleted or is blocked", "Choose another account.");
 
     /// <summary>Checks a new request and sends the browser to sign in. Nothing is kept of it here: see <see cref="SealedRequests"/>.</summary>
-    public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, RequestOrigin origin)
+    public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, Occasion occasion)
     {
-        if ((await limits.TryTakeAsync($"authorize|{origin.Network}", settings.Value.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
+        if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", settings.Value.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
         {
             return new NextStep.Refuse(
                 429, "Too many connections were started", $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
@@ -68,7 +68,7 @@ internal sealed class AuthorizeService(
                 : new NextStep.Refuse(400, "This app cannot be connected", error.Description);
         }
 
-        var (request, now) = (outcome.Request!, clock.GetUtcNow());
+        var (request, now) = (outcome.Request!, occasion.Now);
         var started = new StartedRequest(
             Guid.CreateVersion7(now), now + RequestLifetime, request.Client.Id, request.RedirectUri, request.RedirectUriGiven, request.Scopes, request.State,
             request.CodeChallenge, request.Resource);
@@ -85,7 +85,7 @@ internal sealed class AuthorizeService(
     /// <summary>The provider sent the browser back: note who signed in, and go on.</summary>
     /// <param name="signedIn">What the browser got at an earlier sign-in.</param>
     public async Task<NextStep> FinishSignInAsync(
-        FormParameters parameters, BrowserBinding browser, BrowserBinding? signedIn, RequestOrigin origin)
+        FormParameters parameters, BrowserBinding browser, BrowserBinding? signedIn, Occasion occasion)
     {
         // A few tries, because an outage of the provider costs a reload and not the sign-in; not any number, because each of them calls the provider.
         if (await FindStartedAsync(parameters["state"], browser) is not { Request: var request }
@@ -97,7 +97,7 @@ internal sealed class AuthorizeService(
         var (person, failure) = await signIn.FinishAsync(request.Id, browser, parameters["code"], parameters["error"]);
         if (person is not null)
         {
-            var next = await SignedInAsync(request, signedIn, person, origin);
+            var next = await SignedInAsync(request, signedIn, person, occasion);
             return next == AccountClosed
                 ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "This account was deleted or is blocked."))
                 : next;
@@ -114,7 +114,7 @@ internal sealed class AuthorizeService(
     /// </summary>
     /// <param name="signedIn">What the browser got at an earlier sign-in.</param>
     public async Task<NextStep> SignedInAsync(
-        StartedRequest request, BrowserBinding? signedIn, Person person, RequestOrigin origin)
+        StartedRequest request, BrowserBinding? signedIn, Person person, Occasion occasion)
     {
         if (!await UseUpAsync(request.Id))
         {
@@ -123,7 +123,7 @@ internal sealed class AuthorizeService(
 
         // Two tabs of one person go on side by side with one cookie; any other one may have been planted.
         var fresh = BrowserBinding.New();
-        return await store.SignInAsync(request, fresh.Hash, signedIn?.Hash, person, origin, clock.GetUtcNow(), RequestLifetime) switch
+        return await store.SignInAsync(request, fresh.Hash, signedIn?.Hash, person, occasion, RequestLifetime) switch
         {
             SignInOutcome.Noted => new NextStep.SignedIn(request.Id, fresh),
             SignInOutcome.NotedForKnownBrowser => new NextStep.SignedIn(request.Id, signedIn!),
@@ -137,7 +137,7 @@ internal sealed class AuthorizeService(
     private async Task<bool> UseUpAsync(Guid id) => (await limits.TryTakeAsync($"sign-in|{id:N}", 1, RequestLifetime)).RetryAfterSeconds is null;
 
     /// <summary>Where a request goes on after the sign-in: to the consent page, or back to the client with a code.</summary>
-    public async Task<NextStep> ContinueAsync(Guid id, BrowserBinding browser, RequestOrigin origin)
+    public async Task<NextStep> ContinueAsync(Guid id, BrowserBinding browser, Occasion occasion)
     {
         if (await FindAsync(id, browser) is not { } request)
         {
@@ -149,14 +149,14 @@ internal sealed class AuthorizeService(
         var hasConsent = !request.Scopes.Except(consented, StringComparer.Ordinal).Any();
         // With consent remembered nobody is asked, unless another app would be disconnected to make room.
         return hasConsent && room.Ending.All(session => session.ClientId == request.ClientId)
-            ? await ApproveAsync(request, browser, wasAsked: false, [], origin)
+            ? await ApproveAsync(request, browser, wasAsked: false, [], occasion)
             : new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, room));
     }
 
     /// <summary>The person's answer on the consent page. The caller has checked the CSRF token.</summary>
     /// <param name="announced">The sessions of which the page said that approval ends them. Ids of anybody else's are of no effect.</param>
     public async Task<NextStep> DecideAsync(
-        Guid id, BrowserBinding browser, bool isApproved, Guid[] announced, RequestOrigin origin)
+        Guid id, BrowserBinding browser, bool isApproved, Guid[] announced, Occasion occasion)
     {
         if (await FindAsync(id, browser) is not { } request)
         {
@@ -167,24 +167,24 @@ internal sealed class AuthorizeService(
         {
             // The page may be older than the last of the person's connected apps: then it is shown again, with what approval means now.
             return (await ReadRoomAsync(request)).IsEnough(announced, request.ClientId)
-                ? await ApproveAsync(request, browser, wasAsked: true, announced, origin)
+                ? await ApproveAsync(request, browser, wasAsked: true, announced, occasion)
                 : new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
         }
 
-        return await store.DenyAsync(id, browser.Hash, origin, clock.GetUtcNow())
+        return await store.DenyAsync(id, browser.Hash, occasion)
             ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "The person did not agree."))
             : NotInProgress;
     }
 
     /// <summary>The person disconnects another app on the consent page, to make room; then the page is shown again.</summary>
-    public async Task<NextStep> DisconnectAsync(Guid id, BrowserBinding browser, Guid sessionId, RequestOrigin origin)
+    public async Task<NextStep> DisconnectAsync(Guid id, BrowserBinding browser, Guid sessionId, Occasion occasion)
     {
         if (await FindAsync(id, browser) is not { Subject: var subject })
         {
             return NotInProgress;
         }
 
-        await sessions.DisconnectAsync(new SessionOwner(subject, null), sessionId, origin);
+        await sessions.DisconnectAsync(new SessionOwner(subject, null), sessionId, occasion);
         return new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
     }
 
@@ -195,12 +195,12 @@ internal sealed class AuthorizeService(
     private Task<SessionRoom> ReadRoomAsync(PendingRequest request) => sessions.ReadRoomAsync(request.Subject, settings.Value.MaxSessionsPerUser);
 
     private async Task<NextStep> ApproveAsync(
-        PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, RequestOrigin origin)
+        PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, Occasion occasion)
     {
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var approval = await store.ApproveAsync(
-            request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Secret.Hash(code), lifetime, origin, clock.GetUtcNow());
+            request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Secret.Hash(code), lifetime, occasion);
         return approval is null ? NotInProgress : RedirectWithCode(approval, code);
     }
 

@@ -31,127 +31,142 @@ internal enum SignInOutcome
 
 internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 {
-    private const string Find = """
+    private static readonly Sql Find = new("""
         SELECT request.id, request.client_id, client.name, client.redirect_uris, request.redirect_uri, request.scopes, request.state,
                users.id, users.clerk_user_id, users.email, client.kind = 'registered'
         FROM gpt_authorization_requests request
         JOIN gpt_clients client ON client.client_id = request.client_id AND client.disabled_at IS NULL
         JOIN users ON users.id = request.user_id
-        WHERE request.id = $1 AND request.browser_hash = $2 AND request.expires_at > $3 AND request.decided_at IS NULL
-        """;
+        WHERE request.id = @id AND request.browser_hash = @browser_hash AND request.expires_at > @now AND request.decided_at IS NULL
+        """);
 
     // A client that registered itself is nobody in particular: what was agreed to before is not taken as agreed.
-    private const string FindConsent = """
-        SELECT scopes FROM gpt_consents WHERE user_id = $1 AND client_id = $2 AND ($3::text IS NULL OR redirect_host = $3) AND revoked_at IS NULL
-        AND NOT EXISTS (SELECT FROM gpt_clients client WHERE client.client_id = $2 AND client.kind = 'registered')
-        """;
+    private static readonly Sql FindConsent = new("""
+        SELECT scopes
+        FROM gpt_consents
+        WHERE user_id = @user_id AND client_id = @client_id AND revoked_at IS NULL
+          AND (@redirect_host::text IS NULL OR redirect_host = @redirect_host)
+          AND NOT EXISTS (SELECT FROM gpt_clients client WHERE client.client_id = @client_id AND client.kind = 'registered')
+        """);
+
+    private const string Members = "'clerk_user_id', clerk_user_id, 'client_id', client_id, 'scopes', scopes";
 
     // What Clerk's webhooks wrote about a person is newer than a sign-in: only gaps are filled. A deleted account stays deleted and empty.
-    // $11 is the cookie that the browser gets now; $12, which it brought, is kept when this very person got it at a sign-in that is still open.
-    private const string SignIn = $"""
+    // @fresh_browser is the cookie that the browser gets now; @known_browser, which it brought, is kept when this very person got it at a sign-in
+    // that is still open.
+    private static readonly Sql SignIn = new($"""
         WITH client AS (
-            SELECT client_id FROM gpt_clients WHERE client_id = $2 AND disabled_at IS NULL
+            SELECT client_id FROM gpt_clients WHERE client_id = @client_id AND disabled_at IS NULL
         ), person AS (
-            INSERT INTO users (id, clerk_user_id, email, name, created_at) SELECT $4, $5, $6, $7, $3 FROM client
+            INSERT INTO users (id, clerk_user_id, email, name, created_at)
+            SELECT @user_id, @subject, @email, @name, @now
+            FROM client
             ON CONFLICT (clerk_user_id) DO UPDATE SET
                 email = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.email, excluded.email) END,
                 name = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.name, excluded.name) END
-            RETURNING id, clerk_user_id, user_may_act(users, $3) AS may_act
+            RETURNING id, clerk_user_id, user_may_act(users, @now) AS may_act
         ), request AS (
             INSERT INTO gpt_authorization_requests
                 (id, client_id, browser_hash,
-                 redirect_uri, redirect_uri_given, scopes, state, code_challenge, resource, created_at, expires_at, user_id, signed_in_at)
-            SELECT $1, $2, CASE WHEN EXISTS (
-                    SELECT FROM gpt_authorization_requests other
-                    WHERE other.user_id = person.id AND other.browser_hash = $12 AND other.expires_at > $3) THEN $12 ELSE $11 END,
-                $13, $14, $15, $16, $17, $18, $19 - $20::interval, $19, person.id, $3
-            FROM person WHERE person.may_act
+                 redirect_uri, redirect_uri_given, scopes, state, code_challenge, resource,
+                 created_at, expires_at, user_id, signed_in_at)
+            SELECT
+                @id, @client_id,
+                CASE WHEN EXISTS (SELECT FROM gpt_authorization_requests other
+                                  WHERE other.user_id = person.id AND other.browser_hash = @known_browser AND other.expires_at > @now)
+                     THEN @known_browser ELSE @fresh_browser END,
+                @redirect_uri, @redirect_uri_given, @scopes, @state, @code_challenge, @resource,
+                @expires_at - @lifetime::interval, @expires_at, person.id, @now
+            FROM person
+            WHERE person.may_act
             ON CONFLICT (id) DO NOTHING
             RETURNING browser_hash
         ), event AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT $8, '{AuditEvents.SignedIn}', $3, event_envelope($8, '{AuditEvents.SignedIn}', $3, $9, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'client_id', $2, 'ip_address', $10)) FROM person, request
+            {Outbox.Tell(AuditEvents.SignedIn, "(SELECT clerk_user_id FROM person, request)", "'clerk_user_id', clerk_user_id, 'client_id', @client_id")}
         )
-        SELECT NOT person.may_act, request.browser_hash = $12, request.browser_hash IS NOT NULL FROM person LEFT JOIN request ON true
-        """;
+        SELECT NOT person.may_act, request.browser_hash = @known_browser, request.browser_hash IS NOT NULL
+        FROM person
+        LEFT JOIN request ON true
+        """);
 
-    // $1 now, $2 redirect host, $3 whether the person was asked, $4 code hash, $5 code lifetime, $6 event id, $7 correlation id, $8 address,
-    // $9 the sessions that were announced to end; "request" is what the caller's first part yields.
-    private const string Approve = $"""
+    // "request" is what the caller's first part yields; @may_end the sessions that were announced to end.
+    private static readonly string Approve = $"""
         consent AS (
             INSERT INTO gpt_consents (user_id, client_id, redirect_host, scopes, granted_at)
-            SELECT user_id, client_id, $2, scopes, $1 FROM request WHERE $3
+            SELECT user_id, client_id, @redirect_host, scopes, @now
+            FROM request
+            WHERE @was_asked
             ON CONFLICT (user_id, client_id, redirect_host) DO UPDATE SET
-                scopes = CASE WHEN gpt_consents.revoked_at IS NULL THEN ARRAY(SELECT DISTINCT unnest(gpt_consents.scopes || excluded.scopes)) ELSE excluded.scopes END,
-                granted_at = excluded.granted_at, revoked_at = NULL
+                scopes = CASE WHEN gpt_consents.revoked_at IS NULL
+                              THEN ARRAY(SELECT DISTINCT unnest(gpt_consents.scopes || excluded.scopes)) ELSE excluded.scopes END,
+                granted_at = excluded.granted_at,
+                revoked_at = NULL
         ), code AS (
-            INSERT INTO gpt_authorization_codes (code_hash, client_id, user_id, redirect_uri, scopes, resource, code_challenge, created_at, expires_at, may_end)
-            SELECT $4, client_id, user_id, CASE WHEN redirect_uri_given THEN redirect_uri END, scopes, resource, code_challenge, $1, $1 + $5, $9 FROM request
+            INSERT INTO gpt_authorization_codes
+                (code_hash, client_id, user_id,
+                 redirect_uri, scopes, resource, code_challenge, created_at, expires_at, may_end)
+            SELECT
+                @code_hash, client_id, user_id,
+                CASE WHEN redirect_uri_given THEN redirect_uri END, scopes, resource, code_challenge, @now, @now + @code_lifetime, @may_end
+            FROM request
         ), event AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT $6, '{AuditEvents.Authorize}', $1, event_envelope($6, '{AuditEvents.Authorize}', $1, $7, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'client_id', client_id, 'scopes', scopes, 'consent', CASE WHEN $3 THEN 'given' ELSE 'remembered' END, 'ip_address', $8)) FROM request
+            {Outbox.Tell(AuditEvents.Authorize, "request", $"{Members}, 'consent', CASE WHEN @was_asked THEN 'given' ELSE 'remembered' END")}
         )
         SELECT redirect_uri, state FROM request
         """;
 
-    private const string ApprovePending = $"""
+    private static readonly Sql ApprovePending = new($"""
         WITH person AS (
             -- Waits for whoever is ending everything of this user (SessionStore.EndAll): then the request is gone, and no code is made.
             SELECT users.id, users.clerk_user_id
-            FROM gpt_authorization_requests pending JOIN users ON users.id = pending.user_id
-            WHERE pending.id = $10 AND user_may_act(users, $1)
+            FROM gpt_authorization_requests pending
+            JOIN users ON users.id = pending.user_id
+            WHERE pending.id = @id AND user_may_act(users, @now)
             FOR SHARE OF users
         ), request AS (
-            UPDATE gpt_authorization_requests pending SET decided_at = $1
+            UPDATE gpt_authorization_requests pending
+            SET decided_at = @now
             FROM person
-            WHERE pending.id = $10 AND pending.browser_hash = $11 AND pending.decided_at IS NULL AND pending.expires_at > $1
+            WHERE pending.id = @id AND pending.browser_hash = @browser_hash AND pending.decided_at IS NULL AND pending.expires_at > @now
             RETURNING pending.*, person.clerk_user_id
         ), {Approve}
-        """;
+        """);
 
-    private const string ApproveHeadless = $"""
+    private static readonly Sql ApproveHeadless = new($"""
         WITH request AS (
-            SELECT $10::uuid AS user_id, clerk_user_id, $11::text AS client_id, $12::text AS redirect_uri, $13::boolean AS redirect_uri_given,
-                   $14::text[] AS scopes, $15::text AS state, $16::text AS code_challenge, $17::text AS resource
-            FROM users WHERE id = $10 AND user_may_act(users, $1)
+            SELECT @user_id::uuid AS user_id, clerk_user_id, @client_id::text AS client_id,
+                   @redirect_uri::text AS redirect_uri, @redirect_uri_given::boolean AS redirect_uri_given,
+                   @scopes::text[] AS scopes, @state::text AS state, @code_challenge::text AS code_challenge, @resource::text AS resource
+            FROM users
+            WHERE id = @user_id AND user_may_act(users, @now)
         ), {Approve}
-        """;
+        """);
 
-    private const string Deny = $"""
+    private static readonly Sql Deny = new($"""
         WITH request AS (
             DELETE FROM gpt_authorization_requests
-            WHERE id = $1 AND browser_hash = $2 AND decided_at IS NULL AND expires_at > $3
-            RETURNING client_id, user_id, scopes
+            WHERE id = @id AND browser_hash = @browser_hash AND decided_at IS NULL AND expires_at > @now
+            RETURNING client_id, (SELECT clerk_user_id FROM users WHERE users.id = user_id) AS clerk_user_id, scopes
         ), event AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT $4, '{AuditEvents.AuthorizeDenied}', $3, event_envelope($4, '{AuditEvents.AuthorizeDenied}', $3, $5, jsonb_build_object(
-                'clerk_user_id', users.clerk_user_id, 'client_id', client_id, 'scopes', scopes, 'ip_address', $6))
-            FROM request JOIN users ON users.id = request.user_id
+            {Outbox.Tell(AuditEvents.AuthorizeDenied, "request", Members)}
         )
         SELECT count(*) FROM request
-        """;
+        """);
 
     /// <summary>The request, if this browser signed in for it, nobody decided it and its ten minutes are not over. Consents are not read here.</summary>
     public async Task<PendingRequest?> FindAsync(Guid id, byte[] browserHash, DateTimeOffset now)
     {
-        var command = database.LookUp(Find);
-        command.Bind(id);
-        command.Bind(browserHash);
-        command.Bind(now);
+        var command = database.LookUp(Find).Bind("id", id).Bind("browser_hash", browserHash).Bind("now", now);
         return await command.FirstAsync(reader => new PendingRequest(
-            reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4), reader.GetFieldValue<string[]>(5),
-            reader.Get<string?>(6), reader.GetGuid(7), reader.GetString(8), reader.Get<string?>(9), reader.GetBoolean(10), []));
+            reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4),
+            reader.GetFieldValue<string[]>(5), reader.Get<string?>(6), reader.GetGuid(7), reader.GetString(8), reader.Get<string?>(9), reader.GetBoolean(10),
+            []));
     }
 
     /// <summary>The scopes a person granted to a client, at one redirect host or (null) at any.</summary>
     public async Task<string[]> FindConsentAsync(Guid userId, string clientId, string? redirectHost)
     {
-        var command = database.LookUp(FindConsent);
-        command.Bind(userId);
-        command.Bind(clientId);
-        command.Bind(redirectHost);
+        var command = database.LookUp(FindConsent).Bind("user_id", userId).Bind("client_id", clientId).Bind("redirect_host", redirectHost);
         var scopes = await command.AllAsync(reader => reader.GetFieldValue<string[]>(0));
         return [.. scopes.SelectMany(row => row).Distinct(StringComparer.Ordinal)];
     }
@@ -160,30 +175,16 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
     /// <param name="freshBrowser">The hash of the cookie that the browser gets now, unless the next one is this person's already.</param>
     /// <param name="knownBrowser">The hash of the cookie that the browser got at an earlier sign-in.</param>
     public async Task<SignInOutcome> SignInAsync(
-        StartedRequest request, byte[] freshBrowser, byte[]? knownBrowser, Person person, RequestOrigin origin, DateTimeOffset now, TimeSpan lifetime)
+        StartedRequest request, byte[] freshBrowser, byte[]? knownBrowser, Person person, Occasion occasion, TimeSpan lifetime)
     {
-        var command = database.Change(SignIn);
-        command.Bind(request.Id);
-        command.Bind(request.ClientId);
-        command.Bind(now);
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(person.Subject);
-        command.Bind(person.Email);
-        command.Bind(person.Name);
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
-        command.Bind(freshBrowser);
-        command.Bind(knownBrowser);
-        command.Bind(request.RedirectUri);
-        command.Bind(request.RedirectUriGiven);
-        command.Bind(request.Scopes);
-        command.Bind(request.State);
-        command.Bind(request.CodeChallenge);
-        command.Bind(request.Resource);
-        command.Bind(request.ExpiresAt);
-        command.Bind(lifetime);
-        var (isClosed, isKnown) = await command.FirstAsync(reader => ((bool?)reader.GetBoolean(0), reader.GetBoolean(2) ? reader.Get<bool?>(1) ?? false : (bool?)null));
+        var command = database.Change(SignIn)
+            .Bind("id", request.Id).Bind("client_id", request.ClientId).Bind("user_id", Guid.CreateVersion7(occasion.Now))
+            .Bind("subject", person.Subject).Bind("email", person.Email).Bind("name", person.Name).Bind(occasion).Bind("fresh_browser", freshBrowser)
+            .Bind("known_browser", knownBrowser).Bind("redirect_uri", request.RedirectUri).Bind("redirect_uri_given", request.RedirectUriGiven)
+            .Bind("scopes", request.Scopes).Bind("state", request.State).Bind("code_challenge", request.CodeChallenge)
+            .Bind("resource", request.Resource).Bind("expires_at", request.ExpiresAt).Bind("lifetime", lifetime);
+        var (isClosed, isKnown) = await command.FirstAsync(reader =>
+            ((bool?)reader.GetBoolean(0), reader.GetBoolean(2) ? reader.Get<bool?>(1) ?? false : (bool?)null));
         outbox.Raise();
         return isClosed switch
         {
@@ -195,66 +196,41 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 
     /// <summary>Decides a request with yes: consent, code and event in one statement; null when it was decided before, or is gone.</summary>
     public async Task<Approval?> ApproveAsync(
-        PendingRequest request, byte[] browserHash, string redirectHost, bool wasAsked, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin,
-        DateTimeOffset now)
+        PendingRequest request, byte[] browserHash, string redirectHost, bool wasAsked, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime,
+        Occasion occasion)
     {
-        var command = ApproveCommand(ApprovePending, redirectHost, wasAsked, mayEnd, codeHash, codeLifetime, origin, now);
-        command.Bind(request.Id);
-        command.Bind(browserHash);
-        return await ReadApprovalAsync(command);
+        return await ApproveAsync(
+            database.Change(ApprovePending).Bind("id", request.Id).Bind("browser_hash", browserHash),
+            redirectHost, wasAsked, mayEnd, codeHash, codeLifetime, occasion);
     }
 
     /// <summary>The same for the company's own web app, which asked the person itself; null when the account was deleted or is blocked.</summary>
     public async Task<Approval?> ApproveAsync(
-        AuthorizationRequest request, Guid userId, string redirectHost, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin,
-        DateTimeOffset now)
+        AuthorizationRequest request, Guid userId, string redirectHost, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, Occasion occasion)
     {
-        var command = ApproveCommand(ApproveHeadless, redirectHost, wasAsked: true, mayEnd, codeHash, codeLifetime, origin, now);
-        command.Bind(userId);
-        command.Bind(request.Client.Id);
-        command.Bind(request.RedirectUri);
-        command.Bind(request.RedirectUriGiven);
-        command.Bind(request.Scopes);
-        command.Bind(request.State);
-        command.Bind(request.CodeChallenge);
-        command.Bind(request.Resource);
-        return await ReadApprovalAsync(command);
+        var approve = database.Change(ApproveHeadless)
+            .Bind("user_id", userId).Bind("client_id", request.Client.Id).Bind("redirect_uri", request.RedirectUri)
+            .Bind("redirect_uri_given", request.RedirectUriGiven).Bind("scopes", request.Scopes).Bind("state", request.State)
+            .Bind("code_challenge", request.CodeChallenge).Bind("resource", request.Resource);
+        return await ApproveAsync(approve, redirectHost, wasAsked: true, mayEnd, codeHash, codeLifetime, occasion);
     }
 
     /// <summary>Ends a request with no; false when it was decided before or is gone.</summary>
-    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, RequestOrigin origin, DateTimeOffset now)
+    public async Task<bool> DenyAsync(Guid id, byte[] browserHash, Occasion occasion)
     {
-        var command = database.Change(Deny);
-        command.Bind(id);
-        command.Bind(browserHash);
-        command.Bind(now);
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
+        var command = database.Change(Deny).Bind("id", id).Bind("browser_hash", browserHash).Bind(occasion);
         var happened = await command.FirstAsync(reader => reader.GetInt64(0)) > 0;
         outbox.Raise();
         return happened;
     }
 
-    private Statement ApproveCommand(
-        string sql, string redirectHost, bool wasAsked, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, RequestOrigin origin, DateTimeOffset now)
+    private async Task<Approval?> ApproveAsync(
+        LimitedStatement approve, string redirectHost, bool wasAsked, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, Occasion occasion)
     {
-        var command = database.Change(sql);
-        command.Bind(now);
-        command.Bind(redirectHost);
-        command.Bind(wasAsked);
-        command.Bind(codeHash);
-        command.Bind(codeLifetime);
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
-        command.Bind(mayEnd);
-        return command;
-    }
-
-    private async Task<Approval?> ReadApprovalAsync(Statement command)
-    {
-        var approval = await command.FirstAsync(reader => new Approval(reader.GetString(0), reader.Get<string?>(1)));
+        var approval = await approve
+            .Bind("redirect_host", redirectHost).Bind("was_asked", wasAsked).Bind("may_end", mayEnd)
+            .Bind("code_hash", codeHash).Bind("code_lifetime", codeLifetime).Bind(occasion)
+            .FirstAsync(reader => new Approval(reader.GetString(0), reader.Get<string?>(1)));
         outbox.Raise();
         return approval;
     }

@@ -34,13 +34,26 @@ internal sealed record Client(
 /// <param name="SecretHash">SHA-256 of the secret; null for <see cref="AuthMethods.None"/>.</param>
 internal sealed record ClientCredentials(string ClientId, string Method, byte[]? SecretHash);
 
+internal static class ClientCredentialsBinding
+{
+    /// <summary>Gives @client_id, @method and @secret_hash their values.</summary>
+    public static LimitedStatement Bind(this LimitedStatement statement, ClientCredentials client) =>
+        statement.Bind("client_id", client.ClientId).Bind("method", client.Method).Bind("secret_hash", client.SecretHash);
+}
+
 /// <summary>What the database knows of presented credentials, read together with the reason for a refusal.</summary>
 internal sealed record ClientStanding(bool IsKnown, string[] RegisteredMethods, bool IsMethodRegistered, bool IsSecretRight)
 {
-    /// <summary>For a statement with a LEFT JOIN of gpt_clients as client, and $2 and $3 as method and secret hash.</summary>
-    public const string Columns = "client.disabled_at IS NULL AND client.client_id IS NOT NULL, coalesce(client.auth_methods, '{}'), coalesce($2 = ANY (client.auth_methods), false), coalesce($3 = ANY (client.secret_hashes), false)";
+    /// <summary>For a statement with a LEFT JOIN of gpt_clients as client, and @method and @secret_hash.</summary>
+    public const string Columns = """
+        client.disabled_at IS NULL AND client.client_id IS NOT NULL,
+               coalesce(client.auth_methods, '{}'),
+               coalesce(@method = ANY (client.auth_methods), false),
+               coalesce(@secret_hash = ANY (client.secret_hashes), false)
+        """;
 
-    public static ClientStanding Read(NpgsqlDataReader reader) => new(reader.GetBoolean(0), reader.GetFieldValue<string[]>(1), reader.GetBoolean(2), reader.GetBoolean(3));
+    public static ClientStanding Read(NpgsqlDataReader reader) =>
+        new(reader.GetBoolean(0), reader.GetFieldValue<string[]>(1), reader.GetBoolean(2), reader.GetBoolean(3));
 
     /// <summary>
     /// Null when the credentials are right. An unknown client and a wrong secret give the same answer. That the method is

@@ -38,34 +38,34 @@ internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tall
     /// the limits it is audited and answered with its error; beyond them the answer is 429, and the trail gets one event per window with
     /// the number of tries. The right secret is never counted, so nobody can lock a client out.
     /// </summary>
-    public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, RequestOrigin origin)
+    public async Task<OAuthError> RefuseAsync(ClientCredentials credentials, OAuthError error, Occasion occasion)
     {
-        if (tally.Refuse(origin) is { } stillRefused)
+        if (tally.Refuse(occasion) is { } stillRefused)
         {
             return OAuthError.TooManyFailures(stillRefused);
         }
 
-        var (limit, network) = (settings.Value.AuthFailureLimit, origin.Network);
+        var (limit, network) = (settings.Value.AuthFailureLimit, occasion.Network);
         if ((await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{network}", limit, FailureTally.Window)).RetryAfterSeconds is { } ofClient)
         {
-            tally.Add(credentials.ClientId, origin, ofClient);
+            tally.Add(credentials.ClientId, occasion, ofClient);
             return OAuthError.TooManyFailures(ofClient);
         }
 
         // Only for what the first one admits: a client that repeats its mistake for ever leaves room for the mistakes of others.
         if ((await limits.TryTakeAsync($"client-auth-address|{network}", limit * ClientsPerAddress, FailureTally.Window)).RetryAfterSeconds is { } ofNetwork)
         {
-            tally.Add(null, origin, ofNetwork);
+            tally.Add(null, occasion, ofNetwork);
             return OAuthError.TooManyFailures(ofNetwork);
         }
 
         // The limits let one more through every now and then; whoever goes on is being counted already.
-        if (tally.TryAdd(credentials.ClientId, origin))
+        if (tally.TryAdd(credentials.ClientId, occasion))
         {
             return error;
         }
 
-        await audit.AppendAsync(AuditEvents.ClientAuthFailed, origin, json =>
+        await audit.AppendAsync(AuditEvents.ClientAuthFailed, occasion, json =>
         {
             json.WriteString("client_id", credentials.ClientId);
             json.WriteString("auth_method", credentials.Method);

@@ -7,7 +7,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.OAuth;
 
 /// <summary>Consent for the company's own web app: it has a Clerk session and asks the person on a page of its own.</summary>
-internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSessions clerk, ClientAddress addresses)
+internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSessions clerk, Occasions occasions)
 {
     private const int MaximumBody = 64 * 1024;
 
@@ -36,7 +36,7 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
             return OAuthResults.Error(request, unreadable);
         }
 
-        var state = await service.ReadAsync(subject, parameters.Value!);
+        var state = await service.ReadAsync(subject, parameters.Value!, occasions.Of(request.HttpContext).Now);
         return state.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(state.Value!), OAuthJson.Default.DataResponseConsentState);
     }
 
@@ -48,7 +48,7 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
             return OAuthResults.Error(request, unreadable);
         }
 
-        var approved = await service.ApproveAsync(subject, parameters.Value!, addresses.Origin(request.HttpContext));
+        var approved = await service.ApproveAsync(subject, parameters.Value!, occasions.Of(request.HttpContext));
         return approved.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
     }
 }

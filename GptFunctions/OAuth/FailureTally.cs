@@ -25,7 +25,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     private readonly record struct Key(string? ClientId, string Network);
 
     /// <param name="First">Of the first try that is counted here.</param>
-    private sealed record Count(RequestOrigin First, DateTimeOffset Since)
+    private sealed record Count(Occasion First, DateTimeOffset Since)
     {
         public long Tries { get; set; }
 
@@ -36,12 +36,12 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     /// The seconds for which the limit of this network still refuses everybody, and counts the try then: known here, so that ids which
     /// somebody makes up leave nothing behind, not even a bucket.
     /// </summary>
-    public int? Refuse(RequestOrigin origin)
+    public int? Refuse(Occasion occasion)
     {
         lock (turn)
         {
             var now = clock.GetUtcNow();
-            if (counts.Count == 0 || !counts.TryGetValue(new Key(null, origin.Network), out var count) || count.RefusedUntil <= now)
+            if (counts.Count == 0 || !counts.TryGetValue(new Key(null, occasion.Network), out var count) || count.RefusedUntil <= now)
             {
                 return null;
             }
@@ -52,11 +52,11 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     }
 
     /// <summary>Counts a try that a limit refused: the client's in this network, or with a null id the network's.</summary>
-    public void Add(string? clientId, RequestOrigin origin, int retryAfterSeconds)
+    public void Add(string? clientId, Occasion occasion, int retryAfterSeconds)
     {
         lock (turn)
         {
-            var key = new Key(clientId, origin.Network);
+            var key = new Key(clientId, occasion.Network);
             if (!counts.ContainsKey(key) && counts.Count >= Capacity)
             {
                 key = Others;
@@ -65,7 +65,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
             var now = clock.GetUtcNow();
             if (!counts.TryGetValue(key, out var count))
             {
-                counts[key] = count = new Count(origin, now);
+                counts[key] = count = new Count(occasion, now);
             }
 
             count.Tries++;
@@ -74,7 +74,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     }
 
     /// <summary>Counts a try that the limits let through, when tries like it are being counted already; else it is to be told by itself.</summary>
-    public bool TryAdd(string clientId, RequestOrigin origin)
+    public bool TryAdd(string clientId, Occasion occasion)
     {
         lock (turn)
         {
@@ -83,7 +83,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
                 return false;
             }
 
-            var network = origin.Network;
+            var network = occasion.Network;
             if (!counts.TryGetValue(new Key(clientId, network), out var count) && !counts.TryGetValue(new Key(null, network), out count))
             {
                 return false;
@@ -116,7 +116,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
         {
             try
             {
-                await audit.AppendAsync(AuditEvents.ClientAuthLimited, count.First, json =>
+                await audit.AppendAsync(AuditEvents.ClientAuthLimited, count.First with { Now = clock.GetUtcNow() }, json =>
                 {
                     json.WriteString("client_id", key.ClientId);
                     json.WriteString("network", key.Network);

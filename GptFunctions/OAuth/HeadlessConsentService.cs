@@ -23,18 +23,18 @@ internal sealed record RedirectTo(string Url)
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
-    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, TimeProvider clock)
+    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
 
-    public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters)
+    public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters, DateTimeOffset now)
     {
         if (parameters["client_id"] is not { } clientId || await clients.FindAsync(clientId) is not { DisabledAt: null } client)
         {
             return OAuthError.InvalidRequest("client_id is missing or unknown.");
         }
 
-        if (await users.EnsureAsync(subject, clock.GetUtcNow()) is not { } userId)
+        if (await users.EnsureAsync(subject, now) is not { } userId)
         {
             return Gone;
         }
@@ -54,7 +54,7 @@ internal sealed class HeadlessConsentService(
     }
 
     /// <summary>Approves a request with the parameters of <c>/oauth/authorize</c>; the answer is where the browser is to go.</summary>
-    public async Task<Outcome<RedirectTo>> ApproveAsync(string subject, FormParameters parameters, RequestOrigin origin)
+    public async Task<Outcome<RedirectTo>> ApproveAsync(string subject, FormParameters parameters, Occasion occasion)
     {
         var outcome = await requests.CheckAsync(parameters);
         if (outcome.Error is { } error)
@@ -69,8 +69,7 @@ internal sealed class HeadlessConsentService(
                 "access_denied", "This client registered itself and nobody has approved it yet: GptFunctions clients update ID --approve.", StatusCodes.Status403Forbidden);
         }
 
-        var now = clock.GetUtcNow();
-        if (await users.EnsureAsync(subject, now) is not { } userId)
+        if (await users.EnsureAsync(subject, occasion.Now) is not { } userId)
         {
             return Gone;
         }
@@ -87,7 +86,7 @@ internal sealed class HeadlessConsentService(
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var redirectHost = RedirectUri.Host(request.RedirectUri);
-        var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Secret.Hash(code), lifetime, origin, now);
+        var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Secret.Hash(code), lifetime, occasion);
         return approval is null
             ? Gone
             : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));

@@ -19,7 +19,7 @@ internal sealed class IntrospectionService(
     IntrospectionStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication,
     IOptions<TokenSettings> settings, TimeProvider clock)
 {
-    public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
+    public async Task<Outcome<IntrospectionResponse>> IntrospectAsync(ClientCredentials client, FormParameters form, Occasion occasion)
     {
         if (form["token"] is not { } token)
         {
@@ -36,7 +36,7 @@ internal sealed class IntrospectionService(
         var state = await store.ReadAsync(client, Secret.Hash(token), accessToken?.SessionId, clock.GetUtcNow());
         if (state.Client.Judge(client) is { } failure)
         {
-            return await authentication.RefuseAsync(client, failure, origin);
+            return await authentication.RefuseAsync(client, failure, occasion);
         }
 
         if (state.Session is not { } session)

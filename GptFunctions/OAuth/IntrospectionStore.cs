@@ -8,25 +8,23 @@ internal sealed record IntrospectedState(ClientStanding Client, GrantedSession? 
 
 internal sealed class IntrospectionStore(Database database)
 {
-    private const string Read = $"""
+    private static readonly Sql Read = new($"""
         SELECT {ClientStanding.Columns},
                session.id, users.clerk_user_id, {TokenStore.AllowedOfSession}, session.resource, token.created_at, token.expires_at, token.generation
         FROM (VALUES (1)) one
-        LEFT JOIN gpt_clients client ON client.client_id = $1
-        LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $6
-        LEFT JOIN (gpt_sessions session JOIN users ON users.id = session.user_id AND user_may_act(users, $6))
-            ON session.id = coalesce($5, token.session_id) AND session.client_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $6
-        """;
+        LEFT JOIN gpt_clients client ON client.client_id = @client_id
+        LEFT JOIN gpt_refresh_tokens token
+            ON token.token_hash = @token_hash AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > @now
+        LEFT JOIN (gpt_sessions session JOIN users ON users.id = session.user_id AND user_may_act(users, @now))
+            ON session.id = coalesce(@session_id, token.session_id) AND session.client_id = @client_id
+            AND session.revoked_at IS NULL AND session.expires_at > @now
+        """);
 
     public Task<IntrospectedState> ReadAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, DateTimeOffset now)
     {
-        var command = database.LookUp(Read);
-        command.Bind(client.ClientId);
-        command.Bind(client.Method);
-        command.Bind(client.SecretHash);
-        command.Bind(tokenHash);
-        command.Bind(sessionId);
-        command.Bind(now);
+        var command = database.LookUp(Read)
+            .Bind(client).Bind("token_hash", tokenHash)
+            .Bind("session_id", sessionId).Bind("now", now);
         return command.FirstAsync(ReadState)!;
     }
 

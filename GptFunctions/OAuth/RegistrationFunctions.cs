@@ -8,7 +8,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>Where clients introduce themselves (RFC 7591), if the operator lets them.</summary>
-internal sealed class RegistrationFunctions(RegistrationService registration, IOptions<OAuthSettings> settings, ClientAddress addresses)
+internal sealed class RegistrationFunctions(RegistrationService registration, IOptions<OAuthSettings> settings, Occasions occasions)
 {
     private const int MaximumBody = 16 * 1024;
 
@@ -31,7 +31,7 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
         var outcome = isTooLarge ? new OAuthError("invalid_client_metadata", $"The body is larger than {MaximumBody} bytes.", StatusCodes.Status413PayloadTooLarge) : parsed;
         if (outcome.Value is { } metadata)
         {
-            var registered = await registration.RegisterAsync(metadata, addresses.Origin(request.HttpContext));
+            var registered = await registration.RegisterAsync(metadata, occasions.Of(request.HttpContext));
             return registered.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, registered.Value!, OAuthJson.Default.RegistrationResponse, StatusCodes.Status201Created);
         }
 

@@ -30,7 +30,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
     private static readonly string[] ResponseTypes = ["code"];
     private static readonly string[] Methods = [AuthMethods.Basic, AuthMethods.Post, AuthMethods.None];
 
-    public async Task<Outcome<RegistrationResponse>> RegisterAsync(RegistrationRequest request, RequestOrigin origin)
+    public async Task<Outcome<RegistrationResponse>> RegisterAsync(RegistrationRequest request, Occasion occasion)
     {
         if (ProblemWithRedirectUris(request.RedirectUris) is { } wrongUri)
         {
@@ -42,17 +42,17 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
             return InvalidMetadata(problem);
         }
 
-        if ((await limits.TryTakeAsync($"register|{origin.Network}", PerAddress, Window)).RetryAfterSeconds is { } seconds)
+        if ((await limits.TryTakeAsync($"register|{occasion.Network}", PerAddress, Window)).RetryAfterSeconds is { } seconds)
         {
             return new OAuthError("temporarily_unavailable", $"Too many clients were registered from this address. Try again in {seconds} seconds.", StatusCodes.Status429TooManyRequests) { RetryAfterSeconds = seconds };
         }
 
-        return await RegisterAsync(request, [.. request.RedirectUris!.Distinct(StringComparer.Ordinal)!], origin);
+        return await RegisterAsync(request, [.. request.RedirectUris!.Distinct(StringComparer.Ordinal)!], occasion);
     }
 
     public static OAuthError InvalidMetadata(string problem) => new("invalid_client_metadata", problem);
 
-    private async Task<RegistrationResponse> RegisterAsync(RegistrationRequest request, string[] redirectUris, RequestOrigin origin)
+    private async Task<RegistrationResponse> RegisterAsync(RegistrationRequest request, string[] redirectUris, Occasion occasion)
     {
         var now = clock.GetUtcNow();
         var method = request.TokenEndpointAuthMethod ?? AuthMethods.Basic; // RFC 7591 section 2: the default
@@ -61,7 +61,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var client = new Client(
             "reg_" + Guid.CreateVersion7(now).ToString("N"), NameOf(request.ClientName, redirectUris[0]), Client.SelfRegistered, [method], secret is null ? 0 : 1, redirectUris, granted,
             RequirePkce: true, now, null, null);
-        await store.RegisterAsync(client, secret is null ? [] : [Secret.Hash(secret)], origin);
+        await store.RegisterAsync(client, secret is null ? [] : [Secret.Hash(secret)], occasion);
         return new RegistrationResponse(
             client.Id, now.ToUnixTimeSeconds(), secret, secret is null ? null : 0, client.Name, redirectUris, method, GrantTypes, ResponseTypes, string.Join(' ', granted));
     }

@@ -6,7 +6,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.OAuth;
 
 /// <summary>The endpoints that clients call with their credentials: token, revoke, introspect.</summary>
-internal sealed class TokenFunctions(TokenService tokens, RevocationService revocation, IntrospectionService introspection, ClientAddress addresses)
+internal sealed class TokenFunctions(TokenService tokens, RevocationService revocation, IntrospectionService introspection, Occasions occasions)
 {
     private const int MaximumBody = 64 * 1024;
 
@@ -14,7 +14,7 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
     [Function(FunctionNames.Token)]
     public Task<IResult> TokenAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request) =>
-        AnswerAsync(request, isForScripts: true, async (client, form, origin) => await tokens.GrantAsync(client, form, origin) switch
+        AnswerAsync(request, isForScripts: true, async (client, form, occasion) => await tokens.GrantAsync(client, form, occasion) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.TokenResponse),
@@ -23,21 +23,21 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
     [Function("OAuthRevoke")]
     public Task<IResult> RevokeAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/revoke")] HttpRequest request) =>
-        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await revocation.RevokeAsync(client, form, origin) is { } error
+        AnswerAsync(request, isForScripts: false, async (client, form, occasion) => await revocation.RevokeAsync(client, form, occasion) is { } error
             ? OAuthResults.Error(request, error)
             : OAuthResults.Done(request));
 
     [Function("OAuthIntrospect")]
     public Task<IResult> IntrospectAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request) =>
-        AnswerAsync(request, isForScripts: false, async (client, form, origin) => await introspection.IntrospectAsync(client, form, origin) switch
+        AnswerAsync(request, isForScripts: false, async (client, form, occasion) => await introspection.IntrospectAsync(client, form, occasion) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.IntrospectionResponse),
         });
 
     /// <param name="isForScripts">Whether scripts of other origins may call this (CORS).</param>
-    private async Task<IResult> AnswerAsync(HttpRequest request, bool isForScripts, Func<ClientCredentials, FormParameters, RequestOrigin, Task<IResult>> answer)
+    private async Task<IResult> AnswerAsync(HttpRequest request, bool isForScripts, Func<ClientCredentials, FormParameters, Occasion, Task<IResult>> answer)
     {
         if (isForScripts)
         {
@@ -63,6 +63,6 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
         var client = ClientAuthentication.Read(request.Headers.Authorization, form.Value);
         return client.Error is { } refused
             ? OAuthResults.Error(request, refused)
-            : await answer(client.Value!, form.Value, addresses.Origin(request.HttpContext));
+            : await answer(client.Value!, form.Value, occasions.Of(request.HttpContext));
     }
 }

@@ -8,7 +8,7 @@ internal sealed partial class TokenService
 {
     private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
 
-    private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
+    private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, Occasion occasion)
     {
         if (form["refresh_token"] is not { } value)
         {
@@ -20,22 +20,22 @@ internal sealed partial class TokenService
         var named = catalog.Read(form["scope"]);
         var scopes = named.Length > 0 ? named : null; // blank counts as omitted
         var idleLifetime = TimeSpan.FromSeconds(settings.Value.RefreshTokenExpiry);
-        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, origin, clock.GetUtcNow());
+        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, occasion);
         return session is null
-            ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], origin)
+            ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], occasion)
             : Answer(session, client, successor, scopes ?? session.Scopes);
     }
 
     /// <summary>A token that cannot be rotated: superseded a moment ago (its newest descendant is the answer), replayed, or simply not valid.</summary>
     private async Task<Outcome<TokenResponse>> RepeatOrRefuseAsync(
-        ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, RequestOrigin origin)
+        ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, Occasion occasion)
     {
-        var now = clock.GetUtcNow();
+        var now = occasion.Now;
         var graceStart = now - TimeSpan.FromSeconds(settings.Value.RefreshGrace);
         var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart);
         if (refusal.Client.Judge(client) is { } failure)
         {
-            return await authentication.RefuseAsync(client, failure, origin);
+            return await authentication.RefuseAsync(client, failure, occasion);
         }
 
         if (!refusal.IsOwnToken || refusal.Session is not { } session || !refusal.IsSessionLive || refusal.IsRevoked || refusal.ExpiresAt <= now)
@@ -46,7 +46,7 @@ internal sealed partial class TokenService
         var isLate = refusal.RotatedAt <= graceStart;
         if (isLate && !WasAnswerLost(refusal, session, now))
         {
-            await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, origin);
+            await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, occasion);
             return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
         }
 
@@ -74,10 +74,10 @@ internal sealed partial class TokenService
         // Without the key that made the successor (it has just been rotated, and not everywhere yet) nobody is at fault but us.
         var newest = refreshTokens.Descendant(presented.Value, refusal.LaterHashes)
             ?? throw new ServiceOutageException("GPT_REFRESH_KEY lacks the key that made the successor of a refresh token.");
-        var repeatedFrom = $"{(isLate ? "late" : "grace")} {origin.Address}";
+        var repeatedFrom = $"{(isLate ? "late" : "grace")} {occasion.Address}";
         if (!refusal.RepeatedFrom.Contains(repeatedFrom, StringComparer.Ordinal))
         {
-            await store.TellRepeatAsync(presented.Hash, repeatedFrom, origin, now);
+            await store.TellRepeatAsync(presented.Hash, repeatedFrom, occasion);
         }
 
         return Answer(session, client, newest, scopes ?? session.Scopes);

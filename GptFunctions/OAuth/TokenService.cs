@@ -14,7 +14,7 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed partial class TokenService(
     TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens,
-    ScopeCatalog catalog, IOptions<OAuthSettings> settings, TimeProvider clock)
+    ScopeCatalog catalog, IOptions<OAuthSettings> settings)
 {
     private static readonly OAuthError ScopesWithdrawn = OAuthError.InvalidGrant(
         "All scopes that the person granted have been withdrawn from this client: start again at the authorization endpoint.");
@@ -24,15 +24,15 @@ internal sealed partial class TokenService(
         "The person has as many connected apps as allowed by now, and was not told which one this connection would end: start again at the authorization endpoint.");
 
     /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
-    public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, RequestOrigin origin) => form["grant_type"] switch
+    public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, Occasion occasion) => form["grant_type"] switch
     {
-        "authorization_code" => await ExchangeCodeAsync(client, form, origin),
-        "refresh_token" => await RefreshAsync(client, form, origin),
+        "authorization_code" => await ExchangeCodeAsync(client, form, occasion),
+        "refresh_token" => await RefreshAsync(client, form, occasion),
         null => OAuthError.InvalidRequest("grant_type is missing: send authorization_code or refresh_token."),
         _ => new OAuthError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token."),
     };
 
-    private async Task<Outcome<TokenResponse>> ExchangeCodeAsync(ClientCredentials client, FormParameters form, RequestOrigin origin)
+    private async Task<Outcome<TokenResponse>> ExchangeCodeAsync(ClientCredentials client, FormParameters form, Occasion occasion)
     {
         if (form["code"] is not { } code)
         {
@@ -46,18 +46,18 @@ internal sealed partial class TokenService(
 
         var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null, form["resource"]);
         var first = RefreshTokens.First();
-        var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, origin, clock.GetUtcNow());
+        var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, occasion);
         return session is not null ? Answer(session, client, first, session.Scopes)
-            : hasRoom ? await RefuseExchangeAsync(client, exchange, origin)
+            : hasRoom ? await RefuseExchangeAsync(client, exchange, occasion)
             : NoRoom;
     }
 
-    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, RequestOrigin origin)
+    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, Occasion occasion)
     {
         var refusal = await store.ExplainExchangeAsync(client, exchange.CodeHash);
         if (refusal.Client.Judge(client) is { } failure)
         {
-            return await authentication.RefuseAsync(client, failure, origin);
+            return await authentication.RefuseAsync(client, failure, occasion);
         }
 
         if (!refusal.IsOwnCode)
@@ -75,13 +75,13 @@ internal sealed partial class TokenService(
             }
 
             // RFC 6749 4.1.2: the first user may have been the thief.
-            await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, origin);
+            await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, occasion);
             return OAuthError.InvalidGrant("The authorization code was used before; the session it opened has been revoked.");
         }
 
         return refusal switch
         {
-            _ when refusal.ExpiresAt <= clock.GetUtcNow() => OAuthError.InvalidGrant("The authorization code has expired."),
+            _ when refusal.ExpiresAt <= occasion.Now => OAuthError.InvalidGrant("The authorization code has expired."),
             _ when refusal.RedirectUri != exchange.RedirectUri => OAuthError.InvalidGrant("redirect_uri is not the one of the authorization request."),
             _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null => OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
             _ when refusal.CodeChallenge != exchange.CodeChallenge => OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),

@@ -29,17 +29,22 @@ internal sealed record RefreshRefusal(
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
 internal sealed class TokenStore(Database database, OutboxSignal outbox)
 {
-    /// <summary>What the person granted in a session, as far as the operator still allows it to the client. For statements with gpt_sessions as session and its client's row as client.</summary>
+    /// <summary>
+    /// What the person granted in a session, as far as the operator still allows it to the client. For statements with gpt_sessions as session and
+    /// its client's row as client.
+    /// </summary>
     public const string AllowedOfSession =
         "ARRAY(SELECT name FROM unnest(session.granted_scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (client.scopes) ORDER BY place)";
 
     private const string NoRoom = "GF001"; // raised by gpt_make_room_within
 
     // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
-    private const string AuthenticatedClient = """
+    public const string AuthenticatedClient = """
         client AS (
-            SELECT client_id, scopes FROM gpt_clients
-            WHERE client_id = $1 AND $2 = ANY (auth_methods) AND ($2 = 'none' OR $3 = ANY (secret_hashes)) AND disabled_at IS NULL
+            SELECT client_id, scopes
+            FROM gpt_clients
+            WHERE client_id = @client_id AND disabled_at IS NULL
+              AND @method = ANY (auth_methods) AND (@method = 'none' OR @secret_hash = ANY (secret_hashes))
         )
         """;
 
@@ -47,155 +52,174 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     private const string AllowedOfCode =
         "ARRAY(SELECT name FROM unnest(code.scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (owner.allowed) ORDER BY place)";
 
-    private const string Exchange = $"""
+    private static readonly Sql Exchange = new($"""
         WITH {AuthenticatedClient}, owner AS (
-            -- The user's row is locked before anything else of the user, so that ending all of a user's sessions happens before or after this, never beside it.
+            -- The user's row is locked before anything else of the user, so that ending all of a user's sessions happens before or after this,
+            -- never beside it.
             SELECT users.id, users.clerk_user_id, client.scopes AS allowed
-            FROM client JOIN gpt_authorization_codes code ON code.client_id = client.client_id JOIN users ON users.id = code.user_id
-            WHERE code.code_hash = $5 AND user_may_act(users, $4)
+            FROM client
+            JOIN gpt_authorization_codes code ON code.client_id = client.client_id
+            JOIN users ON users.id = code.user_id
+            WHERE code.code_hash = @code_hash AND user_may_act(users, @now)
             FOR NO KEY UPDATE OF users
         ), code AS (
-            UPDATE gpt_authorization_codes code SET used_at = $4, session_id = $8
+            UPDATE gpt_authorization_codes code
+            SET used_at = @now, session_id = @session_id
             FROM owner
-            WHERE code.code_hash = $5 AND code.used_at IS NULL AND code.expires_at > $4
-              AND code.redirect_uri IS NOT DISTINCT FROM $6
-              AND code.code_challenge IS NOT DISTINCT FROM $7
-              AND ($9::text IS NULL OR code.resource = $9)
+            WHERE code.code_hash = @code_hash AND code.used_at IS NULL AND code.expires_at > @now
+              AND code.redirect_uri IS NOT DISTINCT FROM @redirect_uri
+              AND code.code_challenge IS NOT DISTINCT FROM @code_challenge
+              AND (@resource::text IS NULL OR code.resource = @resource)
               AND code.scopes && owner.allowed
             RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.may_end, {AllowedOfCode} AS scopes, code.resource
         ), ended AS (
-            SELECT room.*, code.clerk_user_id FROM code, gpt_make_room_within(code.user_id, code.client_id, code.may_end, $10, $4) room
+            SELECT room.*, code.clerk_user_id
+            FROM code, gpt_make_room_within(code.user_id, code.client_id, code.may_end, @session_limit, @now) room
         ), session AS (
             -- Counting what was ended makes room before the insert: the order of these parts is otherwise PostgreSQL's choice.
             INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
-            SELECT $8, client_id, user_id, scopes, scopes, resource, $4, $4, $4 + $11 FROM code, (SELECT count(*) FROM ended) made_room
+            SELECT @session_id, client_id, user_id, scopes, scopes, resource, @now, @now, @now + @session_lifetime
+            FROM code, (SELECT count(*) FROM ended) made_room
         ), token AS (
             INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
-            SELECT $12, $8, 0, $4, $4 + least($11, $13) FROM code
+            SELECT @token_hash, @session_id, 0, @now, @now + least(@session_lifetime, @idle_lifetime)
+            FROM code
         ), used AS (
-            UPDATE gpt_clients SET last_used_at = $4 FROM code
-            WHERE gpt_clients.client_id = code.client_id AND (last_used_at IS NULL OR last_used_at < $4 - interval '1 hour')
-        ), events AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT $14, '{AuditEvents.TokenExchanged}', $4, event_envelope($14, '{AuditEvents.TokenExchanged}', $4, $15, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'session_id', $8, 'client_id', client_id, 'scopes', scopes, 'ip_address', $16)) FROM code
-            UNION ALL
-            SELECT id, '{AuditEvents.SessionRevoked}', $4, event_envelope(id, '{AuditEvents.SessionRevoked}', $4, $15, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'session_id', ended_id, 'client_id', ended_client_id, 'reason', 'session_limit', 'ip_address', $16))
-            FROM (SELECT uuid_v7($4) AS id, * FROM ended OFFSET 0) ended
+            UPDATE gpt_clients
+            SET last_used_at = @now
+            FROM code
+            WHERE gpt_clients.client_id = code.client_id AND (last_used_at IS NULL OR last_used_at < @now - interval '1 hour')
+        ), exchanged AS (
+            {Outbox.Tell(AuditEvents.TokenExchanged, "code",
+                "'clerk_user_id', clerk_user_id, 'session_id', @session_id, 'client_id', client_id, 'scopes', scopes")}
+        ), revoked AS (
+            {Outbox.Tell(AuditEvents.SessionRevoked, "ended",
+                "'clerk_user_id', clerk_user_id, 'session_id', ended_id, 'client_id', ended_client_id, 'reason', 'session_limit'")}
         )
         SELECT clerk_user_id, scopes, resource FROM code
-        """;
+        """);
 
-    private const string ExplainExchange = $"""
+    private static readonly Sql ExplainExchange = new($"""
         SELECT {ClientStanding.Columns},
-               code.client_id = $1, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource, code.scopes && client.scopes
+               code.client_id = @client_id, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource,
+               code.scopes && client.scopes
         FROM (VALUES (1)) one
-        LEFT JOIN gpt_clients client ON client.client_id = $1
-        LEFT JOIN gpt_authorization_codes code ON code.code_hash = $4
-        """;
+        LEFT JOIN gpt_clients client ON client.client_id = @client_id
+        LEFT JOIN gpt_authorization_codes code ON code.code_hash = @code_hash
+        """);
 
-    private const string Refresh = $"""
+    private static readonly Sql Refresh = new($"""
         WITH {AuthenticatedClient}, session AS (
             -- The session's row is locked before the token's, as in everything that ends a session: the other order would deadlock with those.
-            UPDATE gpt_sessions session SET last_active = $4
+            UPDATE gpt_sessions session
+            SET last_active = @now
             FROM client, gpt_refresh_tokens token, users
-            WHERE token.token_hash = $5 AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > $4
+            WHERE token.token_hash = @presented AND token.rotated_at IS NULL AND token.revoked_at IS NULL AND token.expires_at > @now
               AND session.id = token.session_id AND session.client_id = client.client_id
-              AND users.id = session.user_id AND user_may_act(users, $4)
-              AND session.revoked_at IS NULL AND session.expires_at > $4
-              AND session.granted_scopes && client.scopes AND ($7::text[] IS NULL OR ($7 <@ session.granted_scopes AND $7 <@ client.scopes))
-              AND ($8::text IS NULL OR session.resource = $8)
+              AND users.id = session.user_id AND user_may_act(users, @now)
+              AND session.revoked_at IS NULL AND session.expires_at > @now
+              AND session.granted_scopes && client.scopes
+              AND (@scopes::text[] IS NULL OR (@scopes <@ session.granted_scopes AND @scopes <@ client.scopes))
+              AND (@resource::text IS NULL OR session.resource = @resource)
             RETURNING session.id, users.clerk_user_id, session.client_id, {AllowedOfSession} AS granted_scopes, session.resource, session.expires_at
         ), rotated AS (
             -- Asked again, because a twin may have rotated the token while this statement waited for the session.
-            UPDATE gpt_refresh_tokens token SET rotated_at = $4, rotated_to = $6
+            UPDATE gpt_refresh_tokens token
+            SET rotated_at = @now, rotated_to = @successor
             FROM session
-            WHERE token.token_hash = $5 AND token.rotated_at IS NULL AND token.revoked_at IS NULL
+            WHERE token.token_hash = @presented AND token.rotated_at IS NULL AND token.revoked_at IS NULL
             RETURNING session.*, token.generation
         ), successor AS (
             INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
-            SELECT $6, id, generation + 1, $4, least($4 + $9, expires_at) FROM rotated
+            SELECT @successor, id, generation + 1, @now, least(@now + @idle_lifetime, expires_at)
+            FROM rotated
         ), event AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT $10, '{AuditEvents.TokenRefreshed}', $4, event_envelope($10, '{AuditEvents.TokenRefreshed}', $4, $11, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'scopes', coalesce($7, granted_scopes), 'ip_address', $12)) FROM rotated
+            {Outbox.Tell(AuditEvents.TokenRefreshed, "rotated",
+                "'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'scopes', coalesce(@scopes, granted_scopes)")}
         )
         SELECT id, clerk_user_id, granted_scopes, resource, generation + 1 FROM rotated
-        """;
+        """);
 
-    private const string ExplainRefresh = $"""
+    private static readonly Sql ExplainRefresh = new($"""
         SELECT {ClientStanding.Columns},
-               session.client_id = $1, session.id, users.clerk_user_id, {AllowedOfSession}, session.resource,
+               session.client_id = @client_id, session.id, users.clerk_user_id, {AllowedOfSession}, session.resource,
                (SELECT max(generation) FROM gpt_refresh_tokens newest WHERE newest.session_id = session.id),
-               session.revoked_at IS NULL AND session.expires_at > $5 AND user_may_act(users, $5),
+               session.revoked_at IS NULL AND session.expires_at > @now AND user_may_act(users, @now),
                token.revoked_at IS NOT NULL, token.expires_at, token.rotated_at, token.generation, session.used_generation,
-               ARRAY(SELECT later.token_hash FROM gpt_refresh_tokens later
+               ARRAY(SELECT later.token_hash
+                     FROM gpt_refresh_tokens later
                      WHERE later.session_id = token.session_id AND later.generation > token.generation
-                       AND (token.rotated_at > $6 OR later.generation = token.generation + 1)
+                       AND (token.rotated_at > @grace_began OR later.generation = token.generation + 1)
                      ORDER BY later.generation),
                coalesce(token.repeated_from, ARRAY[]::text[])
         FROM (VALUES (1)) one
-        LEFT JOIN gpt_clients client ON client.client_id = $1
-        LEFT JOIN gpt_refresh_tokens token ON token.token_hash = $4
+        LEFT JOIN gpt_clients client ON client.client_id = @client_id
+        LEFT JOIN gpt_refresh_tokens token ON token.token_hash = @presented
         LEFT JOIN gpt_sessions session ON session.id = token.session_id
         LEFT JOIN users ON users.id = session.user_id
-        """;
+        """);
 
     // The token's row remembers what has been told of it, so that of any number of repeats, on any replica, one tells. Somebody with many addresses
     // does not make it grow for ever.
-    private const string TellRepeat = $"""
-        WITH told AS (
-            UPDATE gpt_refresh_tokens token SET repeated_from = array_append(repeated_from, $2)
-            WHERE token_hash = $1 AND (repeated_from IS NULL OR (NOT $2 = ANY (repeated_from) AND cardinality(repeated_from) < 100))
-            RETURNING session_id, extract(epoch FROM $4 - rotated_at)::bigint AS seconds
+    private static readonly Sql TellRepeat = new($"""
+        WITH noted AS (
+            UPDATE gpt_refresh_tokens token
+            SET repeated_from = array_append(repeated_from, @repeated_from)
+            WHERE token_hash = @token_hash
+              AND (repeated_from IS NULL OR (NOT @repeated_from = ANY (repeated_from) AND cardinality(repeated_from) < 100))
+            RETURNING session_id, extract(epoch FROM @now - rotated_at)::bigint AS seconds
+        ), repeat AS (
+            SELECT users.clerk_user_id, session.id, session.client_id, noted.seconds
+            FROM noted
+            JOIN gpt_sessions session ON session.id = noted.session_id
+            JOIN users ON users.id = session.user_id
         )
-        INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT $3, '{AuditEvents.TokenRepeated}', $4, event_envelope($3, '{AuditEvents.TokenRepeated}', $4, $5, jsonb_build_object(
-            'clerk_user_id', users.clerk_user_id, 'session_id', session.id, 'client_id', session.client_id,
-            'seconds_after_rotation', told.seconds, 'ip_address', $6))
-        FROM told JOIN gpt_sessions session ON session.id = told.session_id JOIN users ON users.id = session.user_id
-        """;
+        {Outbox.Tell(AuditEvents.TokenRepeated, "repeat",
+            "'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'seconds_after_rotation', seconds")}
+        """);
 
     // Waits for nobody: a session that is locked right now is left for the next time. So it can stand in nobody's way, and never deadlocks.
-    private const string MarkUsed = """
+    private static readonly Sql MarkUsed = new("""
         WITH seen AS (
             SELECT session.id,
                    least(noted.generation, (SELECT max(token.generation) FROM gpt_refresh_tokens token WHERE token.session_id = session.id)) AS generation
-            FROM unnest($1, $2) AS noted (session_id, generation) JOIN gpt_sessions session ON session.id = noted.session_id
+            FROM unnest(@session_ids, @generations) AS noted (session_id, generation)
+            JOIN gpt_sessions session ON session.id = noted.session_id
         ), free AS (
-            SELECT session.id, seen.generation FROM seen JOIN gpt_sessions session ON session.id = seen.id
-            WHERE session.used_generation < seen.generation FOR NO KEY UPDATE OF session SKIP LOCKED
+            SELECT session.id, seen.generation
+            FROM seen
+            JOIN gpt_sessions session ON session.id = seen.id
+            WHERE session.used_generation < seen.generation
+            FOR NO KEY UPDATE OF session SKIP LOCKED
         ), marked AS (
-            UPDATE gpt_sessions session SET used_generation = free.generation FROM free WHERE session.id = free.id
+            UPDATE gpt_sessions session
+            SET used_generation = free.generation
+            FROM free
+            WHERE session.id = free.id
         )
-        SELECT seen.id FROM seen JOIN gpt_sessions session ON session.id = seen.id
+        SELECT seen.id
+        FROM seen
+        JOIN gpt_sessions session ON session.id = seen.id
         WHERE session.used_generation < seen.generation AND NOT EXISTS (SELECT FROM free WHERE free.id = seen.id)
-        """;
+        """);
 
-    /// <summary>Uses the code and opens its session, ending those that the person was told of, or the client's own, when there are as many as allowed.</summary>
+    /// <summary>
+    /// Uses the code and opens its session, ending those that the person was told of, or the client's own, when there are as many as allowed.
+    /// </summary>
     /// <returns>No session when nothing happened: for want of room, or for another reason.</returns>
     public async Task<(GrantedSession? Session, bool HasRoom)> ExchangeAsync(
-        ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, RequestOrigin origin, DateTimeOffset now)
+        ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, Occasion occasion)
     {
-        var sessionId = Guid.CreateVersion7(now);
-        var command = Bind(database.Change(Exchange), client);
-        command.Bind(now);
-        command.Bind(exchange.CodeHash);
-        command.Bind(exchange.RedirectUri);
-        command.Bind(exchange.CodeChallenge);
-        command.Bind(sessionId);
-        command.Bind(exchange.Resource);
-        command.Bind(settings.MaxSessionsPerUser);
-        command.Bind(TimeSpan.FromSeconds(settings.SessionExpiry));
-        command.Bind(first.Hash);
-        command.Bind(TimeSpan.FromSeconds(settings.RefreshTokenExpiry));
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
+        var sessionId = Guid.CreateVersion7(occasion.Now);
+        var command = database.Change(Exchange).Bind(client)
+            .Bind("code_hash", exchange.CodeHash).Bind("redirect_uri", exchange.RedirectUri).Bind("code_challenge", exchange.CodeChallenge)
+            .Bind("session_id", sessionId).Bind("resource", exchange.Resource).Bind("session_limit", settings.MaxSessionsPerUser)
+            .Bind("session_lifetime", TimeSpan.FromSeconds(settings.SessionExpiry)).Bind("token_hash", first.Hash)
+            .Bind("idle_lifetime", TimeSpan.FromSeconds(settings.RefreshTokenExpiry)).Bind(occasion);
         try
         {
-            var session = await command.FirstAsync(reader => new GrantedSession(sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0));
+            var session = await command.FirstAsync(reader => new GrantedSession(
+                sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0));
             return (Raise(session), true);
         }
         catch (PostgresException error) when (error.SqlState == NoRoom)
@@ -206,37 +230,28 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
 
     public Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash)
     {
-        var command = Bind(database.LookUp(ExplainExchange), client);
-        command.Bind(codeHash);
+        var command = database.LookUp(ExplainExchange).Bind(client).Bind("code_hash", codeHash);
         return command.FirstAsync(static reader => new ExchangeRefusal(
-            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6), reader.Get<string?>(7), reader.Get<string?>(8),
+            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6),
+            reader.Get<string?>(7), reader.Get<string?>(8),
             reader.Get<string?>(9), reader.Get<bool?>(10) ?? false))!;
     }
 
     /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>
     public async Task<GrantedSession?> RefreshAsync(
-        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string? resource, TimeSpan idleLifetime, RequestOrigin origin, DateTimeOffset now)
+        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string? resource, TimeSpan idleLifetime, Occasion occasion)
     {
-        var command = Bind(database.Change(Refresh), client);
-        command.Bind(now);
-        command.Bind(presented.Hash);
-        command.Bind(successor.Hash);
-        command.Bind(scopes);
-        command.Bind(resource);
-        command.Bind(idleLifetime);
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
-        return Raise(await command.FirstAsync(reader => new GrantedSession(reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3), reader.GetInt32(4))));
+        var command = database.Change(Refresh).Bind(client)
+            .Bind("presented", presented.Hash).Bind("successor", successor.Hash).Bind("scopes", scopes).Bind("resource", resource)
+            .Bind("idle_lifetime", idleLifetime).Bind(occasion);
+        return Raise(await command.FirstAsync(reader => new GrantedSession(
+            reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3), reader.GetInt32(4))));
     }
 
     /// <param name="graceStart">Tokens rotated after this moment are answered with their newest descendant, so its lineage is read too.</param>
     public Task<RefreshRefusal> ExplainRefreshAsync(ClientCredentials client, byte[] tokenHash, DateTimeOffset now, DateTimeOffset graceStart)
     {
-        var command = Bind(database.LookUp(ExplainRefresh), client);
-        command.Bind(tokenHash);
-        command.Bind(now);
-        command.Bind(graceStart);
+        var command = database.LookUp(ExplainRefresh).Bind(client).Bind("presented", tokenHash).Bind("now", now).Bind("grace_began", graceStart);
         return command.FirstAsync(ReadRefusal)!;
     }
 
@@ -252,15 +267,9 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>Tells the audit trail that a superseded token was answered again; only the first time that it was <paramref name="repeatedFrom"/>.</summary>
-    public async Task TellRepeatAsync(byte[] tokenHash, string repeatedFrom, RequestOrigin origin, DateTimeOffset now)
+    public async Task TellRepeatAsync(byte[] tokenHash, string repeatedFrom, Occasion occasion)
     {
-        var command = database.Change(TellRepeat);
-        command.Bind(tokenHash);
-        command.Bind(repeatedFrom);
-        command.Bind(Guid.CreateVersion7(now));
-        command.Bind(now);
-        command.Bind(origin.CorrelationId);
-        command.Bind(origin.Address);
+        var command = database.Change(TellRepeat).Bind("token_hash", tokenHash).Bind("repeated_from", repeatedFrom).Bind(occasion);
         await command.ExecuteAsync();
         outbox.Raise();
     }
@@ -268,9 +277,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     /// <summary>Writes down up to which generation each session was used; returns the sessions that somebody else held, which are for another time.</summary>
     public async Task<IReadOnlyList<Guid>> MarkUsedAsync(Guid[] sessionIds, int[] generations)
     {
-        var command = database.Change(MarkUsed);
-        command.Bind(sessionIds);
-        command.Bind(generations);
+        var command = database.Change(MarkUsed).Bind("session_ids", sessionIds).Bind("generations", generations);
         return await command.AllAsync(reader => reader.GetGuid(0));
     }
 
@@ -282,13 +289,5 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         }
 
         return session;
-    }
-
-    private static Statement Bind(Statement command, ClientCredentials client)
-    {
-        command.Bind(client.ClientId);
-        command.Bind(client.Method);
-        command.Bind(client.SecretHash);
-        return command;
     }
 }

@@ -1,22 +1,29 @@
+using GptFunctions.Data;
+
 namespace GptFunctions.Purge;
 
-/// <summary>One kind of row that is purged. The statements take $1 now, $2 now less the retention, and Delete $3 the rows of a batch and $4 where the batch before ended.</summary>
+/// <summary>
+/// One kind of row that is purged. The statements take @now and @cutoff (now less the retention), Delete also @limit and @position (where the
+/// batch before ended).
+/// </summary>
 /// <param name="Name">In the log and in <c>maintenance_runs</c>, with <c>_deleted</c> behind it.</param>
-/// <param name="Delete">Deletes one batch; yields how many rows, the position of the last one, how many sessions went with them, and whether others are at work.</param>
+/// <param name="Delete">
+/// Deletes one batch; yields how many rows, the position of the last one, how many sessions went with them, and whether others are at work.
+/// </param>
 /// <param name="Count">How many rows a purge would delete.</param>
 /// <param name="Start">The position before the first row.</param>
-internal sealed record PurgeClass(string Name, string Delete, string Count, object Start)
+internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Start)
 {
     public const string Sessions = "expired_sessions";
 
     /// <summary>How many rows a purge has left behind; as <see cref="Count"/>, unless rows become due while it runs.</summary>
-    public string CountLeft { get; init; } = Count;
+    public Sql CountLeft { get; init; } = Count;
 
     // Of tokens and sessions, as in the indexes of V006. A token that has expired is refused before anybody looks whether it was
     // rotated, so it can be no replay.
     private const string Ended = "least(expires_at, revoked_at)";
 
-    private const string HasTokens = $"EXISTS (SELECT FROM gpt_refresh_tokens token WHERE token.session_id = gpt_sessions.id AND {Ended} >= $2)";
+    private const string HasTokens = $"EXISTS (SELECT FROM gpt_refresh_tokens token WHERE token.session_id = gpt_sessions.id AND {Ended} >= @cutoff)";
 
     // A session whose last token is gone can do nothing any more. Only a token that was never rotated can have been the last one. Locked
     // sessions are skipped, not waited for (everybody else locks a session before its tokens); they go when they expire.
@@ -27,32 +34,34 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
         RETURNING 1
         """;
 
-    private const string CountSessions = $"""
+    private static readonly Sql CountSessions = new($"""
         SELECT count(*) FROM (
-            SELECT id FROM gpt_sessions WHERE {Ended} < $2
+            SELECT id FROM gpt_sessions WHERE {Ended} < @cutoff
             UNION
-            SELECT id FROM gpt_sessions WHERE id IN (SELECT session_id FROM gpt_refresh_tokens WHERE {Ended} < $2 AND rotated_at IS NULL) AND NOT {HasTokens}) sessions
-        """;
+            SELECT id FROM gpt_sessions
+            WHERE id IN (SELECT session_id FROM gpt_refresh_tokens WHERE {Ended} < @cutoff AND rotated_at IS NULL) AND NOT {HasTokens}) sessions
+        """);
 
     // Not while somebody is signing in with it for the first time.
     private const string IsUnusedClient = """
-        created_at < $1 - interval '30 days' AND kind = 'registered' AND last_used_at IS NULL
-        AND NOT EXISTS (SELECT FROM gpt_authorization_requests request WHERE request.client_id = gpt_clients.client_id AND request.expires_at > $1)
-        AND NOT EXISTS (SELECT FROM gpt_authorization_codes code WHERE code.client_id = gpt_clients.client_id AND code.expires_at > $1)
+        created_at < @now - interval '30 days' AND kind = 'registered' AND last_used_at IS NULL
+        AND NOT EXISTS (SELECT FROM gpt_authorization_requests request WHERE request.client_id = gpt_clients.client_id AND request.expires_at > @now)
+        AND NOT EXISTS (SELECT FROM gpt_authorization_codes code WHERE code.client_id = gpt_clients.client_id AND code.expires_at > @now)
         """;
 
     /// <summary>Everything that is purged, in this order. Audit events (gpt_oauth_events) are not, ever.</summary>
     public static IReadOnlyList<PurgeClass> All { get; } =
     [
-        Of("expired_auth_codes", "gpt_authorization_codes", "expires_at < $2", orderedBy: "expires_at"),
+        Of("expired_auth_codes", "gpt_authorization_codes", "expires_at < @cutoff", orderedBy: "expires_at"),
         new("revoked_tokens",
-            Statement("gpt_refresh_tokens", $"{Ended} < $2", Ended, more: ", CASE WHEN rotated_at IS NULL THEN session_id END AS last_of", Orphans),
-            Counting("gpt_refresh_tokens", $"{Ended} < $2"), DateTimeOffset.MinValue),
-        Of(Sessions, "gpt_sessions", $"{Ended} < $2", Ended) with { Count = CountSessions, CountLeft = CountSessions },
-        Of("authorization_requests", "gpt_authorization_requests", "expires_at < $1", orderedBy: "expires_at"), // nothing is left that they could be needed for
-        Of("webhook_events", "webhook_events", "processed_at < $2 AND status <> 'failed'", orderedBy: "processed_at"),
-        Of("failed_webhook_events", "webhook_events", "processed_at < $1 - interval '90 days' AND status = 'failed'", orderedBy: "processed_at"),
-        Of("finished_countdowns", "countdowns", "finished_at < $1 - interval '30 days' AND status IN ('completed', 'cancelled')", orderedBy: "finished_at"),
+            Statement("gpt_refresh_tokens", $"{Ended} < @cutoff", Ended, more: ", CASE WHEN rotated_at IS NULL THEN session_id END AS last_of", Orphans),
+            Counting("gpt_refresh_tokens", $"{Ended} < @cutoff"), DateTimeOffset.MinValue),
+        Of(Sessions, "gpt_sessions", $"{Ended} < @cutoff", Ended) with { Count = CountSessions, CountLeft = CountSessions },
+        // Nothing is left that they could be needed for.
+        Of("authorization_requests", "gpt_authorization_requests", "expires_at < @now", orderedBy: "expires_at"),
+        Of("webhook_events", "webhook_events", "processed_at < @cutoff AND status <> 'failed'", orderedBy: "processed_at"),
+        Of("failed_webhook_events", "webhook_events", "processed_at < @now - interval '90 days' AND status = 'failed'", orderedBy: "processed_at"),
+        Of("finished_countdowns", "countdowns", "finished_at < @now - interval '30 days' AND status IN ('completed', 'cancelled')", orderedBy: "finished_at"),
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try
             Statement("rate_limits", "tat < now()", orderedBy: "key", last: "decode(max(encode(position, 'hex')), 'hex')"),
@@ -60,13 +69,13 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
         {
             CountLeft = Counting("rate_limits", "tat < now() - interval '10 minutes'"), // longer than a run
         },
-        Of("maintenance_runs", "maintenance_runs", "started_at < $1 - interval '400 days'", orderedBy: "started_at"),
+        Of("maintenance_runs", "maintenance_runs", "started_at < @now - interval '400 days'", orderedBy: "started_at"),
     ];
 
     private static PurgeClass Of(string name, string table, string condition, string orderedBy) =>
         new(name, Statement(table, condition, orderedBy), Counting(table, condition), DateTimeOffset.MinValue);
 
-    private static string Counting(string table, string condition) => $"SELECT count(*) FROM {table} WHERE {condition}";
+    private static Sql Counting(string table, string condition) => new($"SELECT count(*) FROM {table} WHERE {condition}");
 
     // By ctid: three times as fast as by primary key. From where the last batch ended: else each one would step over the dead index
     // entries of all before it, which stay as long as any transaction is older than they are. The commit need not wait for the disk: if a
@@ -74,15 +83,22 @@ internal sealed record PurgeClass(string Name, string Delete, string Count, obje
     // Whether somebody else is at work right now: then the next batch can wait.
     private const string IsBusy = "EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND datname = current_database() AND pid <> pg_backend_pid())";
 
-    private static string Statement(string table, string condition, string orderedBy, string more = "", string alsoSessions = "SELECT FROM gone LIMIT 0", string last = "max(position)") => $"""
+    private static Sql Statement(
+        string table, string condition, string orderedBy,
+        string more = "", string alsoSessions = "SELECT FROM gone LIMIT 0", string last = "max(position)") => new($"""
         WITH gone AS (
             DELETE FROM {table} WHERE ctid = ANY (ARRAY(
-                SELECT ctid FROM {table} WHERE {condition} AND {orderedBy} >= $4
-                ORDER BY {orderedBy} LIMIT $3 FOR UPDATE SKIP LOCKED))
+                SELECT ctid
+                FROM {table}
+                WHERE {condition} AND {orderedBy} >= @position
+                ORDER BY {orderedBy}
+                LIMIT @limit
+                FOR UPDATE SKIP LOCKED))
             RETURNING {orderedBy} AS position{more}
         ), sessions AS (
             {alsoSessions}
         )
-        SELECT count(*), {last}, (SELECT count(*) FROM sessions), {IsBusy}, set_config('synchronous_commit', 'off', true) FROM gone
-        """;
+        SELECT count(*), {last}, (SELECT count(*) FROM sessions), {IsBusy}, set_config('synchronous_commit', 'off', true)
+        FROM gone
+        """);
 }

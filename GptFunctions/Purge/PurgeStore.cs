@@ -21,11 +21,20 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
 
     // Held by a transaction, not by the session: behind a pooler in transaction mode a session is nobody's. The transaction has no
     // snapshot and writes nothing, so it holds up no vacuum however long the run takes.
-    private const string TryLock = "SELECT pg_try_advisory_xact_lock($1) FROM set_config('idle_in_transaction_session_timeout', '10min', true)";
+    private static readonly Sql TryLock = new("SELECT pg_try_advisory_xact_lock(@lock) FROM set_config('idle_in_transaction_session_timeout', '10min', true)");
 
-    private const string LastRun = "SELECT started_at FROM maintenance_runs WHERE job = $1 ORDER BY started_at DESC LIMIT 1";
+    private static readonly Sql LastRun = new("""
+        SELECT started_at
+        FROM maintenance_runs
+        WHERE job = @job
+        ORDER BY started_at DESC
+        LIMIT 1
+        """);
 
-    private const string InsertRun = "INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts) VALUES ($1, $2, $3, $4, $5)";
+    private static readonly Sql InsertRun = new("""
+        INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts)
+        VALUES (@job, @started_at, @finished_at, @outcome, @counts)
+        """);
 
     /// <summary>Takes the lock that lets one purge run at a time, over all processes; null when another run holds it.</summary>
     public async Task<PurgeLock?> TryLockAsync(CancellationToken cancellationToken)
@@ -35,8 +44,7 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
         try
         {
             await connection.BeginTransactionAsync(cancellationToken); // closing the connection ends it
-            await using var command = new NpgsqlCommand(TryLock, connection);
-            command.Bind(LockKey);
+            await using var command = new Statement(TryLock).Bind("lock", LockKey).On(connection);
             isMine = (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
             return isMine ? new PurgeLock(connection) : null;
         }
@@ -51,39 +59,40 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
 
     /// <summary>Deletes one batch, in a transaction of its own.</summary>
     /// <param name="position">Where the batch before ended.</param>
-    public async Task<PurgeBatch> DeleteAsync(PurgeClass rows, PurgeWindow window, int limit, object position, CancellationToken cancellationToken)
+    public async Task<PurgeBatch> DeleteAsync(
+        PurgeClass rows, PurgeWindow window, int limit, object position, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(rows.Delete);
-        command.Bind(window.Now);
-        command.Bind(window.Cutoff);
-        command.Bind(limit);
-        command.Parameters.Add(new NpgsqlParameter { Value = position });
+        var delete = new Statement(rows.Delete).Bind("limit", limit);
+        delete.Set("position", new NpgsqlParameter { Value = position });
+        await using var command = Bind(delete, window).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
         return new PurgeBatch((int)reader.GetInt64(0), reader.IsDBNull(1) ? null : reader.GetValue(1), (int)reader.GetInt64(2), reader.GetBoolean(3));
     }
 
     /// <summary>How many rows of a class are due.</summary>
-    public Task<long> CountAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) => CountAsync(rows.Count, window, cancellationToken);
+    public Task<long> CountAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) =>
+        CountAsync(rows.Count, window, cancellationToken);
 
     /// <summary>How many rows of a class were due when a run began that has just ended, and are still there.</summary>
     public Task<long> CountLeftAsync(PurgeClass rows, PurgeWindow window, CancellationToken cancellationToken) =>
         CountAsync(rows.CountLeft, window, cancellationToken);
 
-    private async Task<long> CountAsync(string sql, PurgeWindow window, CancellationToken cancellationToken)
+    private async Task<long> CountAsync(Sql sql, PurgeWindow window, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(sql);
+        await using var command = Bind(new Statement(sql), window).On(dataSource);
         command.CommandTimeout = 0;
-        command.Bind(window.Now);
-        command.Bind(window.Cutoff);
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
+
+    /// <summary>Not every class asks for both.</summary>
+    private static Statement Bind(Statement statement, PurgeWindow window) =>
+        statement.BindIfUsed("now", window.Now).BindIfUsed("cutoff", window.Cutoff);
 
     /// <summary>When the last run began, whatever came of it; null when there was none yet.</summary>
     public async Task<DateTimeOffset?> ReadLastRunAsync(CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(LastRun);
-        command.Bind(Job);
+        await using var command = new Statement(LastRun).Bind("job", Job).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
     }
@@ -91,12 +100,9 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
     /// <param name="counts">A JSON object.</param>
     public async Task RecordAsync(DateTimeOffset startedAt, DateTimeOffset finishedAt, string outcome, string counts, CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand(InsertRun);
-        command.Bind(Job);
-        command.Bind(startedAt);
-        command.Bind(finishedAt);
-        command.Bind(outcome);
-        command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = counts, NpgsqlDbType = NpgsqlDbType.Jsonb });
+        await using var command = new Statement(InsertRun)
+            .Bind("job", Job).Bind("started_at", startedAt).Bind("finished_at", finishedAt).Bind("outcome", outcome).BindJson("counts", counts)
+            .On(dataSource);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

@@ -12,15 +12,22 @@ internal sealed class RateLimitStore(Database database)
 
     // tat is the theoretical arrival time: when the bucket is full again. A try costs period / limit and is admitted while tat stays within
     // one period of now. In the order of the keys, so that statements which meet never wait for each other in a circle.
-    private const string Take = """
-        INSERT INTO rate_limits AS bucket (key, tat) SELECT key, clock_timestamp() + $2 FROM unnest($1) AS key ORDER BY key
-        ON CONFLICT (key) DO UPDATE SET tat = greatest(bucket.tat, clock_timestamp()) + $2
-        WHERE greatest(bucket.tat, clock_timestamp()) + $2 <= clock_timestamp() + $3
+    private static readonly Sql Take = new("""
+        INSERT INTO rate_limits AS bucket (key, tat)
+        SELECT key, clock_timestamp() + @cost
+        FROM unnest(@keys) AS key
+        ORDER BY key
+        ON CONFLICT (key) DO UPDATE SET tat = greatest(bucket.tat, clock_timestamp()) + @cost
+        WHERE greatest(bucket.tat, clock_timestamp()) + @cost <= clock_timestamp() + @period
         RETURNING key, extract(epoch FROM tat - clock_timestamp())::double precision
-        """;
+        """);
 
     // A statement of its own, because the one above sees what others took since it began only where it writes, not where it reads.
-    private const string Look = "SELECT key, extract(epoch FROM tat - clock_timestamp())::double precision FROM rate_limits WHERE key = ANY ($1)";
+    private static readonly Sql Look = new("""
+        SELECT key, extract(epoch FROM tat - clock_timestamp())::double precision
+        FROM rate_limits
+        WHERE key = ANY (@keys)
+        """);
 
     private readonly Lock turn = new();
     private readonly List<Try> waiting = [];
@@ -134,9 +141,7 @@ internal sealed class RateLimitStore(Database database)
     private async Task TakeAsync(List<Try> tries)
     {
         var bucket = tries[0].Bucket;
-        var take = Statement(Take, tries);
-        take.Bind(bucket.Cost);
-        take.Bind(bucket.Period);
+        var take = Statement(Take, tries).Bind("cost", bucket.Cost).Bind("period", bucket.Period);
         if (await AnswerAsync(take, tries, isAdmitted: true) is { Count: > 0 } refused)
         {
             var look = Statement(Look, refused);
@@ -145,15 +150,10 @@ internal sealed class RateLimitStore(Database database)
         }
     }
 
-    private Statement Statement(string sql, List<Try> tries)
-    {
-        var statement = database.LookUp(sql);
-        statement.Bind(tries.ConvertAll(attempt => attempt.Key));
-        return statement;
-    }
+    private LimitedStatement Statement(Sql sql, List<Try> tries) => database.LookUp(sql).Bind("keys", tries.ConvertAll(attempt => attempt.Key));
 
     /// <summary>Tells those who are in the result; returns the others.</summary>
-    private static async Task<List<Try>> AnswerAsync(Statement statement, List<Try> tries, bool isAdmitted)
+    private static async Task<List<Try>> AnswerAsync(LimitedStatement statement, List<Try> tries, bool isAdmitted)
     {
         var left = new Dictionary<byte[], Try>(tries.Count, KeyComparer.Instance);
         tries.ForEach(attempt => left.Add(attempt.Key, attempt));

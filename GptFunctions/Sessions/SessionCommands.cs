@@ -35,32 +35,32 @@ internal static class SessionCommands
         command.SetAction((parsed, _) => Commands.WithServicesAsync(services =>
         {
             var sessions = services.GetRequiredService<SessionService>();
-            var origin = new RequestOrigin(Guid.CreateVersion7().ToString("N"), "command");
+            var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command");
             var why = parsed.GetValue(reason) is { Length: > 0 } text ? "operator: " + text : "operator";
-            return parsed.GetValue(user) is { } subject ? EndUserAsync(services, subject, why, origin)
-                : parsed.GetValue(session) is { } id ? EndOneAsync(sessions, id, why, origin)
-                : EndAllAsync(sessions, why, origin);
+            return parsed.GetValue(user) is { } subject ? EndUserAsync(services, subject, why, occasion)
+                : parsed.GetValue(session) is { } id ? EndOneAsync(sessions, id, why, occasion)
+                : EndAllAsync(sessions, why, occasion);
         }));
         return command;
     }
 
-    private static async Task<int> EndUserAsync(IServiceProvider services, string subject, string reason, RequestOrigin origin)
+    private static async Task<int> EndUserAsync(IServiceProvider services, string subject, string reason, Occasion occasion)
     {
-        var ended = await services.GetRequiredService<SessionService>().EndAllAsync(subject, reason, origin);
+        var ended = await services.GetRequiredService<SessionService>().EndAllAsync(subject, reason, occasion);
         return ended == 0 && await services.GetRequiredService<InternalUsers>().FindAsync(subject) is null
             ? await Commands.FailAsync($"There is no user {subject}.")
             : Report(ended);
     }
 
-    private static async Task<int> EndOneAsync(SessionService sessions, Guid id, string reason, RequestOrigin origin) =>
-        await sessions.EndAsync(id, reason, AuditEvents.SessionRevoked, origin)
+    private static async Task<int> EndOneAsync(SessionService sessions, Guid id, string reason, Occasion occasion) =>
+        await sessions.EndAsync(id, reason, AuditEvents.SessionRevoked, occasion)
             ? Report(1)
             : await Commands.FailAsync($"There is no live session {id}: it was never there, or has been ended before.");
 
-    private static async Task<int> EndAllAsync(SessionService sessions, string reason, RequestOrigin origin)
+    private static async Task<int> EndAllAsync(SessionService sessions, string reason, Occasion occasion)
     {
         var total = 0;
-        while (await sessions.EndSomeAsync(reason, origin) is > 0 and var ended)
+        while (await sessions.EndSomeAsync(reason, occasion) is > 0 and var ended)
         {
             total += ended;
         }

@@ -21,7 +21,7 @@ internal sealed record RevokedCount(int Revoked);
 internal sealed partial class SessionsJson : JsonSerializerContext;
 
 /// <summary>A person's connected apps as JSON, for the holder of a Clerk session JWT or of one of our access tokens.</summary>
-internal sealed class SessionFunctions(SessionService service, ClerkSessions clerk, AccessTokens accessTokens, ClientAddress addresses)
+internal sealed class SessionFunctions(SessionService service, ClerkSessions clerk, AccessTokens accessTokens, Occasions occasions)
 {
     private const int DefaultPageSize = 20;
 
@@ -31,7 +31,7 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
 
     [Function("OAuthSession")]
     public Task<IResult> RevokeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "oauth/sessions/{id}")] HttpRequest request, string id) =>
-        ForOwnerAsync(request, async owner => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(owner, sessionId, addresses.Origin(request.HttpContext))
+        ForOwnerAsync(request, async owner => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(owner, sessionId, occasions.Of(request.HttpContext))
             ? Results.NoContent()
             : OAuthResults.Error(request, new OAuthError("not_found", "You have no such session.", StatusCodes.Status404NotFound)));
 
@@ -60,7 +60,7 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
 
     private async Task<IResult> RevokeAllAsync(HttpRequest request, SessionOwner owner)
     {
-        var count = await service.EndAllAsync(owner, "user", addresses.Origin(request.HttpContext));
+        var count = await service.EndAllAsync(owner, "user", occasions.Of(request.HttpContext));
         return OAuthResults.Json(request, new RevokedResponse(new RevokedCount(count)), SessionsJson.Default.RevokedResponse);
     }
 

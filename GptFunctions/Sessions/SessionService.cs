@@ -43,29 +43,29 @@ internal sealed class SessionService(SessionStore store, TimeProvider clock)
     }
 
     /// <summary>The user disconnects one app; false when the owner has no such live session.</summary>
-    public Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, RequestOrigin origin) =>
-        store.DisconnectAsync(owner, sessionId, "user", origin, clock.GetUtcNow());
+    public Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, Occasion occasion) =>
+        store.DisconnectAsync(owner, sessionId, "user", occasion);
 
     /// <summary>Ends all sessions, sign-ins in progress and unused codes of a user, for example because Clerk deleted or banned the account.</summary>
     /// <returns>How many live sessions ended.</returns>
-    public Task<int> EndAllAsync(string subject, string reason, RequestOrigin origin) =>
-        EndAllAsync(new SessionOwner(subject, null), reason, origin);
+    public Task<int> EndAllAsync(string subject, string reason, Occasion occasion) =>
+        EndAllAsync(new SessionOwner(subject, null), reason, occasion);
 
     /// <summary>The same, or only what the user has in one client.</summary>
-    public Task<int> EndAllAsync(SessionOwner owner, string reason, RequestOrigin origin) =>
-        store.EndAllAsync(owner, reason, origin, clock.GetUtcNow());
+    public Task<int> EndAllAsync(SessionOwner owner, string reason, Occasion occasion) =>
+        store.EndAllAsync(owner, reason, occasion);
 
     /// <summary>The same as part of a change that the caller is making: adds the statements to its batch. The caller raises the outbox signal after its commit.</summary>
-    public void EndAll(NpgsqlBatch batch, string subject, string reason, RequestOrigin origin) =>
-        SessionStore.AddEndAll(batch, new SessionOwner(subject, null), reason, origin, clock.GetUtcNow());
+    public void EndAll(NpgsqlBatch batch, string subject, string reason, Occasion occasion) =>
+        SessionStore.AddEndAll(batch, new SessionOwner(subject, null), reason, occasion);
 
     /// <summary>Ends a session for a reason of our own, such as a replayed token; false when it had ended before.</summary>
-    public Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin) =>
-        store.EndAsync(sessionId, reason, eventType, origin, clock.GetUtcNow());
+    public Task<bool> EndAsync(Guid sessionId, string reason, string eventType, Occasion occasion) =>
+        store.EndAsync(sessionId, reason, eventType, occasion);
 
     /// <summary>Ends some of all the live sessions there are; zero when none is left.</summary>
-    public Task<int> EndSomeAsync(string reason, RequestOrigin origin) =>
-        store.EndSomeAsync(reason, origin, clock.GetUtcNow());
+    public Task<int> EndSomeAsync(string reason, Occasion occasion) =>
+        store.EndSomeAsync(reason, occasion);
 
     /// <summary>Asks the database; what must not cost a query asks <see cref="SessionLiveness"/>.</summary>
     public Task<bool> IsLiveAsync(Guid sessionId) => store.IsUsableAsync(sessionId, clock.GetUtcNow());

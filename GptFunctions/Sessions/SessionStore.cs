@@ -6,155 +6,149 @@ using Npgsql;
 namespace GptFunctions.Sessions;
 
 /// <summary>A live session as its user sees it: one connected app.</summary>
-internal sealed record Session(Guid Id, string ClientId, string ClientName, string[] Scopes, DateTimeOffset CreatedAt, DateTimeOffset LastActive, DateTimeOffset ExpiresAt);
+internal sealed record Session(
+    Guid Id, string ClientId, string ClientName, string[] Scopes, DateTimeOffset CreatedAt, DateTimeOffset LastActive, DateTimeOffset ExpiresAt);
 
 /// <summary>Statements on sessions. Whatever ends a session ends its refresh token and writes the event in the same statement.</summary>
 internal sealed class SessionStore(Database database, OutboxSignal outbox)
 {
-    // $1 now, $2 reason, $3 event type, $4 correlation id, $5 address; "ended" is what the caller's first part marked.
-    private const string EndTokensAndTell = """
-        tokens AS (
-            UPDATE gpt_refresh_tokens token SET revoked_at = $1
-            FROM ended WHERE token.session_id = ended.id AND token.rotated_at IS NULL AND token.revoked_at IS NULL
-        ), events AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT event_id, $3, $1, event_envelope(event_id, $3, $1, $4, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'reason', $2, 'ip_address', $5))
-            FROM (SELECT uuid_v7($1) AS event_id, ended.*, users.clerk_user_id FROM ended JOIN users ON users.id = ended.user_id OFFSET 0) told
-        )
-        """;
-
-    private const string EndOne = $"""
+    private static readonly Sql EndOne = new($"""
         WITH ended AS (
-            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
-            WHERE id = $6 AND revoked_at IS NULL
-            RETURNING id, user_id, client_id
-        ), {EndTokensAndTell}
+            SELECT * FROM gpt_end_sessions(ARRAY[@session_id], @reason, @now)
+        ), event AS (
+            {Outbox.Tell("@event_type", "ended", EndedMembers("@reason"))}
+        )
         SELECT count(*) FROM ended
-        """;
+        """);
 
     // In the order of their ids, and few at a time: whoever changes one of them waits for a moment.
-    private const string EndSome = $"""
+    private static readonly Sql EndSome = new($"""
         WITH ended AS (
-            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
-            WHERE id IN (SELECT id FROM gpt_sessions WHERE revoked_at IS NULL ORDER BY id LIMIT 500 FOR NO KEY UPDATE)
-            RETURNING id, user_id, client_id
-        ), {EndTokensAndTell}
+            SELECT * FROM gpt_end_sessions(
+                ARRAY(SELECT id FROM gpt_sessions WHERE revoked_at IS NULL ORDER BY id LIMIT 500 FOR NO KEY UPDATE), @reason, @now)
+        ), events AS (
+            {Outbox.Tell(AuditEvents.SessionRevoked, "ended", EndedMembers("@reason"))}
+        )
         SELECT count(*) FROM ended
-        """;
+        """);
 
     // Disconnecting the last session of a client takes the consent back as well: the next connection asks again.
-    private const string Disconnect = $"""
-        WITH ended AS (
-            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
-            WHERE id = $6 AND revoked_at IS NULL AND expires_at > $1
-              AND user_id = (SELECT id FROM users WHERE clerk_user_id = $7) AND ($8::text IS NULL OR client_id = $8)
-            RETURNING id, user_id, client_id
+    private static readonly Sql Disconnect = new($"""
+        WITH session AS (
+            SELECT session.id
+            FROM gpt_sessions session
+            JOIN users ON users.id = session.user_id
+            WHERE session.id = @session_id AND session.expires_at > @now
+              AND users.clerk_user_id = @subject AND (@client_id::text IS NULL OR session.client_id = @client_id)
+        ), ended AS (
+            SELECT * FROM gpt_end_sessions(ARRAY(SELECT id FROM session), @reason, @now)
         ), consent AS (
-            UPDATE gpt_consents consent SET revoked_at = $1
+            UPDATE gpt_consents consent
+            SET revoked_at = @now
             FROM ended
             WHERE consent.user_id = ended.user_id AND consent.client_id = ended.client_id AND consent.revoked_at IS NULL
               AND NOT EXISTS (SELECT FROM gpt_sessions other
-                              WHERE other.user_id = ended.user_id AND other.client_id = ended.client_id AND other.id <> ended.id
-                                AND other.revoked_at IS NULL AND other.expires_at > $1)
-        ), {EndTokensAndTell}
+                              WHERE other.user_id = ended.user_id AND other.client_id = ended.client_id AND other.id <> ended.session_id
+                                AND other.revoked_at IS NULL AND other.expires_at > @now)
+        ), event AS (
+            {Outbox.Tell(AuditEvents.SessionRevoked, "ended", EndedMembers("@reason"))}
+        )
         SELECT count(*) FROM ended
-        """;
+        """);
 
     // Taken first, in a statement of its own: the next one then sees every session of an exchange that was faster, and later ones wait.
-    private const string LockUser = "SELECT FROM users WHERE clerk_user_id = $1 FOR NO KEY UPDATE";
+    private static readonly Sql LockUser = new("SELECT FROM users WHERE clerk_user_id = @subject FOR NO KEY UPDATE");
 
-    // $8: only what the user has in this client.
-    // One event for all of them: $3 is not told per session. Sign-ins in progress and unused codes end too, or they would open new sessions.
-    private const string EndAll = """
+    // Of one client, or of all. One event for all sessions. Sign-ins in progress and unused codes end too, or they would open new sessions.
+    private static readonly Sql EndAll = new($"""
         WITH subject AS (
-            SELECT id, clerk_user_id FROM users WHERE clerk_user_id = $6
+            SELECT id, clerk_user_id FROM users WHERE clerk_user_id = @subject
         ), ended AS (
-            UPDATE gpt_sessions SET revoked_at = $1, revoke_reason = $2
-            FROM subject WHERE gpt_sessions.user_id = subject.id AND revoked_at IS NULL AND ($8::text IS NULL OR client_id = $8)
-            RETURNING gpt_sessions.id, expires_at
-        ), tokens AS (
-            UPDATE gpt_refresh_tokens token SET revoked_at = $1
-            FROM ended WHERE token.session_id = ended.id AND token.rotated_at IS NULL AND token.revoked_at IS NULL
+            SELECT * FROM gpt_end_sessions(
+                ARRAY(SELECT session.id
+                      FROM gpt_sessions session
+                      JOIN subject ON subject.id = session.user_id
+                      WHERE session.revoked_at IS NULL AND (@client_id::text IS NULL OR session.client_id = @client_id)
+                      ORDER BY session.id),
+                @reason, @now)
         ), consents AS (
-            UPDATE gpt_consents SET revoked_at = $1 FROM subject
-            WHERE user_id = subject.id AND gpt_consents.revoked_at IS NULL AND ($8::text IS NULL OR client_id = $8)
-        ), requests AS (
-            DELETE FROM gpt_authorization_requests USING subject WHERE user_id = subject.id AND ($8::text IS NULL OR client_id = $8)
-        ), codes AS (
-            DELETE FROM gpt_authorization_codes USING subject WHERE user_id = subject.id AND used_at IS NULL AND ($8::text IS NULL OR client_id = $8)
-        ), told AS (
-            INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT $7, $3, $1, event_envelope($7, $3, $1, $4, jsonb_build_object(
-                'clerk_user_id', clerk_user_id, 'client_id', $8::text, 'sessions', (SELECT count(*) FROM ended), 'reason', $2, 'ip_address', $5))
+            UPDATE gpt_consents
+            SET revoked_at = @now
             FROM subject
+            WHERE user_id = subject.id AND gpt_consents.revoked_at IS NULL AND (@client_id::text IS NULL OR client_id = @client_id)
+        ), requests AS (
+            DELETE FROM gpt_authorization_requests
+            USING subject
+            WHERE user_id = subject.id AND (@client_id::text IS NULL OR client_id = @client_id)
+        ), codes AS (
+            DELETE FROM gpt_authorization_codes
+            USING subject
+            WHERE user_id = subject.id AND used_at IS NULL AND (@client_id::text IS NULL OR client_id = @client_id)
+        ), event AS (
+            {Outbox.Tell(AuditEvents.AllSessionsRevoked, "subject",
+                "'clerk_user_id', clerk_user_id, 'client_id', @client_id::text, 'sessions', (SELECT count(*) FROM ended), 'reason', @reason")}
         )
-        SELECT count(*) FROM ended WHERE expires_at > $1
-        """;
+        SELECT count(*) FROM ended WHERE was_live
+        """);
 
     private const string Live = """
         SELECT session.id, session.client_id, client.name, session.granted_scopes, session.created_at, session.last_active, session.expires_at
         FROM gpt_sessions session
         JOIN users ON users.id = session.user_id
         JOIN gpt_clients client ON client.client_id = session.client_id
-        WHERE users.clerk_user_id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2
+        WHERE users.clerk_user_id = @subject AND session.revoked_at IS NULL AND session.expires_at > @now
         """;
 
-    private const string List = $"""
+    private static readonly Sql List = new($"""
         {Live}
-          AND ($3::uuid IS NULL OR session.id < $3) AND ($5::text IS NULL OR session.client_id = $5)
-        ORDER BY session.id DESC LIMIT $4
-        """;
+          AND (@after::uuid IS NULL OR session.id < @after) AND (@client_id::text IS NULL OR session.client_id = @client_id)
+        ORDER BY session.id DESC
+        LIMIT @count
+        """);
 
     // In the order in which gpt_make_room_within takes them. All of them: there are at most as many as GPT_MAX_SESSIONS_PER_USER says.
-    private const string ListByActivity = $"{Live} ORDER BY session.last_active, session.id";
+    private static readonly Sql ListByActivity = new($"{Live} ORDER BY session.last_active, session.id");
 
-    private const string ReadEnd = """
+    private static readonly Sql ReadEnd = new("""
         SELECT session.expires_at
         FROM gpt_sessions session JOIN gpt_clients client ON client.client_id = session.client_id
-        WHERE session.id = $1 AND session.revoked_at IS NULL AND client.disabled_at IS NULL
-        """;
+        WHERE session.id = @session_id AND session.revoked_at IS NULL AND client.disabled_at IS NULL
+        """);
 
-    private const string IsUsable = """
+    private static readonly Sql IsUsable = new("""
         SELECT EXISTS (
             SELECT FROM gpt_sessions session
             JOIN gpt_clients client ON client.client_id = session.client_id AND client.disabled_at IS NULL
-            JOIN users ON users.id = session.user_id AND user_may_act(users, $2)
-            WHERE session.id = $1 AND session.revoked_at IS NULL AND session.expires_at > $2)
-        """;
+            JOIN users ON users.id = session.user_id AND user_may_act(users, @now)
+            WHERE session.id = @session_id AND session.revoked_at IS NULL AND session.expires_at > @now)
+        """);
+
+    /// <summary>The payload of an event of a session that gpt_end_sessions returned.</summary>
+    /// <param name="reason">A literal or a parameter.</param>
+    public static string EndedMembers(string reason) =>
+        $"'clerk_user_id', clerk_user_id, 'session_id', session_id, 'client_id', client_id, 'reason', {reason}";
 
     /// <summary>Ends a session whoever it belongs to; false when it had ended before.</summary>
-    public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
-    {
-        var command = Command(EndOne, reason, eventType, origin, now);
-        command.Bind(sessionId);
-        return await EndedAsync(command);
-    }
+    public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, Occasion occasion) =>
+        await EndAsync(database.Change(EndOne).Bind("session_id", sessionId).Bind("event_type", eventType), reason, occasion) > 0;
 
     /// <summary>Ends some sessions, whoever they belong to; returns how many.</summary>
-    public async Task<int> EndSomeAsync(string reason, RequestOrigin origin, DateTimeOffset now)
-    {
-        var command = Command(EndSome, reason, AuditEvents.SessionRevoked, origin, now);
-        return (int)await command.FirstAsync(reader => reader.GetInt64(0));
-    }
+    public Task<int> EndSomeAsync(string reason, Occasion occasion) => EndAsync(database.Change(EndSome), reason, occasion);
 
     /// <summary>Ends a session of this owner; false when there is no such live session.</summary>
-    public async Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, string reason, RequestOrigin origin, DateTimeOffset now)
+    public async Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, string reason, Occasion occasion)
     {
-        var command = Command(Disconnect, reason, AuditEvents.SessionRevoked, origin, now);
-        command.Bind(sessionId);
-        command.Bind(owner.Subject);
-        command.Bind(owner.ClientId);
-        return await EndedAsync(command);
+        var disconnect = database.Change(Disconnect).Bind("session_id", sessionId).Bind("subject", owner.Subject).Bind("client_id", owner.ClientId);
+        return await EndAsync(disconnect, reason, occasion) > 0;
     }
 
     /// <summary>Ends all sessions, sign-ins in progress and unused codes of an owner; returns how many live sessions there were.</summary>
-    public async Task<int> EndAllAsync(SessionOwner owner, string reason, RequestOrigin origin, DateTimeOffset now)
+    public async Task<int> EndAllAsync(SessionOwner owner, string reason, Occasion occasion)
     {
         var ended = await database.RunAsync(Database.ChangeLimit, async (connection, cancellationToken) =>
         {
             await using var batch = new NpgsqlBatch(connection); // one round trip and one transaction
-            AddEndAll(batch, owner, reason, origin, now);
+            AddEndAll(batch, owner, reason, occasion);
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
             await reader.NextResultAsync(cancellationToken);
             await reader.ReadAsync(cancellationToken);
@@ -165,51 +159,38 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>Adds the two statements that end everything of an owner to a batch, and so to its transaction.</summary>
-    public static void AddEndAll(NpgsqlBatch batch, SessionOwner owner, string reason, RequestOrigin origin, DateTimeOffset now)
+    public static void AddEndAll(NpgsqlBatch batch, SessionOwner owner, string reason, Occasion occasion)
     {
-        batch.Add(LockUser).Bind(owner.Subject);
-        var parameters = batch.Add(EndAll);
-        BindCommon(parameters, reason, AuditEvents.AllSessionsRevoked, origin, now);
-        parameters.Bind(owner.Subject);
-        parameters.Bind(Guid.CreateVersion7(now));
-        parameters.Bind(owner.ClientId);
+        batch.Add(new Statement(LockUser).Bind("subject", owner.Subject));
+        batch.Add(new Statement(EndAll).Bind("subject", owner.Subject).Bind("client_id", owner.ClientId).Bind("reason", reason).Bind(occasion));
     }
 
     /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
     public async Task<IReadOnlyList<Session>> ListAsync(SessionOwner owner, Guid? after, int count, DateTimeOffset now)
     {
-        var command = database.LookUp(List);
-        command.Bind(owner.Subject);
-        command.Bind(now);
-        command.Bind(after);
-        command.Bind(count);
-        command.Bind(owner.ClientId);
+        var command = database.LookUp(List)
+            .Bind("subject", owner.Subject).Bind("now", now).Bind("after", after).Bind("count", count).Bind("client_id", owner.ClientId);
         return await command.AllAsync(ReadSession);
     }
 
     /// <summary>All live sessions, the least recently active first.</summary>
     public async Task<IReadOnlyList<Session>> ListByActivityAsync(string subject, DateTimeOffset now)
     {
-        var command = database.LookUp(ListByActivity);
-        command.Bind(subject);
-        command.Bind(now);
+        var command = database.LookUp(ListByActivity).Bind("subject", subject).Bind("now", now);
         return await command.AllAsync(ReadSession);
     }
 
     /// <summary>When a session ends if nobody ends it before; null when it has been ended, its client is disabled, or it never was.</summary>
     public async Task<DateTimeOffset?> ReadEndAsync(Guid sessionId)
     {
-        var command = database.LookUp(ReadEnd);
-        command.Bind(sessionId);
+        var command = database.LookUp(ReadEnd).Bind("session_id", sessionId);
         return await command.FirstAsync(reader => reader.GetFieldValue<DateTimeOffset?>(0));
     }
 
     /// <summary>Whether a session lives, and its client and its user are let in.</summary>
     public async Task<bool> IsUsableAsync(Guid sessionId, DateTimeOffset now)
     {
-        var command = database.LookUp(IsUsable);
-        command.Bind(sessionId);
-        command.Bind(now);
+        var command = database.LookUp(IsUsable).Bind("session_id", sessionId).Bind("now", now);
         return await command.FirstAsync(reader => reader.GetBoolean(0));
     }
 
@@ -217,26 +198,14 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
         reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6));
 
-    private async Task<bool> EndedAsync(Statement command)
+    private async Task<int> EndAsync(LimitedStatement end, string reason, Occasion occasion)
     {
-        var ended = await command.FirstAsync(reader => reader.GetInt64(0)) > 0;
-        outbox.Raise();
+        var ended = (int)await end.Bind("reason", reason).Bind(occasion).FirstAsync(reader => reader.GetInt64(0));
+        if (ended > 0)
+        {
+            outbox.Raise();
+        }
+
         return ended;
-    }
-
-    private Statement Command(string sql, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
-    {
-        var command = database.Change(sql);
-        BindCommon(command.Parameters, reason, eventType, origin, now);
-        return command;
-    }
-
-    private static void BindCommon(NpgsqlParameterCollection parameters, string reason, string eventType, RequestOrigin origin, DateTimeOffset now)
-    {
-        parameters.Bind(now);
-        parameters.Bind(reason);
-        parameters.Bind(eventType);
-        parameters.Bind(origin.CorrelationId);
-        parameters.Bind(origin.Address);
     }
 }

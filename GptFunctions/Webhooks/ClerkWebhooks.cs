@@ -8,7 +8,7 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>Clerk tells who the users are: their profile, and when they are banned, locked or deleted.</summary>
-internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<WebhookKeys> keys, TimeProvider clock) : IWebhookSource
+internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<WebhookKeys> keys) : IWebhookSource
 {
     private const string UserDeleted = "user.deleted";
     private const long LongestLock = 10L * 365 * 24 * 3600; // in seconds; anything more is as good as for ever
@@ -40,20 +40,20 @@ internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<Web
         };
     }
 
-    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin)
+    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion)
     {
         switch (webhook.Order)
         {
             case EventOrder.Deletion:
-                UserStore.AddDelete(batch, webhook.Subject!, origin, clock.GetUtcNow());
-                sessions.EndAll(batch, webhook.Subject!, "user_deleted", origin);
+                UserStore.AddDelete(batch, webhook.Subject!, occasion);
+                sessions.EndAll(batch, webhook.Subject!, "user_deleted", occasion);
                 break;
             case EventOrder.Change:
                 var person = new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data));
-                UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, origin, clock.GetUtcNow());
+                UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, occasion);
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {
-                    sessions.EndAll(batch, webhook.Subject!, reason, origin);
+                    sessions.EndAll(batch, webhook.Subject!, reason, occasion);
                 }
 
                 break;

@@ -7,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>A shop tells of orders; each opens a verification session with its countdown.</summary>
-internal sealed class OrderWebhooks(IOptionsMonitor<WebhookKeys> keys, IOptions<VerificationSettings> settings, TimeProvider clock) : IWebhookSource
+internal sealed class OrderWebhooks(IOptionsMonitor<WebhookKeys> keys, IOptions<VerificationSettings> settings) : IWebhookSource
 {
     public string Name => "orders";
 
@@ -31,12 +31,12 @@ internal sealed class OrderWebhooks(IOptionsMonitor<WebhookKeys> keys, IOptions<
             : webhook;
     }
 
-    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin)
+    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion)
     {
         if (webhook.IsHandled)
         {
             var order = new Order(webhook.Subject!, webhook.Data.Text("customerEmail")!, Total(webhook.Data)!.Value);
-            VerificationStore.AddOpen(batch, order, TimeSpan.FromHours(settings.Value.DeadlineHours), origin, clock.GetUtcNow());
+            VerificationStore.AddOpen(batch, order, TimeSpan.FromHours(settings.Value.DeadlineHours), occasion);
         }
     }
 

@@ -17,7 +17,7 @@ internal sealed record SubscriptionNews(string SubscriptionId, string? CustomerI
 /// Stripe tells who pays. Its events come in any order, and three kinds of them tell parts of the story: the subscription's own (plan and status),
 /// payments (status), and the checkout (whose it is). Each kind has an order of its own, so that one never hides another.
 /// </summary>
-internal sealed class StripeWebhooks(IOptionsMonitor<WebhookKeys> keys, TimeProvider clock) : IWebhookSource
+internal sealed class StripeWebhooks(IOptionsMonitor<WebhookKeys> keys) : IWebhookSource
 {
     private const string Checkout = "checkout.session.completed";
     private const string CheckoutPaidLater = "checkout.session.async_payment_succeeded";
@@ -65,11 +65,11 @@ internal sealed class StripeWebhooks(IOptionsMonitor<WebhookKeys> keys, TimeProv
             : null,
     };
 
-    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin)
+    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion)
     {
         if (webhook.IsHandled)
         {
-            StripeStore.AddNews(batch, Tell(webhook), webhook.OccurredAt!.Value, origin, clock.GetUtcNow());
+            StripeStore.AddNews(batch, Tell(webhook), webhook.OccurredAt!.Value, occasion);
         }
     }
 

@@ -7,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Webhooks;
 
 /// <summary>An identity-verification provider decides about orders.</summary>
-internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookKeys> keys, TimeProvider clock) : IWebhookSource
+internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookKeys> keys) : IWebhookSource
 {
     private static readonly WebhookResult TooLate = new("too_late", StatusCodes.Status410Gone, new WebhookAnswer { Error = "The deadline of this verification has passed" });
 
@@ -35,11 +35,11 @@ internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookKeys> keys, Ti
             : webhook;
     }
 
-    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin)
+    public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion)
     {
         if (webhook.IsHandled)
         {
-            VerificationStore.AddDecide(batch, webhook.Subject!, IsApproval(webhook), (Name, webhook.Id), origin, clock.GetUtcNow());
+            VerificationStore.AddDecide(batch, webhook.Subject!, IsApproval(webhook), (Name, webhook.Id), occasion);
         }
     }
 

@@ -53,8 +53,8 @@ internal static class WebhookCommands
         command.SetAction((parsed, _) => Commands.WithServicesAsync(async services =>
         {
             var sender = services.GetServices<IWebhookSource>().Single(candidate => candidate.Name == parsed.GetValue(source));
-            var origin = new RequestOrigin(Guid.CreateVersion7().ToString("N"), "replay");
-            return await services.GetRequiredService<WebhookService>().ReplayAsync(sender, parsed.GetValue(id)!, origin) switch
+            var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "replay");
+            return await services.GetRequiredService<WebhookService>().ReplayAsync(sender, parsed.GetValue(id)!, occasion) switch
             {
                 null => await Commands.FailAsync($"{sender.Name} has no failed event with this id: see webhooks list --status failed."),
                 { Status: < 300 } result => Report(result),

@@ -10,7 +10,7 @@ namespace GptFunctions.Webhooks;
 /// <summary>Where senders deliver their events.</summary>
 internal sealed class WebhookFunctions(
     WebhookService service, ClerkWebhooks clerk, StripeWebhooks stripe, VerificationWebhooks verification, OrderWebhooks orders,
-    ClientAddress addresses, IOptions<TokenSettings> settings)
+    Occasions occasions, IOptions<TokenSettings> settings)
 {
     public const string Clerk = "WebhookClerk";
     private const int MaximumBody = 1024 * 1024;
@@ -48,7 +48,7 @@ internal sealed class WebhookFunctions(
     {
         var (_, body) = await RequestBody.ReadAsync(request, MaximumBody, bytes => bytes.ToArray());
         // From here on the sender may hang up: what has begun is finished, so that the next delivery finds it done.
-        var result = await service.ReceiveAsync(source, name => request.Headers[name] is [{ Length: > 0 } value] ? value : null, body, addresses.Origin(request.HttpContext));
+        var result = await service.ReceiveAsync(source, name => request.Headers[name] is [{ Length: > 0 } value] ? value : null, body, occasions.Of(request.HttpContext));
         return Write(request.HttpContext.Response.Headers, result);
     }
 

@@ -20,13 +20,13 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
     /// <param name="headers">The value of a header; null when it is absent, empty or repeated.</param>
     /// <param name="body">Null when it was too large to be read.</param>
     /// <exception cref="NpgsqlException">The store is away: nothing was handled.</exception>
-    public async Task<WebhookResult> ReceiveAsync(IWebhookSource source, Func<string, string?> headers, byte[]? body, RequestOrigin origin)
+    public async Task<WebhookResult> ReceiveAsync(IWebhookSource source, Func<string, string?> headers, byte[]? body, Occasion occasion)
     {
         var started = clock.GetTimestamp();
         var result = WebhookResult.Outage;
         try
         {
-            result = body is null ? WebhookResult.TooLarge : Refuse(source, headers, body) ?? await AcceptAsync(source, headers, body, origin);
+            result = body is null ? WebhookResult.TooLarge : Refuse(source, headers, body) ?? await AcceptAsync(source, headers, body, occasion);
         }
         finally
         {
@@ -37,8 +37,8 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
     }
 
     /// <summary>Handles a failed event once more, from the payload that was kept; null when there is no such event, or when it has not failed.</summary>
-    public async Task<WebhookResult?> ReplayAsync(IWebhookSource source, string eventId, RequestOrigin origin) =>
-        await store.FindPayloadAsync(source.Name, eventId) is { } payload ? await AcceptAsync(source, _ => null, payload, origin, eventId) : null;
+    public async Task<WebhookResult?> ReplayAsync(IWebhookSource source, string eventId, Occasion occasion) =>
+        await store.FindPayloadAsync(source.Name, eventId) is { } payload ? await AcceptAsync(source, _ => null, payload, occasion, eventId) : null;
 
     private WebhookResult? Refuse(IWebhookSource source, Func<string, string?> headers, byte[] body)
     {
@@ -67,10 +67,10 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
         return WebhookResult.InvalidSignature;
     }
 
-    private async Task<WebhookResult> AcceptAsync(IWebhookSource source, Func<string, string?> headers, byte[] body, RequestOrigin origin, string? eventId = null)
+    private async Task<WebhookResult> AcceptAsync(IWebhookSource source, Func<string, string?> headers, byte[] body, Occasion occasion, string? eventId = null)
     {
         await using var changes = new NpgsqlBatch();
-        if (Parse(source, body, eventId ?? source.Signature.EventId(headers), changes, origin) is not { } webhook)
+        if (Parse(source, body, eventId ?? source.Signature.EventId(headers), changes, occasion) is not { } webhook)
         {
             return WebhookResult.Malformed;
         }
@@ -108,7 +108,7 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
     }
 
     /// <summary>The event and its <paramref name="changes"/>, and with them all that is ever read of it: what cannot be read is the sender's mistake.</summary>
-    private static WebhookEvent? Parse(IWebhookSource source, byte[] body, string? headerId, NpgsqlBatch changes, RequestOrigin origin)
+    private static WebhookEvent? Parse(IWebhookSource source, byte[] body, string? headerId, NpgsqlBatch changes, Occasion occasion)
     {
         if (!Utf8.IsValid(body))
         {
@@ -124,7 +124,7 @@ internal sealed partial class WebhookService(WebhookStore store, WebhookMetrics 
                 return null;
             }
 
-            source.AddChanges(changes, webhook, origin);
+            source.AddChanges(changes, webhook, occasion);
             return webhook;
         }
         catch (JsonException)

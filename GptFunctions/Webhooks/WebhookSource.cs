@@ -59,7 +59,7 @@ internal interface IWebhookSource
     WebhookEvent? Read(JsonElement body, string? headerId);
 
     /// <summary>Adds the statements that make the event's changes and write its audit events; none when it is only recorded.</summary>
-    void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, RequestOrigin origin);
+    void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion);
 
     /// <summary>The answer to an event whose statements have run, from their results.</summary>
     Task<WebhookResult> AnswerAsync(NpgsqlDataReader reader, WebhookEvent webhook, CancellationToken cancellationToken) => Task.FromResult(WebhookResult.Handled);

@@ -14,24 +14,26 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
     /// <summary>When the server is silent; a handler that takes its time has a limit of its own, before this one.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
 
-    private const string Claim = "SELECT webhook_claim($1, $2, $3, $4, $5, $6, $7, $8)";
+    private static readonly Sql Commit = new("COMMIT");
+
+    private static readonly Sql Claim = new("SELECT webhook_claim(@source, @event_id, @type, @subject, @event_at, @is_handled, @event_order, @now)");
 
     // Not while another delivery handles the event: its result will count, and this one must not wait for it.
-    private const string RecordFailure = """
+    private static readonly Sql RecordFailure = new("""
         INSERT INTO webhook_events AS known (source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error, payload)
-        SELECT $1, $2, $3, $4, 'failed', 1, $5, $6, greatest($6, $7), $8, $9
-        WHERE pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))
+        SELECT @source, @event_id, @type, @subject, 'failed', 1, @event_at, @received_at, greatest(@received_at, @failed_at), @error, @payload
+        WHERE pg_try_advisory_xact_lock(hashtextextended(@source || ' ' || @event_id, 0))
         ON CONFLICT (source, event_id) DO UPDATE SET attempts = known.attempts + 1, processed_at = excluded.processed_at, error = excluded.error, payload = excluded.payload
         WHERE known.status = 'failed'
-        """;
+        """);
 
-    private const string FindPayload = "SELECT payload FROM webhook_events WHERE source = $1 AND event_id = $2 AND status = 'failed'";
+    private static readonly Sql FindPayload = new("SELECT payload FROM webhook_events WHERE source = @source AND event_id = @event_id AND status = 'failed'");
 
-    private const string List = """
+    private static readonly Sql List = new("""
         SELECT source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error FROM webhook_events
-        WHERE ($1::text IS NULL OR source = $1) AND ($2::text IS NULL OR status = $2)
-        ORDER BY processed_at DESC LIMIT $3
-        """;
+        WHERE (@source::text IS NULL OR source = @source) AND (@status::text IS NULL OR status = @status)
+        ORDER BY processed_at DESC LIMIT @count
+        """);
 
     /// <summary>Claims the event and, if it is to take effect, makes its changes: two round trips, of which the first begins the transaction and the second commits it.</summary>
     /// <param name="limit">How long that may take.</param>
@@ -45,35 +47,24 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
     /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
     public async Task RecordFailureAsync(string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt)
     {
-        var command = database.Change(RecordFailure);
-        command.Bind(source);
-        command.Bind(webhook.Id);
-        command.Bind(webhook.Type);
-        command.Bind(webhook.Subject);
-        command.Bind(webhook.OccurredAt);
-        command.Bind(receivedAt);
-        command.Bind(failedAt);
-        command.Bind(error);
-        command.Bind(payload);
+        var command = database.Change(RecordFailure)
+            .Bind("source", source).Bind("event_id", webhook.Id).Bind("type", webhook.Type).Bind("subject", webhook.Subject)
+            .Bind("event_at", webhook.OccurredAt).Bind("received_at", receivedAt).Bind("failed_at", failedAt).Bind("error", error)
+            .Bind("payload", payload);
         await command.ExecuteAsync();
     }
 
     /// <summary>The payload of a failed event; null for any other.</summary>
     public async Task<byte[]?> FindPayloadAsync(string source, string eventId)
     {
-        var command = database.LookUp(FindPayload);
-        command.Bind(source);
-        command.Bind(eventId);
+        var command = database.LookUp(FindPayload).Bind("source", source).Bind("event_id", eventId);
         return await command.FirstAsync(reader => reader.Get<byte[]?>(0));
     }
 
     /// <summary>The newest events, of all sources or one, in every status or one.</summary>
     public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit)
     {
-        var command = database.Report(List);
-        command.Bind(source);
-        command.Bind(status);
-        command.Bind(limit);
+        var command = database.Report(List).Bind("source", source).Bind("status", status).Bind("count", limit);
         return await command.AllAsync(reader => new RecordedEvent(
             reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.Get<string?>(3), reader.GetString(4), reader.GetInt32(5),
             reader.Get<DateTimeOffset?>(6), reader.GetFieldValue<DateTimeOffset>(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<string?>(9)));
@@ -82,7 +73,7 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
     private async Task<WebhookResult> HandleAsync(
         NpgsqlConnection connection, IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        changes.Add("COMMIT");
+        changes.Add(new Statement(Commit));
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
         var claimed = await ClaimAsync(connection, source.Name, webhook, now, cancellationToken);
         if (claimed is "in_progress" or "already_completed")
@@ -113,15 +104,11 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
 
     private static async Task<string> ClaimAsync(NpgsqlConnection connection, string source, WebhookEvent webhook, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(Claim, connection);
-        command.Bind(source);
-        command.Bind(webhook.Id);
-        command.Bind(webhook.Type);
-        command.Bind(webhook.Subject);
-        command.Bind(webhook.OccurredAt);
-        command.Bind(webhook.IsHandled);
-        command.Bind(webhook.Order switch { EventOrder.Creation => "creation", EventOrder.Change => "change", EventOrder.Deletion => "deletion", _ => "none" });
-        command.Bind(now);
+        await using var command = new Statement(Claim)
+            .Bind("source", source).Bind("event_id", webhook.Id).Bind("type", webhook.Type).Bind("subject", webhook.Subject)
+            .Bind("event_at", webhook.OccurredAt).Bind("is_handled", webhook.IsHandled)
+            .Bind("event_order", webhook.Order switch { EventOrder.Creation => "creation", EventOrder.Change => "change", EventOrder.Deletion => "deletion", _ => "none" })
+            .Bind("now", now).On(connection);
         return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 }

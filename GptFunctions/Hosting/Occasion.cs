@@ -1,13 +1,13 @@
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Hosting;
 
-/// <summary>Where a request came from: what every audit event tells of it, and what limits count.</summary>
+/// <summary>When and from where something was asked for: what every audit event tells of it, and what limits count.</summary>
+/// <param name="Now">The database's time, read once for the whole request.</param>
 /// <param name="CorrelationId">Ties an audit event to the request's log lines.</param>
 /// <param name="Address">The caller's address.</param>
-internal readonly record struct RequestOrigin(string CorrelationId, string Address)
+internal readonly record struct Occasion(DateTimeOffset Now, string CorrelationId, string Address)
 {
     private const int NetworkBytes = 64 / 8;
 
@@ -40,9 +40,8 @@ internal readonly record struct RequestOrigin(string CorrelationId, string Addre
             return $"{new IPAddress(network)}/64";
         }
     }
-}
 
-internal static class RequestOriginExtensions
-{
-    public static RequestOrigin Origin(this ClientAddress addresses, HttpContext context) => new(context.CorrelationId(), addresses.Of(context));
+    /// <summary>Of a command that an operator runs.</summary>
+    /// <param name="command">Stands for the address.</param>
+    public static Occasion OfCommand(DateTimeOffset now, string command) => new(now, Guid.CreateVersion7(now).ToString("N"), command);
 }

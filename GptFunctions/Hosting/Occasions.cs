@@ -12,10 +12,15 @@ internal sealed class ProxySettings : ISettings
     public string? ClientAddressHeader { get; set; }
 }
 
-/// <summary>Finds the address of the caller. The Functions host replaces X-Forwarded-*, so only a header set by our own ingress tells it there.</summary>
-internal sealed class ClientAddress(IOptions<ProxySettings> settings)
+/// <summary>
+/// Says of a request when and from where it came. The Functions host replaces X-Forwarded-*, so only a header set by our own ingress tells the
+/// address there.
+/// </summary>
+internal sealed class Occasions(IOptions<ProxySettings> settings, TimeProvider clock)
 {
-    public string Of(HttpContext context)
+    public Occasion Of(HttpContext context) => new(clock.GetUtcNow(), context.CorrelationId(), AddressOf(context));
+
+    private string AddressOf(HttpContext context)
     {
         if (settings.Value.ClientAddressHeader is { } header && IPAddress.TryParse(context.Request.Headers[header].ToString(), out var named))
         {

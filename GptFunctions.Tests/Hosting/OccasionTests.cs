@@ -3,7 +3,7 @@ using GptFunctions.Hosting;
 namespace GptFunctions.Tests.Hosting;
 
 /// <summary>What limits by address count: who has one IPv6 address has its whole /64.</summary>
-public sealed class RequestOriginTests
+public sealed class OccasionTests
 {
     [Theory]
     [InlineData("192.0.2.7", "192.0.2.7")]
@@ -16,5 +16,5 @@ public sealed class RequestOriginTests
     [InlineData("unknown", "unknown")]
     [InlineData("replay", "replay")]
     public void Network_is_the_address_of_ipv4_and_the_64_of_ipv6(string address, string network) =>
-        Assert.Equal(network, new RequestOrigin("correlation", address).Network);
+        Assert.Equal(network, new Occasion(DateTimeOffset.UtcNow, "correlation", address).Network);
 }
