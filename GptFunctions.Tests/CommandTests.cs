@@ -6,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests;
 
-/// <summary>oauth.md, "Clients by command", run as an operator runs it: the program in a process of its own, judged by exit code and output.</summary>
+/// <summary>oauth.md 37 and 38, data.md 1 and 3: commands, run as an operator runs it: the program in a process of its own, judged by exit code and output.</summary>
 public sealed class CommandTests(CommandFixture fixture) : IClassFixture<CommandFixture>
 {
     [Fact]

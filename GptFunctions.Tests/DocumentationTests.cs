@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests;
 
-/// <summary>architecture.md rule 8: every setting stands in docs/settings.md and in local.settings.sample.json, and none that does not exist.</summary>
+/// <summary>architecture.md 8: every setting stands in docs/settings.md and in local.settings.sample.json, and none that does not exist.</summary>
 public sealed partial class DocumentationTests
 {
     /// <summary>What the Functions host itself wants to know.</summary>

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using GptFunctions.Tests.Support;
+using Microsoft.Azure.Functions.Worker;
 using Xunit.Abstractions;
 
 namespace GptFunctions.Tests;
@@ -52,6 +53,22 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
 
         Assert.True(commands > 3);
     }
+
+    /// <summary>architecture.md 10: what a class asks for when it is made shows on which storey it stands.</summary>
+    [Fact]
+    public void Storey_knows_only_the_next()
+    {
+        var types = typeof(Commands).Assembly.GetTypes();
+        var functions = types.Where(type => type.GetMethods().Any(method => method.IsDefined(typeof(FunctionAttribute), inherit: true))).ToList();
+        Assert.True(functions.Count > 10);
+        AssertAskForNone(functions, "Store", "Database", "NpgsqlDataSource");
+        AssertAskForNone(types.Where(type => type.Name.EndsWith("Service", StringComparison.Ordinal)), "Functions", "NpgsqlDataSource");
+        AssertAskForNone(types.Where(type => type.Name.EndsWith("Store", StringComparison.Ordinal)), "Service", "Functions");
+    }
+
+    private static void AssertAskForNone(IEnumerable<Type> types, params string[] ends) => Assert.All(types, type => Assert.DoesNotContain(
+        type.GetConstructors().SelectMany(constructor => constructor.GetParameters()).Select(parameter => parameter.ParameterType.Name),
+        name => Array.Exists(ends, end => name.EndsWith(end, StringComparison.Ordinal))));
 
     private static async Task<List<(string Room, string[] Known)>> ReadTableAsync()
     {

@@ -7,7 +7,7 @@ namespace GptFunctions.Tests;
 [CollectionDefinition(nameof(AfterAllOthers), DisableParallelization = true)]
 public sealed class AfterAllOthers;
 
-/// <summary>architecture.md, rule 6: no token, code, secret, state or cookie in the logs. Searches what the whole run has logged.</summary>
+/// <summary>architecture.md 6: no token, code, secret, state or cookie in the logs. Searches what the whole run has logged.</summary>
 [Collection(nameof(AfterAllOthers))]
 public sealed partial class RunLogTests : IAsyncLifetime
 {

@@ -6,7 +6,7 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>audit-purge.md, the way through a real broker: outbox -> relay -> queue -> trigger -> audit trail.</summary>
+/// <summary>audit.md 1 to 11, the way through a real broker: outbox -> relay -> queue -> trigger -> audit trail.</summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed class AuditTrailTests : IAsyncLifetime
 {

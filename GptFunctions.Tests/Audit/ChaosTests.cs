@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 namespace GptFunctions.Tests.Audit;
 
 /// <summary>
-/// audit-purge.md, "Must survive": servers stop and processes die under load, and in the end every committed change has exactly one
+/// audit.md 12: servers stop and processes die under load, and in the end every committed change has exactly one
 /// audit row. On servers of its own.
 /// </summary>
 [Trait("Category", "Chaos")]

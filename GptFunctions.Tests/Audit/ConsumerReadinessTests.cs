@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>functions-runtime.md: "A queue or broker missing at start disables the function while HTTP stays up, and it is not retried ... the audit pod's readiness must notice."</summary>
+/// <summary>hosting.md 7 and health.md 4: a queue or broker that is missing at the start keeps the consumer off for good, and the pod's readiness notices.</summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed class ConsumerReadinessTests : IAsyncLifetime
 {

@@ -6,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>audit-purge.md, "Must survive": the queue is full. Events wait in the outbox, and each is recorded once when there is room again.</summary>
+/// <summary>audit.md 2 and 12: the queue is full. Events wait in the outbox, and each is recorded once when there is room again.</summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed class FullQueueTests : IAsyncLifetime
 {

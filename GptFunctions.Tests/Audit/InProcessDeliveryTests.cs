@@ -2,7 +2,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>audit-purge.md: without RABBITMQ_URL, in Development, the relay hands events to the audit trail in the same process.</summary>
+/// <summary>audit.md 6: without RABBITMQ_URL, in Development, the relay hands events to the audit trail in the same process.</summary>
 public sealed class InProcessDeliveryTests : IAsyncLifetime
 {
     private TestApp app = null!;

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>audit-purge.md: partitions by month of occurred_at, made ahead.</summary>
+/// <summary>audit.md 10: partitions by month of occurred_at, made ahead.</summary>
 public sealed class PartitionTests : IAsyncLifetime
 {
     private TestDatabase database = null!;

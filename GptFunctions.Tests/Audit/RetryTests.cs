@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>audit-purge.md: "an outage never uses up attempts: longer ones go through a retry queue with a delay".</summary>
+/// <summary>audit.md 9: an outage uses up no attempts; a long one goes through a retry queue with a delay.</summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed class RetryTests : IAsyncLifetime
 {

@@ -5,7 +5,7 @@ using GptFunctions.Tokens;
 namespace GptFunctions.Tests.Clients;
 
 /// <summary>
-/// oauth.md, "Pages ...": the whole flow in a real browser without script, on a phone and on a desktop, in light and in dark. No page scrolls sideways,
+/// oauth.md 33 and 34: the whole flow in a real browser without script, on a phone and on a desktop, in light and in dark. No page scrolls sideways,
 /// the keyboard reaches every button, contrast is that of WCAG AA, and form-action lets the answer through to the client's origin.
 /// </summary>
 public sealed class BrowserTests : IAsyncLifetime

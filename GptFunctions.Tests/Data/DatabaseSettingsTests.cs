@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Data;
 
-/// <summary>architecture.md, "Configuration": DATABASE_URL is a <c>postgresql://</c> URL or Npgsql's keyword form.</summary>
+/// <summary>data.md 6: DATABASE_URL is a <c>postgresql://</c> URL or Npgsql's keyword form.</summary>
 public sealed class DatabaseSettingsTests
 {
     [Theory]

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Data;
 
-/// <summary>architecture.md, "Data": migrations are applied by a command, in order, under a lock, and never change once applied.</summary>
+/// <summary>data.md 1 to 3: migrations are applied by a command, in order, under a lock, and never change once applied.</summary>
 public sealed class MigratorTests : IAsyncLifetime
 {
     private static readonly Migration First = new(1, "Things", "CREATE TABLE things (id int PRIMARY KEY)", "a");

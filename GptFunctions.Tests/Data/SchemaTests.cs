@@ -3,7 +3,7 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Data;
 
-/// <summary>architecture.md, "Data": the tables themselves refuse what must never be, whatever the code does.</summary>
+/// <summary>data.md 4: the tables themselves refuse what must never be, whatever the code does.</summary>
 public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFixture>
 {
     private const string Hash = "sha256(gen_random_uuid()::text::bytea)";

@@ -30,7 +30,7 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
         });
     }
 
-    /// <summary>countdowns-health.md, "Critical thresholds", of the figures that there are.</summary>
+    /// <summary>health.md 5: the critical thresholds, of the figures that there are.</summary>
     [Theory]
     [InlineData("OutboxOld", "gpt_outbox_age_seconds", "> 60")]
     [InlineData("DeadLetters", "gpt-audit-events.dead", "> 0")]
@@ -56,6 +56,15 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
         Assert.All(Figures(), figure => Assert.True(figure.Any(shown.Contains), $"The dashboard has no panel for {figure[0]}."));
     }
 
+    [Fact]
+    public void Metrics_document_lists_every_figure_with_its_unit()
+    {
+        var rows = MetricRow().Matches(File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "docs", "metrics.md")));
+        Assert.Equal(
+            Instruments().Select(instrument => (instrument.Name, instrument.Unit ?? "")).Order(),
+            rows.Select(row => (row.Groups["name"].Value, row.Groups["unit"].Value)).Order());
+    }
+
     private void AssertKnown(string query)
     {
         var names = Names(query).ToList();
@@ -66,18 +75,20 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
     private static IEnumerable<string> Names(string query) => MetricName().Matches(query).Select(match => match.Value);
 
     /// <summary>The names of each instrument of the program.</summary>
-    private List<string[]> Figures()
+    private List<string[]> Figures() => [.. Instruments().Select(PrometheusNames)];
+
+    private List<Instrument> Instruments()
     {
         fixture.App.Get<AuditMetrics>();
         fixture.App.Get<GatewayMetrics>();
         fixture.App.Get<WebhookMetrics>();
-        var found = new Dictionary<string, string[]>(StringComparer.Ordinal);
+        var found = new Dictionary<string, Instrument>(StringComparer.Ordinal);
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, _) =>
         {
             if (instrument.Meter.Name.StartsWith("GptFunctions.", StringComparison.Ordinal))
             {
-                found[instrument.Name] = PrometheusNames(instrument);
+                found[instrument.Name] = instrument;
             }
         };
         listener.Start();
@@ -99,4 +110,7 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
 
     [GeneratedRegex(@"\b(?:gpt|kube|rabbitmq)_\w+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex MetricName();
+
+    [GeneratedRegex(@"^\| `(?<name>gpt\.[a-z_.]+)` \| (?<unit>\S*) \|", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex MetricRow();
 }

@@ -19,19 +19,6 @@ public sealed partial class RunbookTests
         Assert.All(named, path => Assert.True(Path.Exists(Path.Combine(Root, path)), path));
     }
 
-    [Theory]
-    [InlineData("runbook.md")]
-    [InlineData("sizing.md")]
-    public void Links_lead_somewhere(string file)
-    {
-        var text = File.ReadAllText(Path.Combine(Root, "infra", file));
-        var headings = Heading().Matches(text).Select(match => match.Groups["text"].Value.ToLowerInvariant().Replace(" ", "-", StringComparison.Ordinal)).ToHashSet(StringComparer.Ordinal);
-        foreach (var link in Link().Matches(text).Select(match => match.Groups["target"].Value).Where(link => !link.StartsWith("http", StringComparison.Ordinal)))
-        {
-            Assert.True(link.StartsWith('#') ? headings.Contains(link[1..]) : Path.Exists(Path.Combine(Root, "infra", link.Split('#')[0])), link);
-        }
-    }
-
     [Fact]
     public void Make_targets_that_it_names_exist()
     {
@@ -136,12 +123,6 @@ public sealed partial class RunbookTests
 
     [GeneratedRegex(@"(?<![\w/.-])(?:infra|GptFunctions(?!/bin/)|GptFunctions\.Tests|\.github)/[\w./-]*\w", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex RepositoryPath();
-
-    [GeneratedRegex(@"\]\((?<target>[^)]+)\)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex Link();
-
-    [GeneratedRegex("^#+ (?<text>.+)$", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex Heading();
 
     [GeneratedRegex(@"(?:`|^)make (?<target>[a-z0-9-]+)", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
     private static partial Regex MakeTarget();

@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md step 8: the attempt (gpt.action.NAME) is committed before the call leaves, its end is a second event (gpt.action.NAME.result).</summary>
+/// <summary>gateway.md 8: the attempt (gpt.action.NAME) is committed before the call leaves, its end is a second event (gpt.action.NAME.result).</summary>
 public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) : IClassFixture<GatewayFixture<ActionAuditTests>>
 {
     private readonly TestApp app = fixture.App;

@@ -7,7 +7,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md steps 2, 3 and 5: the token, its session, its scope, and forged ones.</summary>
+/// <summary>gateway.md 2, 3 and 5: the token, its session, its scope, and forged ones.</summary>
 public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixture) : IClassFixture<GatewayFixture<AuthenticationTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -24,7 +24,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         Assert.Equal(user.Id.ToString(), echo["x-internal-id"]);
     }
 
-    /// <summary>Step 2: "Missing: 401 WWW-Authenticate: Bearer resource_metadata, scope without an error code".</summary>
+    /// <summary>gateway.md 2: Missing: 401 WWW-Authenticate: Bearer resource_metadata, scope without an error code.</summary>
     [Theory]
     [InlineData(null)]
     [InlineData("Basic dXNlcjpwYXNz")]
@@ -47,7 +47,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         "aud wrong", "aud missing", "iss wrong", "sid missing", "sid unknown", "exp missing", "exp in the past", "claims tampered", "signature tampered", "signature empty", "signature DER", "signature all zero",
     ];
 
-    /// <summary>Step 2: "bad or expired: error=invalid_token".</summary>
+    /// <summary>gateway.md 2: bad or expired: error=invalid_token.</summary>
     [Theory]
     [MemberData(nameof(BadTokens))]
     public async Task Call_with_a_bad_token_is_401_invalid_token_and_goes_nowhere(string change)
@@ -74,7 +74,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         Assert.Equal(HttpStatusCode.Unauthorized, response.StatusCode);
     }
 
-    /// <summary>Step 2: "A verified token is remembered by hash until it expires" and not longer.</summary>
+    /// <summary>gateway.md 2: A verified token is remembered by hash until it expires and not longer.</summary>
     [Fact]
     public async Task Call_with_a_remembered_token_that_expired_meanwhile_is_401_expired()
     {
@@ -107,7 +107,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         });
     }
 
-    /// <summary>Step 2: "scope missing: 403 error=insufficient_scope, scope".</summary>
+    /// <summary>gateway.md 2: scope missing: 403 error=insufficient_scope, scope.</summary>
     [Theory]
     [InlineData("jobs:read")]
     [InlineData("applications:writes applications:writ xapplications:write")]
@@ -126,7 +126,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         Assert.Contains("applications:write", (await response.ProblemAsync()).GetProperty("detail").GetString(), StringComparison.Ordinal);
     }
 
-    /// <summary>Step 2: "Token in the query string or body: refused."</summary>
+    /// <summary>gateway.md 2: Token in the query string or body: refused.</summary>
     [Theory]
     [InlineData("?access_token=", true)]
     [InlineData("?access_token=", false)]
@@ -156,7 +156,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         Assert.Equal(HttpStatusCode.Unauthorized, response.StatusCode);
     }
 
-    /// <summary>Step 3, and oauth.md: clients that an operator disables.</summary>
+    /// <summary>gateway.md 3, also of clients that an operator disables.</summary>
     [Fact]
     public async Task Call_is_401_session_revoked_soon_after_the_session_ended_or_its_client_was_disabled()
     {
@@ -185,7 +185,7 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         await RefusedAsync(user);
     }
 
-    /// <summary>Step 5: "Forged tokens (bad signature) are limited per address (600 a minute); expired or revoked ones are not".</summary>
+    /// <summary>gateway.md 5: Forged tokens (bad signature) are limited per address (600 a minute); expired or revoked ones are not.</summary>
     [Fact]
     public async Task Forged_tokens_are_429_beyond_600_a_minute_from_one_network_and_good_ones_still_pass()
     {

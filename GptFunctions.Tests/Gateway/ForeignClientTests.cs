@@ -10,7 +10,7 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
     private readonly TestApp app = fixture.App;
 
-    /// <summary>gateway.md step 6: "an ES256 JWT of 60 s, aud = the upstream's host and port, that the API can verify with our JWKS".</summary>
+    /// <summary>gateway.md 6: the assertion is verified by a library that we did not write, with our key set.</summary>
     [Fact]
     public async Task Jose_verifies_the_assertion_with_our_key_set()
     {

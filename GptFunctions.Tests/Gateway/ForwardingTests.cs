@@ -6,7 +6,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md steps 6 and 7: what goes to the upstream and what comes back, with an upstream in a process of its own that misbehaves on demand.</summary>
+/// <summary>gateway.md 6 and 7: what goes to the upstream and what comes back, with an upstream in a process of its own that misbehaves on demand.</summary>
 public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : IClassFixture<GatewayFixture<ForwardingTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -37,7 +37,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.Null(echo["transfer-encoding"]);
     }
 
-    /// <summary>Step 6: x-correlation-id and traceparent.</summary>
+    /// <summary>gateway.md 6: x-correlation-id and traceparent.</summary>
     [Fact]
     public async Task Correlation_and_trace_go_on_from_the_caller_or_begin_here()
     {
@@ -66,7 +66,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.Null((await http.EchoAsync(free))["x-gpt-plan"]);
     }
 
-    /// <summary>Step 7: "status and content type as they are"; and nothing that is for our origin or about the user.</summary>
+    /// <summary>gateway.md 7: status and content type as they are; and nothing that is for our origin or about the user.</summary>
     [Theory]
     [InlineData(200)]
     [InlineData(201)]
@@ -96,7 +96,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.Equal(status is 204 or 304 ? "" : """{"upstream":"says so"}""", await response.Content.ReadAsStringAsync());
     }
 
-    /// <summary>Step 7: "streamed, not buffered". Each piece is here before the upstream is told to send the next one.</summary>
+    /// <summary>gateway.md 7: streamed, not buffered. Each piece is here before the upstream is told to send the next one.</summary>
     [Theory]
     [InlineData("/gpt/open/events")]
     [InlineData("/gpt/capped/events")]
@@ -118,7 +118,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.MediaType);
     }
 
-    /// <summary>Step 7: "cancellation passed on", before the answer and in the middle of it.</summary>
+    /// <summary>gateway.md 7: cancellation passed on, before the answer and in the middle of it.</summary>
     [Theory]
     [InlineData("/gpt/open/slow")]
     [InlineData("/gpt/open/events")]
@@ -137,7 +137,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.DoesNotContain(app.Log.Lines, line => line.StartsWith("Error", StringComparison.Ordinal) && !line.Contains("AuditConsumer", StringComparison.Ordinal));
     }
 
-    /// <summary>Step 7: "Per-route time-out: 504".</summary>
+    /// <summary>gateway.md 7: Per-route time-out: 504.</summary>
     [Fact]
     public async Task Slow_upstream_is_504_and_its_work_is_cancelled()
     {
@@ -165,7 +165,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         await Assert.ThrowsAsync<HttpRequestException>(() => http.CallAsync(user.Token, path));
     }
 
-    /// <summary>Step 7: "connection failure: 502".</summary>
+    /// <summary>gateway.md 7: connection failure: 502.</summary>
     [Theory]
     [InlineData("/gpt/dead")]
     [InlineData("/gpt/open/garbage")]
@@ -179,7 +179,7 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.Equal(path == "/gpt/dead" ? "UPSTREAM_UNREACHABLE" : "UPSTREAM_INVALID_RESPONSE", (await response.ProblemAsync()).GetProperty("code").GetString());
     }
 
-    /// <summary>Step 7: "Response over the route's cap: 502 that says so." Told by its length or found out; text counts in characters.</summary>
+    /// <summary>gateway.md 7: Response over the route's cap: 502 that says so. Told by its length or found out; text counts in characters.</summary>
     [Theory]
     [InlineData("huge?count=1000", true)]
     [InlineData("huge?count=1000&chunked", true)]

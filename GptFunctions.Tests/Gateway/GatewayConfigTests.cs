@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md, "Routes are data": "validated at start-up with the line that is wrong named".</summary>
+/// <summary>gateway.md 9: routes are checked at the start, each mistake with its line.</summary>
 public sealed class GatewayConfigTests
 {
     private const string Good = """{ "name": "a", "methods": ["GET"], "path": "/gpt/a/{id}", "upstream": "http://api:3000", "scope": "jobs:read", "tier": "read" }""";

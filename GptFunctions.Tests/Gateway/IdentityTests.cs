@@ -32,7 +32,7 @@ public sealed class WithClerk : GatewayFixture<IdentityTests>
     }
 }
 
-/// <summary>gateway.md step 4: from the subject to the internal user, in memory, dropped by NOTIFY; and Clerk session JWTs.</summary>
+/// <summary>gateway.md 4: from the subject to the internal user, in memory, dropped by NOTIFY; and Clerk session JWTs.</summary>
 public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
 {
     private const string FindUser = "SELECT id, plan, plan_status, % FROM users%";
@@ -175,7 +175,7 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         await Wait.UntilAsync(async () => await StatusAsync(token) == HttpStatusCode.NotFound, TimeSpan.FromSeconds(1));
     }
 
-    /// <summary>Step 2: "or a Clerk session JWT where a route allows it".</summary>
+    /// <summary>gateway.md 2: or a Clerk session JWT where a route allows it.</summary>
     [Fact]
     public async Task Clerk_session_is_accepted_where_the_route_allows_it_and_nowhere_else()
     {

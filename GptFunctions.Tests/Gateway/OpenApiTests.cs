@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md: "GET /gpt/openapi.json: the upstream's OpenAPI document with our server URL and OAuth security scheme put in, operationIds and x-openai-isConsequential from the routes". And the demo upstream.</summary>
+/// <summary>gateway.md 10: /gpt/openapi.json is the upstream's document with our server and OAuth put in, and names from the routes. And the demo upstream.</summary>
 public sealed class OpenApiTests(AppFixture<OpenApiTests> fixture) : IClassFixture<AppFixture<OpenApiTests>>
 {
     private readonly TestApp app = fixture.App; // in Development without GATEWAY_CONFIG: the sample's routes

@@ -8,13 +8,13 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md steps 3 to 5 when the database, or only its channel for changes, is away.</summary>
+/// <summary>gateway.md 3 to 5 and 14, data.md 11, when the database, or only its channel for changes, is away.</summary>
 public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFixture<GatewayFixture<OutageTests>>
 {
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
     private readonly TestApp app = fixture.App;
 
-    /// <summary>"with a 5 s time-to-live when the notification channel is down": nothing is told, and still a revoke takes effect.</summary>
+    /// <summary>data.md 11: nothing is told, and still a revoke takes effect.</summary>
     [Fact]
     public async Task Revoke_is_noticed_after_five_seconds_while_the_channel_is_down_and_at_once_when_it_is_back()
     {
@@ -57,7 +57,7 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
         Assert.Equal("new", (await users.FindAsync(user.Subject))!.Plan);
     }
 
-    /// <summary>Step 4: "store away: 503 IDENTITY_UNAVAILABLE + Retry-After"; known users go on for as long as they may, with limits of this process.</summary>
+    /// <summary>gateway.md 4: who is not known is 503 IDENTITY_UNAVAILABLE; known users go on for as long as they may, with limits of this process.</summary>
     [Fact]
     public async Task Calls_without_the_database_are_limited_in_this_process_and_503_for_who_is_not_known()
     {

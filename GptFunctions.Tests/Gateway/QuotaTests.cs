@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md, "Rate limits", as a caller sees them.</summary>
+/// <summary>gateway.md 12 and 13: limits as a caller sees them.</summary>
 public sealed partial class QuotaTests(GatewayFixture<QuotaTests> fixture) : IClassFixture<GatewayFixture<QuotaTests>>
 {
     private readonly HttpClient http = fixture.App.Http;

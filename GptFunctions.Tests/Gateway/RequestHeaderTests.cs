@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md step 1: of the caller's headers only a list passes, and what the route adds to it.</summary>
+/// <summary>gateway.md 1: of the caller's headers only a list passes, and what the route adds to it.</summary>
 public sealed class RequestHeaderTests(RawGatewayFixture<RequestHeaderTests> fixture) : IClassFixture<RawGatewayFixture<RequestHeaderTests>>
 {
     private static readonly string[] Passing =

@@ -5,7 +5,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md step 1 and "forged identity headers in every spelling": no spelling of a header or path makes the upstream see somebody else, or something else.</summary>
+/// <summary>gateway.md 1 and 11: no spelling of a header or path makes the upstream see somebody else, or something else.</summary>
 public sealed class SpoofingTests(GatewayFixture<SpoofingTests> fixture) : IClassFixture<GatewayFixture<SpoofingTests>>
 {
     private static readonly string[] OurHeaders = ["x-internal-id", "x-clerk-user-id", "x-gpt-client-id", "x-gpt-scopes", "x-gpt-assertion", "x-correlation-id", "traceparent", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "host"];
@@ -96,7 +96,7 @@ public sealed class SpoofingTests(GatewayFixture<SpoofingTests> fixture) : IClas
         Assert.Equal("\u00c3\u00bcber", Echo.Of(body)["if-match"]); // Node.js reads the same octets as Latin-1
     }
 
-    /// <summary>Step 1: "A removed identity header is counted and logged by name, never by value."</summary>
+    /// <summary>gateway.md 1: A removed identity header is counted and logged by name, never by value.</summary>
     [Fact]
     public async Task Forged_identity_headers_are_counted_and_logged_by_name()
     {

@@ -28,7 +28,7 @@ public sealed class TwoGateways : GatewayFixture<TwoGatewaysTests>
     }
 }
 
-/// <summary>gateway.md and oauth.md over two processes: limits are exact, and what is revoked is refused everywhere.</summary>
+/// <summary>gateway.md 12 and sessions.md 4 over two processes: limits are exact, and what is revoked is refused everywhere.</summary>
 public sealed class TwoGatewaysTests(TwoGateways fixture, ITestOutputHelper output) : IClassFixture<TwoGateways>
 {
     private static readonly TimeSpan Promised = TimeSpan.FromSeconds(1);
@@ -54,7 +54,7 @@ public sealed class TwoGatewaysTests(TwoGateways fixture, ITestOutputHelper outp
         }
     }
 
-    /// <summary>oauth.md, "Sessions": "refused everywhere within 1 s of the revoke"; the goal is 100 ms.</summary>
+    /// <summary>sessions.md 4: refused everywhere within a second; the goal is 100 ms.</summary>
     [Fact]
     public async Task Session_revoked_at_one_process_is_refused_at_both_within_a_second()
     {

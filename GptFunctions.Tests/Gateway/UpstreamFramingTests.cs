@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md step 7: whatever an upstream sends, the caller gets a proper answer, and the call after it on the same connection works.</summary>
+/// <summary>gateway.md 17: whatever an upstream sends, the caller gets a proper answer, and the call after it on the same connection works.</summary>
 public sealed class UpstreamFramingTests(RawGatewayFixture<UpstreamFramingTests> fixture) : IClassFixture<RawGatewayFixture<UpstreamFramingTests>>
 {
     private static readonly int[] Statuses = [200, 201, 202, 203, 204, 205, 206, 304, 400, 404, 418, 429, 500, 503];

@@ -46,7 +46,7 @@ public sealed class HealthTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.OK, (await GetAsync("/ready")).Status);
     }
 
-    /// <summary>architecture.md rule 3: an outage is 503, never an error that makes clients throw their credentials away.</summary>
+    /// <summary>architecture.md 3: an outage is 503, never an error that makes clients throw their credentials away.</summary>
     [Fact]
     public async Task Database_unreachable_is_503_at_the_token_endpoint_and_the_same_request_succeeds_later()
     {

@@ -2,7 +2,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>architecture.md, "Errors on the wire": a well-formed x-correlation-id or W3C trace id is taken over, anything else replaced; the id is echoed.</summary>
+/// <summary>hosting.md 15: a well-formed x-correlation-id or W3C trace id is taken over, anything else replaced; the id is echoed.</summary>
 public sealed class CorrelationTests(AppFixture<CorrelationTests> fixture) : IClassFixture<AppFixture<CorrelationTests>>
 {
     private const string TraceId = "0af7651916cd43dd8448eb211c80319c";

@@ -9,7 +9,7 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>architecture.md, "Errors on the wire" and rule 3: a bug is 500, an outage 503 with Retry-After, each in the format of its path; never an empty body.</summary>
+/// <summary>hosting.md 13 and 14, architecture.md 3: a bug is 500, an outage 503 with Retry-After, each in the format of its path; never an empty body.</summary>
 public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixture<ErrorMappingFixture>
 {
     private readonly TestApp app = fixture.App;

@@ -7,7 +7,7 @@ using RabbitMQ.Client;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>functions-runtime.md, "RabbitMQ trigger, exactly".</summary>
+/// <summary>hosting.md 5 to 7: RabbitMQ triggers.</summary>
 public sealed class RabbitMQFunctionsTests(RabbitMQFunctionsFixture fixture) : IClassFixture<RabbitMQFunctionsFixture>
 {
     private readonly TestApp app = fixture.App;

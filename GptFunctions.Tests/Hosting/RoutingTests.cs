@@ -8,7 +8,7 @@ using Microsoft.Extensions.Configuration;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>functions-runtime.md, "The host's HTTP front, exactly": by function name, first match wins, a method that is not listed is 404.</summary>
+/// <summary>hosting.md 1 and 2: by function name, first match wins, a method that is not listed is 404.</summary>
 public sealed class RoutingTests(RoutingFixture fixture) : IClassFixture<RoutingFixture>
 {
     private readonly HttpClient http = fixture.App.Http;

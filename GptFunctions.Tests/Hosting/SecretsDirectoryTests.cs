@@ -8,7 +8,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>architecture.md, "Configuration": a file under SECRETS_PATH wins over the variable, is trimmed, and is read again when it changes.</summary>
+/// <summary>hosting.md 17: a file under SECRETS_PATH wins over the variable, is trimmed, and is read again when it changes.</summary>
 public sealed class SecretsDirectoryTests : IDisposable
 {
     private readonly string directory = Directory.CreateTempSubdirectory("gpt-secrets-").FullName;

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>oauth.md, "Sign-in and consent", and architecture.md: every answer of whatever kind carries the security headers.</summary>
+/// <summary>hosting.md 16: every answer of whatever kind carries the security headers.</summary>
 public sealed class SecurityHeaderTests(AppFixture<SecurityHeaderTests> fixture) : IClassFixture<AppFixture<SecurityHeaderTests>>
 {
     [Theory]

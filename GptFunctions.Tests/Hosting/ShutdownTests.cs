@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>functions-runtime.md, "Container facts": SIGTERM lets requests in flight finish.</summary>
+/// <summary>hosting.md 11: SIGTERM lets requests in flight finish.</summary>
 public sealed class ShutdownTests(GatewayFixture<ShutdownTests> fixture) : IClassFixture<GatewayFixture<ShutdownTests>>
 {
     [Fact]

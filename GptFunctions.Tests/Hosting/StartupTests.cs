@@ -11,7 +11,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>architecture.md rule 7: a missing secret or an unsafe combination stops start-up in Production, with all problems listed at once.</summary>
+/// <summary>architecture.md 7, hosting.md 18 and 20: a missing secret or an unsafe combination stops start-up in Production, with all problems listed at once.</summary>
 public sealed class StartupTests
 {
     private const string Nowhere = "postgresql://app:very-secret@127.0.0.1:1/none";

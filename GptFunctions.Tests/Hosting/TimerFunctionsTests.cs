@@ -5,7 +5,7 @@ using Microsoft.Azure.Functions.Worker;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>functions-runtime.md, "Timer trigger, exactly" and "The standalone host".</summary>
+/// <summary>hosting.md 8 and 9: timers.</summary>
 public sealed class TimerFunctionsTests(TimerFunctionsFixture fixture) : IClassFixture<TimerFunctionsFixture>
 {
     private readonly TestApp app = fixture.App;

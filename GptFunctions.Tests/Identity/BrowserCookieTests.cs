@@ -6,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Identity;
 
-/// <summary>oauth.md, "Sign-in and consent": a sign-in in progress is bound to its browser by a cookie that lives ten minutes.</summary>
+/// <summary>identity.md 4 and 5: a sign-in in progress is bound to its browser by a cookie that lives ten minutes.</summary>
 public sealed class BrowserCookieTests : IAsyncLifetime
 {
     private TestDatabase database = null!;

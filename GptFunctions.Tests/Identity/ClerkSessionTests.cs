@@ -7,7 +7,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Identity;
 
-/// <summary>oauth.md, "Sign-in and consent": Clerk session JWTs are RS256 only, with iss, exp, nbf and azp checked, by keys that are kept when Clerk is away.</summary>
+/// <summary>identity.md 8 and 9: Clerk session JWTs are RS256 only, with iss, exp, nbf and azp checked, by keys that are kept when Clerk is away.</summary>
 public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fixture) : IClassFixture<FakeProviderFixture<ClerkSessionTests>>
 {
     private static readonly Dictionary<string, Func<FakeProvider, JsonObject, string>> Bad = new(StringComparer.Ordinal)

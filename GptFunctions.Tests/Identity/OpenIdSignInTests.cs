@@ -6,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Identity;
 
-/// <summary>oauth.md, "Sign-in and consent": sign-in at an OpenID provider that we did not write. <see cref="IdTokenTests"/> has what a good provider never says.</summary>
+/// <summary>identity.md 1 and 3: sign-in at an OpenID provider that we did not write. <see cref="IdTokenTests"/> has what a good provider never says.</summary>
 public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : IClassFixture<OpenIdProviderProcess>
 {
     private readonly TestApp app = provider.App;

@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Identity;
 
-/// <summary>architecture.md, rule 3: the identity provider is away or talks nonsense: 503, nothing is written, and nobody waits in a queue for it.</summary>
+/// <summary>identity.md 6, architecture.md 3: the identity provider is away or talks nonsense: 503, nothing is written, and nobody waits in a queue for it.</summary>
 public sealed class ProviderOutageTests
 {
     [Theory]

@@ -9,7 +9,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 14 and "Tokens": what an access token says, and which ones are believed. Tokens are signed and read here without the product's code; /oauth/sessions is the resource.</summary>
+/// <summary>oauth.md 14, 28 and 29: what an access token says, and which ones are believed. Tokens are signed and read here without the product's code; /oauth/sessions is the resource.</summary>
 public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : IClassFixture<AppFixture<AccessTokenTests>>
 {
     private readonly TestApp app = fixture.App;

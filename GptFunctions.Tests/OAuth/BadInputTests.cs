@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 9 and "Bad input": whatever is sent to the clients' endpoints, the answer is a 4xx in JSON that says what is wrong.</summary>
+/// <summary>oauth.md 9: whatever is sent to the clients' endpoints, the answer is a 4xx in JSON that says what is wrong.</summary>
 public sealed class BadInputTests(AppFixture<BadInputTests> fixture) : IClassFixture<AppFixture<BadInputTests>>
 {
     private const string Form = "application/x-www-form-urlencoded";

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, "Clients by command": what may be registered, and the sentence for what may not.</summary>
+/// <summary>oauth.md 37: what may be registered, and the sentence for what may not.</summary>
 public sealed class ClientServiceTests(AppFixture<ClientServiceTests> fixture) : IClassFixture<AppFixture<ClientServiceTests>>
 {
     private static readonly NewClient Good = new("Name", null, IsPublic: false, ["g-1"], [], [], [], NoPkce: true);

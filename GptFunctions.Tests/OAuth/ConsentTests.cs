@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, "Sign-in and consent": when it is asked, what the page says, and with which headers.</summary>
+/// <summary>oauth.md 32 to 34: when it is asked, what the page says, and with which headers.</summary>
 public sealed partial class ConsentTests(AppFixture<ConsentTests> fixture) : IClassFixture<AppFixture<ConsentTests>>
 {
     private readonly TestApp app = fixture.App;

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, "GET/POST /dev/sign-in": a plain form in Development. In Production neither it nor the demo client's callback exists.</summary>
+/// <summary>identity.md 11: a plain form in Development. In Production neither it nor the demo client's callback exists.</summary>
 public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fixture) : IClassFixture<AppFixture<DevelopmentSignInTests>>
 {
     private readonly TestApp app = fixture.App;

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, "Configuration": the first client is what the settings say; people read its name on the consent page.</summary>
+/// <summary>oauth.md 38: the first client is what the settings say; people read its name on the consent page.</summary>
 public sealed class FirstClientTests(AppFixture<FirstClientTests> fixture) : IClassFixture<AppFixture<FirstClientTests>>
 {
     private readonly TestApp app = fixture.App;

@@ -8,7 +8,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, GET and POST /oauth/consent: the company's own web app asks for consent with the person's Clerk session JWT. <see cref="Identity.ClerkSessionTests"/> has the tokens that are refused.</summary>
+/// <summary>oauth.md 36: the company's own web app asks for consent with the person's Clerk session JWT. <see cref="Identity.ClerkSessionTests"/> has the tokens that are refused.</summary>
 public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTests> fixture) : IClassFixture<FakeProviderFixture<HeadlessConsentTests>>
 {
     private readonly TestApp app = fixture.App;

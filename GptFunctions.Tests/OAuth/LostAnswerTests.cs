@@ -6,7 +6,7 @@ using GptFunctions.Tokens;
 namespace GptFunctions.Tests.OAuth;
 
 /// <summary>
-/// oauth.md, "Refresh, exactly", rules 4 and 5: whether somebody who comes late with a superseded token never got the answer, or comes beside a thief,
+/// oauth.md 24 and 25: whether somebody who comes late with a superseded token never got the answer, or comes beside a thief,
 /// is told by whether what came with the newest token was used.
 /// </summary>
 public sealed class LostAnswerTests(GatewayFixture<LostAnswerTests> fixture) : IClassFixture<GatewayFixture<LostAnswerTests>>, IDisposable

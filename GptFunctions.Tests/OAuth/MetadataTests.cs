@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, the discovery documents: RFC 8414, RFC 9728, RFC 7517; and 19: CORS, HEAD and OPTIONS.</summary>
+/// <summary>oauth.md 19: the documents of RFC 8414, RFC 9728 and RFC 7517; CORS, HEAD and OPTIONS.</summary>
 public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFixture<AppFixture<MetadataTests>>
 {
     private const string Server = "/.well-known/oauth-authorization-server";

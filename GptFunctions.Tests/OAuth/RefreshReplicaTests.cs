@@ -5,13 +5,13 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 11: everything about a refresh token stands in the database, so rules 3 to 5 hold after a restart, on another replica, and while keys change.</summary>
+/// <summary>oauth.md 11: everything about a refresh token stands in the database, so rules 23 to 25 hold after a restart, on another replica, and while keys change.</summary>
 public sealed class RefreshReplicaTests(AppFixture<RefreshReplicaTests> fixture) : IClassFixture<AppFixture<RefreshReplicaTests>>
 {
     private readonly TestApp app = fixture.App;
     private readonly OAuthFlow flow = fixture.Flow;
 
-    /// <summary>Rule 3.</summary>
+    /// <summary>oauth.md 23.</summary>
     [Fact]
     public async Task Refresh_within_the_grace_on_another_replica_gives_the_same_successor()
     {
@@ -23,7 +23,7 @@ public sealed class RefreshReplicaTests(AppFixture<RefreshReplicaTests> fixture)
         Assert.Equal(second["refresh_token"], (await new OAuthFlow(replica.Http).RefreshAsync(client, tokens["refresh_token"]!))["refresh_token"]);
     }
 
-    /// <summary>Rule 5. The new app is both: a process that was started later, and another replica.</summary>
+    /// <summary>oauth.md 25. The new app is both: a process that was started later, and another replica.</summary>
     [Fact]
     public async Task Replay_after_the_grace_is_detected_after_a_restart_and_on_another_replica()
     {

@@ -6,13 +6,13 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 11 and "Refresh, exactly", rules 1 to 3 and 5, on one replica; <see cref="RefreshReplicaTests"/> has restarts, replicas and keys, <see cref="LostAnswerTests"/> rule 4.</summary>
+/// <summary>oauth.md 11, 21 to 23, 25 and 27, on one replica; <see cref="RefreshReplicaTests"/> has restarts, replicas and keys, <see cref="LostAnswerTests"/> 24.</summary>
 public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixture<AppFixture<RefreshTests>>
 {
     private readonly TestApp app = fixture.App;
     private readonly OAuthFlow flow = fixture.Flow;
 
-    /// <summary>Rule 2: one transaction inserts the successor, marks the token rotated, bumps last_active and appends the event.</summary>
+    /// <summary>oauth.md 22: one transaction inserts the successor, marks the token rotated, bumps last_active and appends the event.</summary>
     [Fact]
     public async Task Refresh_of_a_live_token_rotates_it()
     {
@@ -50,7 +50,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(1, await app.Database.CountOfSessionAsync(AuditEvents.TokenRefreshed, session));
     }
 
-    /// <summary>Rule 1: unknown, another client's, and the wrong secret; no effect on the token.</summary>
+    /// <summary>oauth.md 21: unknown, another client's, and the wrong secret; no effect on the token.</summary>
     [Fact]
     public async Task Refresh_by_somebody_else_is_refused_and_changes_nothing()
     {
@@ -66,7 +66,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Status);
     }
 
-    /// <summary>Rule 1: another client that replays a superseded token after the grace ends nothing.</summary>
+    /// <summary>oauth.md 21: another client that replays a superseded token after the grace ends nothing.</summary>
     [Fact]
     public async Task Replay_by_another_client_ends_nothing()
     {
@@ -79,7 +79,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, second["refresh_token"]!)).Status);
     }
 
-    /// <summary>Rule 3: a walk over several generations ends at the newest, with a fresh access token and no new row.</summary>
+    /// <summary>oauth.md 23: a walk over several generations ends at the newest, with a fresh access token and no new row.</summary>
     [Fact]
     public async Task Refresh_within_the_grace_answers_with_the_newest_descendant()
     {
@@ -102,7 +102,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(4, await app.Database.CountOfSessionAsync(AuditEvents.TokenRefreshed, session));
     }
 
-    /// <summary>Rule 3: the grace runs from the first rotation; being asked again does not extend it.</summary>
+    /// <summary>oauth.md 23: the grace runs from the first rotation; being asked again does not extend it.</summary>
     [Fact]
     public async Task Grace_is_measured_from_the_first_rotation_and_never_extended()
     {
@@ -121,7 +121,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(1, await app.Database.CountOfSessionAsync(AuditEvents.ReplayDetected, session));
     }
 
-    /// <summary>Rule 3: each generation has a grace of its own.</summary>
+    /// <summary>oauth.md 23: each generation has a grace of its own.</summary>
     [Fact]
     public async Task Grace_of_a_later_generation_runs_from_its_own_rotation()
     {
@@ -134,7 +134,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(third["refresh_token"], (await flow.RefreshAsync(client, second["refresh_token"]!))["refresh_token"]);
     }
 
-    /// <summary>Rule 5, and "other sessions live on".</summary>
+    /// <summary>oauth.md 25, and other sessions live on.</summary>
     [Fact]
     public async Task Replay_after_the_grace_revokes_this_session_only()
     {
@@ -200,7 +200,7 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         AssertInvalidGrant(await flow.RefreshAsync(client, third["refresh_token"]!));
     }
 
-    /// <summary>Rule 1: however diligently it is refreshed, a session ends after 180 days.</summary>
+    /// <summary>oauth.md 21: however diligently it is refreshed, a session ends after 180 days.</summary>
     [Fact]
     public async Task Session_ends_after_180_days_however_often_it_is_refreshed()
     {

@@ -5,7 +5,7 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md, "Audit events": a repeat within the grace is told once per token and address, so that a stolen token leaves a trace.</summary>
+/// <summary>oauth.md 23: a repeat within the grace is told once per token and address, so that a stolen token leaves a trace.</summary>
 public sealed class RepeatedTokenTests(GatewayFixture<RepeatedTokenTests> fixture) : IClassFixture<GatewayFixture<RepeatedTokenTests>>, IAsyncLifetime
 {
     private const string Home = "192.0.2.1";

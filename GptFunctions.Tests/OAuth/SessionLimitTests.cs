@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 6 and "Sessions": at the limit the person sees the connected apps and can disconnect one on the spot.</summary>
+/// <summary>oauth.md 6 and sessions.md 3: at the limit the person sees the connected apps and can disconnect one on the spot.</summary>
 public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : IClassFixture<SessionLimitFixture>
 {
     private readonly TestApp app = fixture.App;

@@ -3,7 +3,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Purge;
 
-/// <summary>audit-purge.md, "Purge": 100,000 rows of each class around its limit, one run.</summary>
+/// <summary>purge.md 1: 100,000 rows of each class around its limit, one run.</summary>
 public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixture<PurgeClassesFixture>
 {
     private const string Ended = "least(expires_at, revoked_at)";

@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Purge;
 
-/// <summary>audit-purge.md, "Purge": <c>GptFunctions purge</c> by hand, as a process.</summary>
+/// <summary>purge.md 7: <c>GptFunctions purge</c> by hand, as a process.</summary>
 public sealed partial class PurgeCommandsTests : IAsyncLifetime
 {
     private TestDatabase database = null!;

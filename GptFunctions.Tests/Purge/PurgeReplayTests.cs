@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Purge;
 
-/// <summary>audit-purge.md, "Purge": what a purge must not take away from the authorization server.</summary>
+/// <summary>purge.md 2: what a purge must not take away from the authorization server.</summary>
 public sealed class PurgeReplayTests(AppFixture<PurgeReplayTests> fixture) : IClassFixture<AppFixture<PurgeReplayTests>>, IDisposable
 {
     private TestApp App => fixture.App;
@@ -25,7 +25,7 @@ public sealed class PurgeReplayTests(AppFixture<PurgeReplayTests> fixture) : ICl
         Assert.Equal(1, await App.Database.CountAsync("gpt_sessions JOIN users ON users.id = user_id", "clerk_user_id = 'user_replay' AND revoke_reason = 'refresh_token_replay'"));
     }
 
-    /// <summary>oauth.md, "Refresh, exactly", rule 4: an answer that was lost is given again for a day.</summary>
+    /// <summary>oauth.md 24: an answer that was lost is given again for a day.</summary>
     [Fact]
     public async Task Token_whose_answer_was_lost_is_answered_after_a_purge()
     {

@@ -4,7 +4,7 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Purge;
 
-/// <summary>audit-purge.md, "Purge": one run at a time, the time budget, errors, and what a run says. A database for each test.</summary>
+/// <summary>purge.md 3 to 5: one run at a time, the time budget, errors, and what a run says. A database for each test.</summary>
 public sealed class PurgeRunTests : IAsyncDisposable
 {
     private const int Count = 10_000; // half of them due: five batches

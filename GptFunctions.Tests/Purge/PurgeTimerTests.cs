@@ -5,7 +5,7 @@ using Microsoft.Extensions.Hosting;
 
 namespace GptFunctions.Tests.Purge;
 
-/// <summary>functions-runtime.md, "Timer trigger, exactly": the purge runs on schedule in the standalone host, and a run that was missed is caught up.</summary>
+/// <summary>purge.md 6, hosting.md 9: the purge runs on schedule in the standalone host, and a run that was missed is caught up.</summary>
 public sealed class PurgeTimerTests : IAsyncLifetime
 {
     private const string MissedNothing = "Information 4004";

@@ -9,7 +9,7 @@ public sealed class LimitOfThree : AppFixture<SessionLimitTests>
     protected override IEnumerable<KeyValuePair<string, string?>> Settings => [new("GPT_MAX_SESSIONS_PER_USER", "3")];
 }
 
-/// <summary>"Sessions": at most GPT_MAX_SESSIONS_PER_USER live sessions per user, enforced in the exchange's transaction.</summary>
+/// <summary>sessions.md 2: at most GPT_MAX_SESSIONS_PER_USER live sessions per user, enforced in the exchange's transaction.</summary>
 public sealed class SessionLimitTests(LimitOfThree fixture) : IClassFixture<LimitOfThree>
 {
     private readonly TestApp app = fixture.App;

@@ -6,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Sessions;
 
-/// <summary>"Routes": connected apps as JSON, here for the holder of an access token, who reaches those of its own client. <see cref="SessionsOfPersonTests"/> has the person.</summary>
+/// <summary>sessions.md 5: connected apps as JSON, here for the holder of an access token, who reaches those of its own client. <see cref="SessionsOfPersonTests"/> has the person.</summary>
 public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : IClassFixture<AppFixture<SessionsApiTests>>
 {
     private readonly TestApp app = fixture.App;

@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Sessions;
 
-/// <summary>"Routes": whom a token lets reach which sessions. An app reaches its own with its access token; the person, with a Clerk session JWT, all of theirs.</summary>
+/// <summary>sessions.md 5: whom a token lets reach which sessions. An app reaches its own with its access token; the person, with a Clerk session JWT, all of theirs.</summary>
 public sealed class SessionsOfPersonTests(FakeProviderFixture<SessionsOfPersonTests> fixture) : IClassFixture<FakeProviderFixture<SessionsOfPersonTests>>
 {
     private readonly TestApp app = fixture.App;

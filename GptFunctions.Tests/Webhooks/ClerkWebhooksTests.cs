@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md, "Handlers": Clerk.</summary>
+/// <summary>webhooks.md 14: Clerk.</summary>
 public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixture) : IClassFixture<WebhookFixture<ClerkWebhooksTests>>
 {
     private const long Time = 1_700_000_000_000;
@@ -49,7 +49,7 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
         Assert.Equal($"{id} ada@example.com", await app.Database.ScalarAsync<string>("SELECT id || ' ' || email FROM users WHERE clerk_user_id = $1", user));
     }
 
-    /// <summary>"`banned`/`locked`: end the sessions"; oauth.md 20: seen by the sessions API and introspection at once, on every replica.</summary>
+    /// <summary>oauth.md 20: seen by the sessions API and introspection at once, on every replica.</summary>
     [Theory]
     [InlineData("banned", "user_banned")]
     [InlineData("locked", "user_locked")]

@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md, "Order": per subject, by the source's own time.</summary>
+/// <summary>webhooks.md 11 and 12: per subject, by the source's own time.</summary>
 public sealed class EventOrderTests(WebhookFixture<EventOrderTests> fixture) : IClassFixture<WebhookFixture<EventOrderTests>>
 {
     private const long Time = 1_700_000_000_000;

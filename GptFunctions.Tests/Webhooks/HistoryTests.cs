@@ -9,7 +9,7 @@ using GptFunctions.Tests.Support;
 namespace GptFunctions.Tests.Webhooks;
 
 /// <summary>
-/// webhooks.md: "A generated storm (random order, duplicates, crashes) ends in the same state as the events in order, once each." FsCheck makes the histories.
+/// webhooks.md 13: a storm (random order, duplicates, crashes) ends in the state of the events in order, once each. FsCheck makes the histories.
 /// Crashes are real: triggers at each step of the transaction (claim, record, changes, audit events, commit) now and then end the connection or throw.
 /// </summary>
 public sealed class HistoryTests(WebhookFixture<HistoryTests> fixture) : IClassFixture<WebhookFixture<HistoryTests>>, IAsyncLifetime

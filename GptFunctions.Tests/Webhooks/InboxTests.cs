@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md, "Exactly one effect": every row of the state table.</summary>
+/// <summary>webhooks.md 6 to 10: what becomes of a delivery.</summary>
 public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixture<WebhookFixture<InboxTests>>
 {
     private const long Time = 1_700_000_000_000;

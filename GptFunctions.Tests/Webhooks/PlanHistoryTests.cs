@@ -16,7 +16,7 @@ public sealed class GatewayWithWebhooks : GatewayFixture<PlanHistoryTests>
 
 /// <summary>
 /// Random histories of two users, two customers and three subscriptions, delivered in random order and some of it twice: the plan that the gateway tells
-/// its upstream is the one of <see cref="PlanModel"/>, which is written from webhooks.md and knows nothing of the tables. FsCheck's message has the seed.
+/// its upstream is the one of <see cref="PlanModel"/>, which is written from webhooks.md 15 and 16 and knows nothing of the tables. FsCheck's message has the seed.
 /// </summary>
 public sealed class PlanHistoryTests(GatewayWithWebhooks fixture) : IClassFixture<GatewayWithWebhooks>
 {

@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md, the routes and "Receipt, in this order": size, headers, signature, parse.</summary>
+/// <summary>webhooks.md 1 and 5: size, headers, signature, parse.</summary>
 public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassFixture<WebhookFixture<ReceiptTests>>
 {
     private const string Path = "/webhooks/clerk";

@@ -29,7 +29,7 @@ public sealed class TwoInboxes : WebhookFixture<ReplicaTests>, IAsyncLifetime
     }
 }
 
-/// <summary>webhooks.md, "Tests beyond the tables": many deliveries at once, and processes that die.</summary>
+/// <summary>webhooks.md 6 and 7: many deliveries at once, and processes that die.</summary>
 public sealed class ReplicaTests(TwoInboxes fixture, ITestOutputHelper output) : IClassFixture<TwoInboxes>
 {
     private const long Time = 1_700_000_000_000;

@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md: without a secret Development accepts, warns and marks; Production says at start which is missing and answers 503.</summary>
+/// <summary>webhooks.md 4: without a secret Development accepts, warns and marks; Production says at start which is missing and answers 503.</summary>
 public sealed class SecretTests(AppFixture<SecretTests> fixture) : IClassFixture<AppFixture<SecretTests>>
 {
     private readonly TestApp app = fixture.App;

@@ -7,7 +7,7 @@ using Webhook = Svix.Webhook;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md, "Receipt" and "Vectors": an unsigned byte never gets in, and what is signed does however it is written.</summary>
+/// <summary>webhooks.md 2 and 3: an unsigned byte never gets in, and what is signed does however it is written.</summary>
 public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : IClassFixture<WebhookFixture<SignatureTests>>
 {
     private const string VectorId = "msg_p5jXN8AQM9LWM0D4loKWxJek";

@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>webhooks.md, "Handlers": Stripe. "Plan null = not paid"; whatever order the events come in.</summary>
+/// <summary>webhooks.md 15 and 16: Stripe. No plan means not paid; whatever order the events come in.</summary>
 public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixture) : IClassFixture<WebhookFixture<StripeWebhooksTests>>
 {
     private const long Time = 1_700_000_000;

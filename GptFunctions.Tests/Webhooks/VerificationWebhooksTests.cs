@@ -5,7 +5,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>countdowns-health.md, "Post-purchase verification", as far as the two routes go: sessions, answers, and the rows of the countdowns.</summary>
+/// <summary>webhooks.md 17 and 18: sessions, answers, and the rows of the countdowns.</summary>
 public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhooksTests> fixture) : IClassFixture<WebhookFixture<VerificationWebhooksTests>>, IDisposable
 {
     private TestApp App => fixture.App;

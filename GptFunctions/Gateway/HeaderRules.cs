@@ -23,14 +23,14 @@ internal static class HeaderRules
     // RFC 9110 7.6.1, and what older software uses in its place
     private static readonly string[] HopByHop = ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
 
-    private static readonly FrozenSet<string> Standard = FrozenSet.Create(StringComparer.Ordinal,
+    internal static readonly FrozenSet<string> Standard = FrozenSet.Create(StringComparer.Ordinal,
     [
         "accept", "range", "user-agent", "cache-control", "pragma", "date", "prefer", "priority", "origin", "referer", "last-event-id", "idempotency-key",
         "digest", "repr-digest", "want-digest", "want-content-digest", "want-repr-digest", // RFC 9530 and what came before it
         "tracestate", "baggage", "x-request-id", "b3", // traces, beside traceparent, which is set anew
     ]);
 
-    private static readonly string[] StandardPrefixes = ["accept-", "content-", "if-", "mcp-", "x-b3-"];
+    internal static readonly string[] StandardPrefixes = ["accept-", "content-", "if-", "mcp-", "x-b3-"];
 
     /// <summary>What no route may let pass.</summary>
     private static readonly FrozenSet<string> Never = FrozenSet.Create(StringComparer.Ordinal,
