@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
@@ -8,6 +9,9 @@ namespace GptFunctions.Tokens;
 internal sealed class Jwt
 {
     private const int MaximumLength = 8192;
+
+    // RFC 7515 2: no padding, no white space; the decoder would overlook them.
+    private static readonly SearchValues<char> Characters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
 
     private Jwt(JsonElement header, JsonElement claims, byte[] signedPart, byte[] signature)
     {
@@ -53,7 +57,7 @@ internal sealed class Jwt
     /// <summary>Null for anything that is not three base64url parts with JSON objects in the first two.</summary>
     public static Jwt? Parse(string token)
     {
-        if (token.Length > MaximumLength || !Ascii.IsValid(token))
+        if (token.Length > MaximumLength || token.AsSpan().ContainsAnyExcept(Characters))
         {
             return null;
         }
