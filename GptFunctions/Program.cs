@@ -1,3 +1,4 @@
+using System.CommandLine;
 using GptFunctions;
 using GptFunctions.Audit;
 using GptFunctions.Data;
@@ -14,14 +15,19 @@ using GptFunctions.Tokens;
 using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
-// GptFunctions setup | clients | --help: see Commands.cs. Anything else runs the functions.
-return Commands.Recognises(args) ? await Commands.RunAsync(args) : await Startup.RunAsync(args, Features.Add);
+// GptFunctions setup | clients | ... | --help. Anything else runs the functions.
+return Commands.Recognises(args) ? await Commands.RunAsync(args, Features.Commands, Features.Add) : await Startup.RunAsync(args, Features.Add);
 
 namespace GptFunctions
 {
     /// <summary>The table of contents: everything this program is made of, one line each.</summary>
     internal static class Features
     {
+        public static Command[] Commands =>
+        [
+            SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(), SessionCommands.Create(),
+        ];
+
         public static void Add(IHostApplicationBuilder builder)
         {
             builder.AddHosting();     // settings from files, correlation, errors, security headers

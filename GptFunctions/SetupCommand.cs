@@ -2,6 +2,7 @@ using System.CommandLine;
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Development;
+using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -15,7 +16,7 @@ internal static class SetupCommand
     public static Command Create()
     {
         var command = new Command("setup", "Apply database migrations, declare the RabbitMQ topology, and write the first client (GPT_CLIENT_ID). Idempotent; says what it did.");
-        command.SetAction((_, cancellationToken) => Commands.WithServicesAsync(services => RunAsync(services, cancellationToken)));
+        command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, services => RunAsync(services, cancellationToken)));
         return command;
     }
 

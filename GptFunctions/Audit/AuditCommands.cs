@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace GptFunctions.Audit;
@@ -29,7 +30,7 @@ internal static class AuditCommands
         };
         var json = new Option<bool>("--json") { Description = "One JSON object a line." };
         var tail = new Command("tail", "Print events of the audit trail, oldest first.") { user, since, follow, json };
-        tail.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
+        tail.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
             return ParseSince(parsed.GetValue(since)!, now) is { } start
@@ -42,7 +43,7 @@ internal static class AuditCommands
     private static Command CreateStranded()
     {
         var list = new Command("list", "Say which events were set aside, because no queue takes them.");
-        list.SetAction((_, cancellationToken) => Commands.WithServicesAsync(async services =>
+        list.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var kinds = await services.GetRequiredService<OutboxStore>().ListStrandedAsync(cancellationToken);
             foreach (var kind in kinds)
@@ -56,7 +57,7 @@ internal static class AuditCommands
         }));
         var type = new Option<string?>("--type") { Description = "Only events of this type, such as gpt.oauth.authorize." };
         var requeue = new Command("requeue", "Put them back into the outbox, once exchange and bindings are as they should be (GptFunctions setup).") { type };
-        requeue.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
+        requeue.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var count = await services.GetRequiredService<OutboxStore>().RequeueAsync(parsed.GetValue(type), cancellationToken);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count} events are back in the outbox."));

@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Options;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
@@ -55,4 +56,4 @@ internal sealed class Topology(Broker broker, IOptions<AuditSettings> settings)
     private Dictionary<string, object?> QueueArguments() => new(StringComparer.Ordinal) { ["x-queue-type"] = settings.Value.QueueType };
 }
 
-internal sealed class TopologyException(string message) : Exception(message);
+internal sealed class TopologyException(string message) : CommandException(message);

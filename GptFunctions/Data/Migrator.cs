@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Security.Cryptography;
 using System.Text;
+using GptFunctions.Hosting;
 using Npgsql;
 
 namespace GptFunctions.Data;
@@ -9,7 +10,7 @@ namespace GptFunctions.Data;
 internal sealed record Migration(int Version, string Name, string Sql, string Checksum);
 
 /// <summary>The database's migrations are not those of this program: another text, or one that it does not know between its own.</summary>
-internal sealed class MigrationException(string message) : Exception(message);
+internal sealed class MigrationException(string message) : CommandException(message);
 
 /// <summary>
 /// Applies migrations in order, each in its own transaction. That transaction holds an advisory lock, so any number of

@@ -1,4 +1,4 @@
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;

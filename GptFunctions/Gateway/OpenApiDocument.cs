@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using GptFunctions.OAuth;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 

@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 using System.Text.Json;
-using GptFunctions.OAuth;
+using GptFunctions.Tokens;
 
 namespace GptFunctions.Gateway;
 

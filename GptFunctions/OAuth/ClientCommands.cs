@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -33,7 +34,7 @@ internal static class ClientCommands
         var method = Many("--auth-method", "client_secret_basic or client_secret_post; those of GPT_CLIENT_AUTH_METHODS when left out.");
         var noPkce = new Option<bool>("--no-pkce") { Description = "Allow authorization requests without PKCE (the GPT builder's clients send none)." };
         var command = new Command("add", "Add a client; prints its id and, this once, its secret.") { name, id, isPublic, gpt, redirect, scope, method, noPkce, Json };
-        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
             var request = new NewClient(
                 parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [], parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce));
@@ -54,7 +55,7 @@ internal static class ClientCommands
     private static Command List()
     {
         var command = new Command("list", "List all clients.") { Json };
-        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
             var all = await clients.ListAsync();
             if (parsed.GetValue(Json))
@@ -87,7 +88,7 @@ internal static class ClientCommands
         var enable = new Option<bool>("--enable") { Description = "Enable a disabled client again." };
         var approve = new Option<bool>("--approve") { Description = "You know who is behind a client that registered itself: people are asked once, as for other clients, and it is kept." };
         var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable, approve };
-        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
             var gpts = parsed.GetValue(gpt) ?? [];
             if (ClientService.ProblemWithGpts(gpts) is { } problem)
@@ -107,7 +108,7 @@ internal static class ClientCommands
         var id = ClientId();
         var retire = new Option<bool>("--retire-old") { Description = "End the older of two secrets, once every caller has the new one." };
         var command = new Command("rotate-secret", "Issue a second secret, valid beside the old one; later end the old one with --retire-old.") { id, retire };
-        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
             var clientId = parsed.GetRequiredValue(id);
             if (parsed.GetValue(retire))
@@ -125,7 +126,7 @@ internal static class ClientCommands
     {
         var id = ClientId();
         var command = new Command("disable", "Refuse a client everywhere from now on; 'clients update ID --enable' takes it back.") { id };
-        command.SetAction((parsed, _) => WithClientsAsync(async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
             await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), new ClientChange(IsDisabled: true)), "disabled")));
         return command;
     }
@@ -136,7 +137,8 @@ internal static class ClientCommands
 
     private static string[]? NullIfEmpty(string[]? values) => values is { Length: > 0 } ? values : null;
 
-    private static Task<int> WithClientsAsync(Func<ClientService, Task<int>> run) => Commands.WithServicesAsync(services => run(services.GetRequiredService<ClientService>()));
+    private static Task<int> WithClientsAsync(ParseResult parsed, Func<ClientService, Task<int>> run) =>
+        Commands.WithServicesAsync(parsed, services => run(services.GetRequiredService<ClientService>()));
 
     private static async Task<int> ReportAsync(string? problem, string success)
     {

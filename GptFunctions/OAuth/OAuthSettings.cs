@@ -47,9 +47,6 @@ internal sealed class OAuthSettings : ISettings
         Meaning = "sign-ins that may be started at `/oauth/authorize` in a minute from one address (IPv6: from one /64)")]
     public int AuthorizeLimit { get; set; } = 120;
 
-    [Setting("GPT_SCOPES", Meaning = "scopes and the sentence people read: `name=sentence;name=sentence`", Default = "four, for jobs and applications")]
-    public string? Scopes { get; set; }
-
     [Setting("GPT_CLIENT_REGISTRATION", Development = "true",
         Meaning = "`true`: clients may register themselves (RFC 7591), as MCP hosts do, at most 60 an hour from one address")]
     public bool AllowsRegistration { get; set; }
@@ -74,11 +71,6 @@ internal sealed class OAuthSettings : ISettings
         if (ClientAuthMethods.Length == 0 || Array.Exists(ClientAuthMethods, method => method is not (AuthMethods.Basic or AuthMethods.Post)))
         {
             yield return "GPT_CLIENT_AUTH_METHODS must be client_secret_post, client_secret_basic or both, separated by a space.";
-        }
-
-        if (Scopes is not null && !ScopeCatalog.TryParse(Scopes, out _))
-        {
-            yield return "GPT_SCOPES must be a list of name=sentence separated by ';', for example jobs:read=See job offers.";
         }
 
         if (RefreshGrace >= RefreshTokenExpiry)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace GptFunctions.Purge;
@@ -14,7 +15,7 @@ internal static class PurgeCommands
         var dryRun = new Option<bool>("--dry-run") { Description = "Count what would go, and delete nothing." };
         var olderThan = new Option<string?>("--older-than") { Description = "How long rows stay after their end, in days, such as 30d; PURGE_RETENTION_DAYS when left out." };
         var command = new Command("purge", "Delete codes, tokens, sessions and other rows that nobody needs any more: what the timer does every six hours. Audit events are never deleted.") { dryRun, olderThan };
-        command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(async services =>
+        command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var purge = services.GetRequiredService<PurgeService>();
             var days = parsed.GetValue(olderThan);

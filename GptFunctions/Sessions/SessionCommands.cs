@@ -32,7 +32,7 @@ internal static class SessionCommands
                 result.AddError($"--reason must be one line of at most {LongestReason} characters.");
             }
         });
-        command.SetAction((parsed, _) => Commands.WithServicesAsync(services =>
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, services =>
         {
             var sessions = services.GetRequiredService<SessionService>();
             var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command");

@@ -2,7 +2,7 @@ using GptFunctions.Hosting;
 
 namespace GptFunctions.Tokens;
 
-/// <summary>Who issues tokens, and for how long.</summary>
+/// <summary>Who issues tokens, for how long, and for what.</summary>
 internal sealed class TokenSettings : ISettings
 {
     /// <summary>Every URL that leaves us is built from it.</summary>
@@ -15,11 +15,22 @@ internal sealed class TokenSettings : ISettings
     [Setting("GPT_ACCESS_TOKEN_EXPIRY", 10, 86400, "seconds", Meaning = "seconds an access token lives")]
     public int AccessTokenExpiry { get; set; } = 900;
 
+    [Setting("GPT_SCOPES", Meaning = "scopes and the sentence people read: `name=sentence;name=sentence`", Default = "four, for jobs and applications")]
+    public string? Scopes { get; set; }
+
     /// <summary>Plain http is for Development only; it decides the cookie's name and its Secure attribute.</summary>
     public bool IsHttps => PublicBaseUrl!.StartsWith("https:", StringComparison.Ordinal);
 
     /// <summary>The resource that access tokens are for (RFC 8707): the gateway.</summary>
     public string GatewayResource => PublicBaseUrl + "/gpt";
+
+    public IEnumerable<string> Problems(bool isProduction)
+    {
+        if (Scopes is not null && !ScopeCatalog.TryParse(Scopes, out _))
+        {
+            yield return "GPT_SCOPES must be a list of name=sentence separated by ';', for example jobs:read=See job offers.";
+        }
+    }
 }
 
 /// <summary>What tokens are signed with.</summary>

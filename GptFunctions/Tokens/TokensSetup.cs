@@ -6,11 +6,11 @@ namespace GptFunctions.Tokens;
 
 internal static class TokensSetup
 {
-    /// <summary>Signing keys, and the access tokens that they sign.</summary>
+    /// <summary>Signing keys, the access tokens that they sign, and the scopes that these are for.</summary>
     public static void AddTokens(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<TokenSettings>();
         builder.AddSettings<TokenKeys>();
-        builder.Services.AddSingleton<SigningKeys>().AddSingleton<UsedGenerations>().AddSingleton<AccessTokens>();
+        builder.Services.AddSingleton<SigningKeys>().AddSingleton<UsedGenerations>().AddSingleton<AccessTokens>().AddSingleton<ScopeCatalog>();
     }
 }

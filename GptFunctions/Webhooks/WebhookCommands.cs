@@ -27,7 +27,7 @@ internal static class WebhookCommands
         var limit = new Option<int>("--limit") { Description = "How many.", DefaultValueFactory = _ => 50 };
         var json = new Option<bool>("--json") { Description = "One JSON object a line." };
         var command = new Command("list", "List events, newest first. Their payloads are not shown.") { source, status, limit, json };
-        command.SetAction((parsed, _) => Commands.WithServicesAsync(async services =>
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
         {
             if (parsed.GetValue(limit) < 1)
             {
@@ -50,7 +50,7 @@ internal static class WebhookCommands
         source.AcceptOnlyFromAmong(Sources);
         var id = new Argument<string>("id") { Description = "The event's id, as the list shows it; in quotation marks when it has spaces." };
         var command = new Command("replay", "Handle a failed event again, from the payload that was kept. Exits with 1 when it fails again.") { source, id };
-        command.SetAction((parsed, _) => Commands.WithServicesAsync(async services =>
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
         {
             var sender = services.GetServices<IWebhookSource>().Single(candidate => candidate.Name == parsed.GetValue(source));
             var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "replay");

@@ -1,7 +1,7 @@
 using System.Collections.Frozen;
 using Microsoft.Extensions.Options;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Tokens;
 
 /// <summary>The scopes that exist, in the order in which they are shown, each with a sentence for people.</summary>
 internal sealed class ScopeCatalog
@@ -14,7 +14,7 @@ internal sealed class ScopeCatalog
 
     private readonly FrozenDictionary<string, string> sentences;
 
-    public ScopeCatalog(IOptions<OAuthSettings> settings)
+    public ScopeCatalog(IOptions<TokenSettings> settings)
     {
         if (!TryParse(settings.Value.Scopes ?? Default, out var scopes))
         {

@@ -1,11 +1,4 @@
 using System.CommandLine;
-using GptFunctions.Audit;
-using GptFunctions.Data;
-using GptFunctions.Hosting;
-using GptFunctions.OAuth;
-using GptFunctions.Purge;
-using GptFunctions.Sessions;
-using GptFunctions.Webhooks;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -14,7 +7,10 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using RabbitMQ.Client.Exceptions;
 
-namespace GptFunctions;
+namespace GptFunctions.Hosting;
+
+/// <summary>Why a command cannot do what it is for: a sentence for the operator.</summary>
+internal abstract class CommandException(string message) : Exception(message);
 
 /// <summary>The command line: <c>GptFunctions COMMAND</c>. Commands use the same settings and services as the functions.</summary>
 internal static class Commands
@@ -22,31 +18,37 @@ internal static class Commands
     private const int Refused = 1;
     private const int Unavailable = 69; // EX_UNAVAILABLE of sysexits.h
 
-    private static readonly RootCommand Root = new("OAuth 2.1 authorization server, webhook inbox and gateway for Custom GPTs. Without a command it runs the functions.")
+    /// <summary>Carries to a command what the program is made of.</summary>
+    private sealed class Invocation(Action<IHostApplicationBuilder> addFeatures) : InvocationConfiguration
     {
-        SetupCommand.Create(),
-        ClientCommands.Create(),
-        AuditCommands.Create(),
-        PurgeCommands.Create(),
-        WebhookCommands.Create(),
-        SessionCommands.Create(),
-    };
+        public Action<IHostApplicationBuilder> AddFeatures { get; } = addFeatures;
+    }
 
     /// <summary>Whether these are the words of a command, rightly spelt or not; the Functions host starts the program with options of its own.</summary>
-    public static bool Recognises(string[] args) => args is [var first, ..] && (first is "--help" or "-h" or "-?" or "--version" || !first.StartsWith('-'));
+    public static bool Recognises(string[] args) =>
+        args is [var first, ..] && (first is "--help" or "-h" or "-?" or "--version" || !first.StartsWith('-'));
 
-    public static Task<int> RunAsync(string[] args) => Root.Parse(args).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    public static Task<int> RunAsync(string[] args, IEnumerable<Command> commands, Action<IHostApplicationBuilder> addFeatures)
+    {
+        var root = new RootCommand("OAuth 2.1 authorization server, webhook inbox and gateway for Custom GPTs. Without a command it runs the functions.");
+        foreach (var command in commands)
+        {
+            root.Add(command);
+        }
+
+        return root.Parse(args).InvokeAsync(new Invocation(addFeatures) { EnableDefaultExceptionHandler = false });
+    }
 
     /// <summary>Runs a command with the program's services; settings and outages that stand in the way become sentences.</summary>
     /// <returns>The exit code.</returns>
-    public static async Task<int> WithServicesAsync(Func<IServiceProvider, Task<int>> run)
+    public static async Task<int> WithServicesAsync(ParseResult parsed, Func<IServiceProvider, Task<int>> run)
     {
         try
         {
             var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
             builder.Configuration.AddEnvironmentVariables();
             builder.Logging.SetMinimumLevel(LogLevel.None);
-            Features.Add(builder);
+            ((Invocation)parsed.InvocationConfiguration).AddFeatures(builder);
             using var host = builder.Build();
             host.Services.GetRequiredService<IStartupValidator>().Validate(); // all problems at once, and before anything is changed
             return await run(host.Services);
@@ -55,17 +57,13 @@ internal static class Commands
         {
             return await Startup.ReportAsync(problems);
         }
-        catch (MigrationException error)
+        catch (CommandException error)
         {
             return await FailAsync(error.Message);
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UndefinedTable)
         {
             return await FailAsync("The database has no tables yet: run 'GptFunctions setup' first.");
-        }
-        catch (TopologyException error)
-        {
-            return await FailAsync(error.Message);
         }
         catch (BrokerUnreachableException error)
         {
