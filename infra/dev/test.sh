@@ -6,6 +6,8 @@
 # Brings its own PostgreSQL and RabbitMQ (services.sh --name test), so that the data of
 # make run stays as it is and both can run at once. Servers that run already (make services)
 # are used and left running; RabbitMQ of a filtered run starts with the first test that needs it.
+# A filtered run builds without the analyzers, and with a compiler that stays for its next ten
+# minutes; the whole run analyzes whatever was built without them.
 # What this machine lacks is named and then installed. Settings (environment):
 #   FILTER=...                             a dotnet test --filter expression
 #   TEST_DATABASE_URL, TEST_RABBITMQ_URL   services to use (then DATABASE_URL, RABBITMQ_URL)
@@ -23,7 +25,9 @@ esac
 
 results="$local_dir/test-results"
 log="$local_dir/test.log"
-stamp="$local_dir/build-Debug.stamp"
+analyzed="$local_dir/build-Debug.stamp"
+quick="$local_dir/build-Debug-quick.stamp"
+restored="$local_dir/restore-Debug.stamp"
 tests="$root/GptFunctions.Tests/bin/Debug/net10.0/GptFunctions.Tests.dll"
 
 # need TEXT PACKAGES CHECK...: remembers what has to be installed.
@@ -96,6 +100,17 @@ failures() {
     /^  (Passed|Skipped) / { shown = 0 } /^  Failed / { shown = 1; lines = 0 } shown && lines++ < 25' "$log" | cut -c 1-400 | head -n 300
 }
 
+# is_restored: did nothing that a restore reads change since the last build that began with one?
+is_restored() {
+  local stamp
+  [ -f GptFunctions/obj/project.assets.json ] && [ -f GptFunctions.Tests/obj/project.assets.json ] || return 1
+  for stamp in "$restored" "$analyzed"; do
+    [ -f "$stamp" ] && [ -z "$(find ./*.props ./*.targets ./*.json ./*.config GptFunctions*/*.csproj \
+      GptFunctions/Hosting/*.targets -newer "$stamp" -print 2>/dev/null)" ] && return 0
+  done
+  return 1
+}
+
 cleanup() {
   local code=$?
   trap '' INT TERM HUP
@@ -135,14 +150,24 @@ export TEST_DATABASE_URL="$DATABASE_URL" TEST_RABBITMQ_URL="${TEST_RABBITMQ_URL:
 unset DATABASE_URL RABBITMQ_URL # no test shall find the developer's by accident
 
 : >"$log"
-if [ ! -f "$tests" ] || build_needed "$stamp" GptFunctions GptFunctions.Tests; then
+is_built() { [ -f "$tests" ] && ! build_needed "$1" GptFunctions GptFunctions.Tests; }
+if ! is_built "$analyzed" && { [ -z "${FILTER:-}" ] || ! is_built "$quick"; }; then
   t0=$(now)
-  say "Building (Debug) ..."
+  say "Building (Debug${FILTER:+, without analyzers}) ..."
   mkdir -p GptFunctions/{bin,obj} GptFunctions.Tests/{bin,obj} # or the projects' directories would look changed
+  build=(dotnet build -c Debug -v minimal --nologo -tl:off -clp:NoSummary)
+  if [ -n "${FILTER:-}" ]; then
+    stamp=$quick
+    build+=(GptFunctions.Tests -p:RunAnalyzers=false -p:UseSharedCompilation=true)
+    if is_restored; then build+=(--no-restore); else : >"$restored.new"; fi
+  else
+    stamp=$analyzed
+    build+=(Functions.sln --disable-build-servers)
+  fi
   : >"$stamp.new"
-  logged dotnet build Functions.sln -c Debug -v minimal --nologo -tl:off -clp:NoSummary --disable-build-servers ||
-    die "The build failed: see above, or .local/test.log."
+  logged "${build[@]}" || die "The build failed: see above, or .local/test.log."
   mv "$stamp.new" "$stamp"
+  [ ! -f "$restored.new" ] || mv "$restored.new" "$restored"
   say "Built ($(seconds_since "$t0") s)."
 else
   say "Nothing changed since the last build: not building."
