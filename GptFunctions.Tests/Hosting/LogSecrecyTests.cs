@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tokens;
 
@@ -30,7 +31,9 @@ public sealed class LogSecrecyTests(AppFixture<LogSecrecyTests> fixture) : IClas
         foreach (var (name, value) in secrets)
         {
             Assert.True(value.Length >= 20, $"The {name} is too short to be searched for.");
-            foreach (var form in (string[])[value, Uri.EscapeDataString(value), Convert.ToHexString(Secret.Hash(value)), Convert.ToHexStringLower(Secret.Hash(value)), Convert.ToBase64String(Secret.Hash(value))])
+            var hash = Sha256.Of(value);
+            foreach (var form in (string[])
+                [value, Uri.EscapeDataString(value), Convert.ToHexString(hash), Convert.ToHexStringLower(hash), Convert.ToBase64String(hash)])
             {
                 Assert.DoesNotContain(lines, line => line.Contains(form, StringComparison.Ordinal));
             }

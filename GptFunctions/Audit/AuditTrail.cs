@@ -1,4 +1,5 @@
 using System.Text.Json;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -73,7 +74,7 @@ internal sealed record AuditEvent(
             var root = document.RootElement;
             problem = root.ValueKind != JsonValueKind.Object ? "not a JSON object"
                 : !Member(root, "event_id", JsonValueKind.String).TryGetGuid(out var id) ? "event_id is not a UUID"
-                : Text(root, "event_type") is not { Length: > 0 } type ? "event_type is missing"
+                : root.TextOrNull("event_type") is not { Length: > 0 } type ? "event_type is missing"
                 : !Member(root, "timestamp", JsonValueKind.String).TryGetDateTimeOffset(out var at) ? "timestamp is not RFC 3339"
                 : Member(root, "payload", JsonValueKind.Object).ValueKind != JsonValueKind.Object ? "payload is not an object"
                 : null;
@@ -95,11 +96,17 @@ internal sealed record AuditEvent(
     {
         var payload = root.GetProperty("payload");
         return new AuditEvent(
-            root.GetProperty("event_id").GetGuid(), Text(root, "event_type")!, root.GetProperty("timestamp").GetDateTimeOffset().ToUniversalTime(), Text(root, "source_service") ?? "unknown", Text(root, "correlation_id"),
-            Text(payload, "clerk_user_id"), Text(payload, "client_id"), Text(payload, "session_id"), Text(payload, "ip_address"), payload.GetRawText());
+            root.GetProperty("event_id").GetGuid(),
+            root.TextOrNull("event_type")!,
+            root.GetProperty("timestamp").GetDateTimeOffset().ToUniversalTime(),
+            root.TextOrNull("source_service") ?? "unknown",
+            root.TextOrNull("correlation_id"),
+            payload.TextOrNull("clerk_user_id"),
+            payload.TextOrNull("client_id"),
+            payload.TextOrNull("session_id"),
+            payload.TextOrNull("ip_address"),
+            payload.GetRawText());
     }
-
-    private static string? Text(JsonElement parent, string name) => parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static readonly JsonElement Empty = JsonElement.Parse("\"\"");
 

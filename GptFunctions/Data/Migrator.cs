@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Security.Cryptography;
 using System.Text;
 using GptFunctions.Hosting;
 using Npgsql;
@@ -157,7 +156,7 @@ internal sealed class Migrator(NpgsqlDataSource dataSource, IReadOnlyList<Migrat
     {
         using var reader = new StreamReader(assembly.GetManifestResourceStream(resource)!, Encoding.UTF8);
         var sql = reader.ReadToEnd().ReplaceLineEndings("\n");
-        var checksum = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(sql)));
+        var checksum = Convert.ToHexStringLower(Sha256.Of(sql));
         return new Migration(int.Parse(file[..3], System.Globalization.CultureInfo.InvariantCulture), file[4..], sql, checksum);
     }
 }

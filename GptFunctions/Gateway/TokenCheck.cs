@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
@@ -61,7 +62,7 @@ internal sealed class TokenCheck : IDisposable
     /// <exception cref="Hosting.ServiceOutageException">Clerk's keys are needed and cannot be had.</exception>
     public async ValueTask<Outcome<Caller>> CheckAsync(string token, bool allowsClerkSession)
     {
-        var hash = MemoryMarshal.Read<UInt128>(Secret.Hash(token)); // half of it: nobody finds a second token for 128 bits
+        var hash = MemoryMarshal.Read<UInt128>(Sha256.Of(token)); // half of it: nobody finds a second token for 128 bits
         if (verified.TryGetValue(hash, out var known))
         {
             return known.ExpiresAt > clock.GetUtcNow() ? known.Caller : AccessTokens.Expired;

@@ -200,7 +200,7 @@ internal sealed class AuthorizeService(
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var approval = await store.ApproveAsync(
-            request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Secret.Hash(code), lifetime, occasion);
+            request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Sha256.Of(code), lifetime, occasion);
         return approval is null ? NotInProgress : RedirectWithCode(approval, code);
     }
 

@@ -30,7 +30,7 @@ internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tall
 
         return bodyId is null or { Length: > MaximumClientIdLength } ? OAuthError.InvalidClient("Client authentication is missing: send client_id and client_secret in the body, or an Authorization: Basic header.")
             : bodySecret is null ? new ClientCredentials(bodyId, AuthMethods.None, null)
-            : new ClientCredentials(bodyId, AuthMethods.Post, Secret.Hash(bodySecret));
+            : new ClientCredentials(bodyId, AuthMethods.Post, Sha256.Of(bodySecret));
     }
 
     /// <summary>
@@ -90,6 +90,8 @@ internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tall
         // RFC 6749 2.3.1: both parts are form-encoded before they are joined.
         var id = FormParameters.Decode(decoded.AsSpan(0, colon));
         var secret = FormParameters.Decode(decoded.AsSpan(colon + 1, length - colon - 1));
-        return id is null or { Length: > MaximumClientIdLength } || secret is null || Encoding.UTF8.GetByteCount(id) == 0 ? null : new ClientCredentials(id, AuthMethods.Basic, Secret.Hash(secret));
+        return id is null or { Length: > MaximumClientIdLength } || secret is null || Encoding.UTF8.GetByteCount(id) == 0
+            ? null
+            : new ClientCredentials(id, AuthMethods.Basic, Sha256.Of(secret));
     }
 }

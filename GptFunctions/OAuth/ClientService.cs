@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
@@ -37,7 +38,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             return (null, problem);
         }
 
-        return await store.InsertAsync(client, secret is null ? [] : [Secret.Hash(secret)])
+        return await store.InsertAsync(client, secret is null ? [] : [Sha256.Of(secret)])
             ? (new IssuedClient(client, secret), null)
             : (null, $"There is a client with the id {client.Id} already: choose another --id, or change it with 'clients update'.");
     }
@@ -76,7 +77,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId)
     {
         var secret = Secret.New();
-        return await store.AddSecretAsync(clientId, Secret.Hash(secret)) ? (secret, null)
+        return await store.AddSecretAsync(clientId, Sha256.Of(secret)) ? (secret, null)
             : (null, await store.FindAsync(clientId) switch
             {
                 null => Unknown(clientId),
@@ -94,7 +95,8 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     public Task<bool> EnsureFirstAsync()
     {
         var first = settings.Value;
-        return store.UpsertFirstAsync(first.ClientId!, first.ClientName, first.ClientAuthMethods, Secret.Hash(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow());
+        return store.UpsertFirstAsync(
+            first.ClientId!, first.ClientName, first.ClientAuthMethods, Sha256.Of(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow());
     }
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";

@@ -86,7 +86,7 @@ internal sealed class HeadlessConsentService(
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var redirectHost = RedirectUri.Host(request.RedirectUri);
-        var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Secret.Hash(code), lifetime, occasion);
+        var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Sha256.Of(code), lifetime, occasion);
         return approval is null
             ? Gone
             : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));

@@ -33,7 +33,7 @@ internal sealed class IntrospectionService(
         }
 
         var accessToken = accessTokens.Verify(token).Value;
-        var state = await store.ReadAsync(client, Secret.Hash(token), accessToken?.SessionId, clock.GetUtcNow());
+        var state = await store.ReadAsync(client, Sha256.Of(token), accessToken?.SessionId, clock.GetUtcNow());
         if (state.Client.Judge(client) is { } failure)
         {
             return await authentication.RefuseAsync(client, failure, occasion);

@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
@@ -31,7 +32,7 @@ internal sealed class RefreshTokens : IDisposable
     /// <summary>The first token of a session.</summary>
     public static RefreshToken First() => FromValue(Prefix + Secret.New());
 
-    public static RefreshToken FromValue(string value) => new(value, Secret.Hash(value));
+    public static RefreshToken FromValue(string value) => new(value, Sha256.Of(value));
 
     /// <summary>The successor that this process would make now.</summary>
     public RefreshToken Successor(string presented) => Derive(keys[0], presented);

@@ -61,7 +61,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var client = new Client(
             "reg_" + Guid.CreateVersion7(now).ToString("N"), NameOf(request.ClientName, redirectUris[0]), Client.SelfRegistered, [method], secret is null ? 0 : 1, redirectUris, granted,
             RequirePkce: true, now, null, null);
-        await store.RegisterAsync(client, secret is null ? [] : [Secret.Hash(secret)], occasion);
+        await store.RegisterAsync(client, secret is null ? [] : [Sha256.Of(secret)], occasion);
         return new RegistrationResponse(
             client.Id, now.ToUnixTimeSeconds(), secret, secret is null ? null : 0, client.Name, redirectUris, method, GrantTypes, ResponseTypes, string.Join(' ', granted));
     }

@@ -14,7 +14,7 @@ internal sealed class RevocationService(RevocationStore store, AccessTokens acce
             return OAuthError.InvalidRequest("token is missing.");
         }
 
-        var standing = await store.RevokeAsync(client, Secret.Hash(token), accessTokens.Verify(token).Value?.SessionId, occasion);
+        var standing = await store.RevokeAsync(client, Sha256.Of(token), accessTokens.Verify(token).Value?.SessionId, occasion);
         return standing.Judge(client) is { } failure ? await authentication.RefuseAsync(client, failure, occasion) : null;
     }
 }

@@ -44,7 +44,8 @@ internal sealed partial class TokenService(
             return OAuthError.InvalidGrant("code_verifier must be 43 to 128 characters of A-Z, a-z, 0-9, '-', '.', '_' and '~'.");
         }
 
-        var exchange = new CodeExchange(Secret.Hash(code), form["redirect_uri"], form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null, form["resource"]);
+        var challenge = form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null;
+        var exchange = new CodeExchange(Sha256.Of(code), form["redirect_uri"], challenge, form["resource"]);
         var first = RefreshTokens.First();
         var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, occasion);
         return session is not null ? Answer(session, client, first, session.Scopes)

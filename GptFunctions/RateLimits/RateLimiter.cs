@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
-using System.Text;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -31,7 +29,7 @@ internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clo
     /// <summary>Takes one try from the bucket of <paramref name="key"/>, which holds <paramref name="limit"/> per <paramref name="period"/>.</summary>
     public async ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period)
     {
-        var hash = Hash(key);
+        var hash = Sha256.Of(key);
         var name = MemoryMarshal.Read<UInt128>(hash);
         var bucket = new Bucket(limit, period);
         if (buckets.Refuse(name, bucket) is { } refusal)
@@ -86,13 +84,6 @@ internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clo
     }
 
     private long Ticks(TimeSpan time) => (long)(time.TotalSeconds * clock.TimestampFrequency);
-
-    private static byte[] Hash(string key)
-    {
-        var length = Encoding.UTF8.GetMaxByteCount(key.Length);
-        var buffer = length <= 1024 ? stackalloc byte[length] : new byte[length];
-        return SHA256.HashData(buffer[..Encoding.UTF8.GetBytes(key, buffer)]);
-    }
 
     [LoggerMessage(6003, LogLevel.Warning, "Rate limits count in this process only, because the database does not take them: {Reason}")]
     private partial void LogLocal(string reason);

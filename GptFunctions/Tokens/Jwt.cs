@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
+using GptFunctions.Hosting;
 
 namespace GptFunctions.Tokens;
 
@@ -88,7 +89,7 @@ internal sealed class Jwt
     {
         try
         {
-            return parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+            return parent.TextOrNull(name);
         }
         catch (InvalidOperationException) // no valid Unicode
         {

@@ -1,6 +1,5 @@
 using System.Buffers.Text;
-using System.Security.Cryptography;
-using System.Text;
+using GptFunctions.Hosting;
 
 namespace GptFunctions.Tokens;
 
@@ -12,5 +11,5 @@ internal static class Pkce
         verifier.Length is >= 43 and <= 128 && verifier.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '.' or '_' or '~');
 
     // RFC 7636 4.6, S256
-    public static string Challenge(string verifier) => Base64Url.EncodeToString(SHA256.HashData(Encoding.ASCII.GetBytes(verifier)));
+    public static string Challenge(string verifier) => Base64Url.EncodeToString(Sha256.Of(verifier));
 }

@@ -1,6 +1,5 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
-using System.Text;
 
 namespace GptFunctions.Tokens;
 
@@ -13,12 +12,5 @@ internal static class Secret
         Span<byte> bytes = stackalloc byte[32];
         RandomNumberGenerator.Fill(bytes);
         return Base64Url.EncodeToString(bytes);
-    }
-
-    public static byte[] Hash(string value)
-    {
-        var length = Encoding.UTF8.GetMaxByteCount(value.Length);
-        var buffer = length <= 1024 ? stackalloc byte[length] : new byte[length];
-        return SHA256.HashData(buffer[..Encoding.UTF8.GetBytes(value, buffer)]);
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
+using GptFunctions.Hosting;
 
 namespace GptFunctions.Tokens;
 
@@ -20,7 +21,7 @@ internal sealed class SigningKey : IDisposable
         X = Base64Url.EncodeToString(parameters.Q.X!);
         Y = Base64Url.EncodeToString(parameters.Q.Y!);
         // RFC 7638: the members that the key type requires, in lexical order, without white space
-        KeyId = Base64Url.EncodeToString(SHA256.HashData(Encoding.UTF8.GetBytes($$"""{"crv":"P-256","kty":"EC","x":"{{X}}","y":"{{Y}}"}""")));
+        KeyId = Base64Url.EncodeToString(Sha256.Of($$"""{"crv":"P-256","kty":"EC","x":"{{X}}","y":"{{Y}}"}"""));
     }
 
     public string KeyId { get; }

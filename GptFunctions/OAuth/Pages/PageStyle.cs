@@ -1,5 +1,4 @@
-using System.Security.Cryptography;
-using System.Text;
+using GptFunctions.Hosting;
 
 namespace GptFunctions.OAuth.Pages;
 
@@ -50,5 +49,5 @@ internal static class PageStyle
         """;
 
     /// <summary>The CSP source expression for <see cref="Sheet"/>.</summary>
-    public static string Source { get; } = "sha256-" + Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(Sheet)));
+    public static string Source { get; } = "sha256-" + Convert.ToBase64String(Sha256.Of(Sheet));
 }
