@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
 using Microsoft.Azure.Functions.Worker;
 using Xunit.Abstractions;
@@ -45,7 +46,7 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
     [Fact]
     public void Storey_knows_only_the_next()
     {
-        var types = typeof(Commands).Assembly.GetTypes();
+        var types = typeof(FunctionCatalog).Assembly.GetTypes();
         var functions = types.Where(type => type.GetMethods().Any(method => method.IsDefined(typeof(FunctionAttribute), inherit: true))).ToList();
         Assert.True(functions.Count > 10);
         AssertAskForNone(functions, "Store", "Database", "NpgsqlDataSource");
