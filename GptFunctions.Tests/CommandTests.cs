@@ -6,7 +6,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests;
 
-/// <summary>oauth.md 37 and 38, data.md 1 and 3: commands, run as an operator runs it: the program in a process of its own, judged by exit code and output.</summary>
+/// <summary>
+/// oauth.md 37 and 38, data.md 1 and 3: commands, run as an operator runs it: the program in a process of its own, judged by exit code and output.
+/// </summary>
 public sealed class CommandTests(CommandFixture fixture) : IClassFixture<CommandFixture>
 {
     [Fact]
@@ -29,7 +31,10 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         Assert.All(runs, run => Assert.Contains($"database: schema version {version}", run.Output, StringComparison.Ordinal));
 
         var again = await AppProcess.RunInAsync(directory, settings, "setup");
-        Assert.Equal((0, $"database: schema version {version}, nothing to do\naudit trail: all partitions are there\nbroker: RABBITMQ_URL is not set, events stay inside the process\nclients: first-client is as the settings say\nclients: id, secret and redirect URI are in .local/demo-client.env\n"), (again.ExitCode, again.Output));
+        Assert.Equal(
+            (0, $"database: schema version {version}, nothing to do\naudit trail: all partitions are there\nbroker: RABBITMQ_URL is not set, events stay "
+                + "inside the process\nclients: first-client is as the settings say\nclients: id, secret and redirect URI are in .local/demo-client.env\n"),
+            (again.ExitCode, again.Output));
         var file = new FileInfo(Path.Combine(directory, ".local", "demo-client.env"));
         Assert.Contains($"GPT_CLIENT_SECRET={settings["GPT_CLIENT_SECRET"]}\n", await File.ReadAllTextAsync(file.FullName), StringComparison.Ordinal);
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, file.UnixFileMode);
@@ -45,17 +50,28 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         await database.ExecuteAsync("INSERT INTO schema_migrations (version, name, checksum) VALUES (999, 'Later', 'x')");
         var run = await AppProcess.RunAsync(TestApp.DefaultSettings(database.Url, 7071), "setup");
         Assert.Equal((0, ""), (run.ExitCode, run.Error));
-        Assert.StartsWith($"database: schema version 999 is newer than this program's {Migrator.Embedded[^1].Version}: nothing applied, the program can run on it\n", run.Output, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"database: schema version 999 is newer than this program's {Migrator.Embedded[^1].Version}: nothing applied, the program can run on it\n",
+            run.Output, StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Setup_with_a_changed_secret_keeps_the_one_before_valid_and_follows_the_settings()
     {
-        var (before, after) = (fixture.Settings, new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "changing", ["GPT_CLIENT_SECRET"] = "another-secret-of-at-least-32-characters", ["GPT_REDIRECT_URI"] = "https://changed.example/callback" });
-        Assert.Equal(0, (await AppProcess.RunAsync(new Dictionary<string, string?>(before, StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "changing" }, "setup")).ExitCode);
+        var (before, after) = (
+            fixture.Settings,
+            new Dictionary<string, string?>(
+                fixture.Settings,
+                StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "changing", ["GPT_CLIENT_SECRET"] = "another-secret-of-at-least-32-characters",
+                ["GPT_REDIRECT_URI"] = "https://changed.example/callback" });
+        Assert.Equal(
+            0,
+            (await AppProcess.RunAsync(new Dictionary<string, string?>(before, StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "changing" }, "setup")).ExitCode);
         Assert.Equal(0, (await AppProcess.RunAsync(after, "setup")).ExitCode);
         Assert.Equal([HashOf(after["GPT_CLIENT_SECRET"]!), HashOf(before["GPT_CLIENT_SECRET"]!)], await fixture.HashesAsync("changing"));
-        Assert.Equal("https://changed.example/callback", await fixture.Database.ScalarAsync<string>("SELECT array_to_string(redirect_uris, ' ') FROM gpt_clients WHERE client_id = 'changing'"));
+        Assert.Equal(
+            "https://changed.example/callback",
+            await fixture.Database.ScalarAsync<string>("SELECT array_to_string(redirect_uris, ' ') FROM gpt_clients WHERE client_id = 'changing'"));
     }
 
     [Fact]
@@ -66,7 +82,9 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         using var client = JsonDocument.Parse(added.Output);
         var (id, secret) = (client.RootElement.GetProperty("client_id").GetString()!, client.RootElement.GetProperty("client_secret").GetString()!);
         Assert.Equal(43, secret.Length);
-        Assert.Equal(["https://chatgpt.com/aip/g-abc123/oauth/callback", "https://chat.openai.com/aip/g-abc123/oauth/callback"], Strings(client, "redirect_uris"));
+        Assert.Equal(
+            ["https://chatgpt.com/aip/g-abc123/oauth/callback", "https://chat.openai.com/aip/g-abc123/oauth/callback"],
+            Strings(client, "redirect_uris"));
         Assert.Equal(["jobs:read"], Strings(client, "scopes"));
         Assert.False(client.RootElement.GetProperty("require_pkce").GetBoolean());
         Assert.Equal([HashOf(secret)], await fixture.HashesAsync(id));
@@ -81,17 +99,25 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     [Fact]
     public async Task Add_of_a_public_client_requires_pkce_and_has_no_secret()
     {
-        var added = await RunAsync("clients", "add", "--name", "An app", "--id", "an-app", "--public", "--redirect-uri", "http://127.0.0.1/callback", "com.example.app:/callback");
-        Assert.Equal("client_id      an-app\nclient_secret  (none: a public client)\nredirect_uris  http://127.0.0.1/callback\n               com.example.app:/callback\n", added.Output);
+        var added = await RunAsync(
+            "clients", "add", "--name", "An app", "--id", "an-app", "--public", "--redirect-uri", "http://127.0.0.1/callback",
+            "com.example.app:/callback");
+        Assert.Equal(
+            "client_id      an-app\nclient_secret  (none: a public client)\nredirect_uris  http://127.0.0.1/callback\n               "
+                + "com.example.app:/callback\n",
+            added.Output);
         Assert.Equal("public none true 0", await fixture.Database.ScalarAsync<string>(
-            "SELECT concat_ws(' ', kind, array_to_string(auth_methods, ','), require_pkce::text, cardinality(secret_hashes)) FROM gpt_clients WHERE client_id = 'an-app'"));
+            "SELECT concat_ws(' ', kind, array_to_string(auth_methods, ','), require_pkce::text, cardinality(secret_hashes)) FROM gpt_clients WHERE "
+                + "client_id = 'an-app'"));
     }
 
     [Fact]
     public async Task Secret_is_rotated_in_two_steps_so_that_both_work_meanwhile()
     {
         var first = await AddAsync("rotating");
-        Assert.Contains("Only one secret is active", (await RefusedAsync("clients", "rotate-secret", "rotating", "--retire-old")).Error, StringComparison.Ordinal);
+        Assert.Contains(
+            "Only one secret is active", (await RefusedAsync("clients", "rotate-secret", "rotating", "--retire-old")).Error,
+            StringComparison.Ordinal);
         var rotated = await RunAsync("clients", "rotate-secret", "rotating");
         var second = rotated.Output.Split('\n')[0]["client_secret  ".Length..];
         Assert.Equal([HashOf(second), HashOf(first)], await fixture.HashesAsync("rotating"));
@@ -104,14 +130,20 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     public async Task Update_changes_what_is_named_and_disable_can_be_taken_back()
     {
         await AddAsync("updating");
-        Assert.Equal("updated\n", (await RunAsync("clients", "update", "updating", "--name", "New name", "--gpt", "g-new", "--redirect-uri", "https://more.example/", "--require-pkce", "true")).Output);
+        Assert.Equal(
+            "updated\n",
+            (await RunAsync(
+                "clients", "update", "updating", "--name", "New name", "--gpt", "g-new", "--redirect-uri", "https://more.example/", "--require-pkce",
+                "true")).Output);
         Assert.Equal("disabled\n", (await RunAsync("clients", "disable", "updating")).Output);
         Assert.Contains("updating  New name (confidential, disabled)\n", (await RunAsync("clients", "list")).Output, StringComparison.Ordinal);
         Assert.Equal("updated\n", (await RunAsync("clients", "update", "updating", "--enable")).Output);
         var listed = (await RunAsync("clients", "list")).Output;
         Assert.Contains(
-            "updating  New name (confidential)\n    auth client_secret_post client_secret_basic, 1 secret(s), PKCE required, last used never\n    scopes jobs:read applications:read applications:write resume:read\n"
-            + "    https://chatgpt.com/aip/g-new/oauth/callback\n    https://chat.openai.com/aip/g-new/oauth/callback\n    https://more.example/\n", listed, StringComparison.Ordinal);
+            "updating  New name (confidential)\n    auth client_secret_post client_secret_basic, 1 secret(s), PKCE required, last used never\n    scopes "
+                + "jobs:read applications:read applications:write resume:read\n"
+            + "    https://chatgpt.com/aip/g-new/oauth/callback\n    https://chat.openai.com/aip/g-new/oauth/callback\n    https://more.example/\n", listed,
+            StringComparison.Ordinal);
     }
 
     /// <summary>What the rules refuse is in <see cref="OAuth.ClientServiceTests"/>; here, that each command reports it.</summary>
@@ -155,13 +187,16 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     [Fact]
     public async Task Database_that_is_away_or_empty_is_a_sentence_without_the_password()
     {
-        var away = await AppProcess.RunAsync(new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["DATABASE_URL"] = "postgresql://app:very-secret@127.0.0.1:1/none" }, "clients", "list");
+        var away = await AppProcess.RunAsync(
+            new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["DATABASE_URL"] = "postgresql://app:very-secret@127.0.0.1:1/none" },
+            "clients", "list");
         Assert.Equal(69, away.ExitCode);
         Assert.StartsWith("The database at DATABASE_URL cannot be used: ", away.Error, StringComparison.Ordinal);
         Assert.DoesNotContain("very-secret", away.Error, StringComparison.Ordinal);
 
         await using var empty = await TestDatabase.CreateAsync(nameof(CommandTests) + "_empty", isMigrated: false);
-        var early = await AppProcess.RunAsync(new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["DATABASE_URL"] = empty.Url }, "clients", "list");
+        var early = await AppProcess.RunAsync(
+            new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["DATABASE_URL"] = empty.Url }, "clients", "list");
         Assert.Equal((1, "The database has no tables yet: run 'GptFunctions setup' first.\n"), (early.ExitCode, early.Error));
     }
 
@@ -181,7 +216,8 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         return run;
     }
 
-    private static string[] Strings(JsonDocument document, string member) => [.. document.RootElement.GetProperty(member).EnumerateArray().Select(value => value.GetString()!)];
+    private static string[] Strings(JsonDocument document, string member) =>
+        [.. document.RootElement.GetProperty(member).EnumerateArray().Select(value => value.GetString()!)];
 
     private static byte[] HashOf(string secret) => SHA256.HashData(Encoding.UTF8.GetBytes(secret));
 }
@@ -204,5 +240,6 @@ public sealed class CommandFixture : IAsyncLifetime
 
     public async Task DisposeAsync() => await Database.DisposeAsync();
 
-    internal async Task<byte[][]> HashesAsync(string clientId) => (await Database.ScalarAsync<byte[][]>("SELECT secret_hashes FROM gpt_clients WHERE client_id = $1", clientId))!;
+    internal async Task<byte[][]> HashesAsync(string clientId) =>
+        (await Database.ScalarAsync<byte[][]>("SELECT secret_hashes FROM gpt_clients WHERE client_id = $1", clientId))!;
 }

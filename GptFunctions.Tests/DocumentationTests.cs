@@ -48,7 +48,8 @@ public sealed partial class DocumentationTests
         var path = Path.Combine(TestServices.RepositoryRoot, "local.settings.sample.json");
         using var sample = JsonDocument.Parse(await File.ReadAllTextAsync(path));
         AssertComplete([.. sample.RootElement.GetProperty("Values").EnumerateObject().Select(value => value.Name)]);
-        Assert.All(sample.RootElement.GetProperty("Values").EnumerateObject(), value => Assert.Equal(JsonValueKind.String, value.Value.ValueKind)); // Core Tools refuses others
+        // Core Tools refuses others.
+        Assert.All(sample.RootElement.GetProperty("Values").EnumerateObject(), value => Assert.Equal(JsonValueKind.String, value.Value.ValueKind));
     }
 
     /// <summary>A setting that is read must be named by an attribute, where the tests above see it.</summary>
@@ -56,7 +57,9 @@ public sealed partial class DocumentationTests
     public async Task Program_reads_no_setting_in_passing()
     {
         var names = new List<string>();
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(TestServices.RepositoryRoot, "GptFunctions"), "*.cs", SearchOption.AllDirectories).Where(file => !file.Contains("/obj/", StringComparison.Ordinal)))
+        foreach (var file in Directory.EnumerateFiles(
+            Path.Combine(TestServices.RepositoryRoot, "GptFunctions"), "*.cs",
+            SearchOption.AllDirectories).Where(file => !file.Contains("/obj/", StringComparison.Ordinal)))
         {
             names.AddRange(SettingRead().Matches(await File.ReadAllTextAsync(file)).Select(match => match.Groups["name"].Value));
         }

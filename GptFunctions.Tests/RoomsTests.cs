@@ -22,7 +22,8 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
         Assert.Equal(known.Select(room => room.Key).Order(StringComparer.Ordinal), table.Select(row => row.Room).Order(StringComparer.Ordinal));
         Assert.All(table, row => Assert.True(
             row.Known.ToHashSet(StringComparer.Ordinal).SetEquals(known[row.Room].Keys),
-            $"{row.Room} knows {string.Join(", ", known[row.Room].Select(edge => $"{edge.Key} ({string.Join(' ', edge.Value)})"))}; the table says {string.Join(", ", row.Known)}."));
+            $"{row.Room} knows {string.Join(", ", known[row.Room].Select(edge => $"{edge.Key} ({string.Join(' ', edge.Value)})"))}; "
+                + $"the table says {string.Join(", ", row.Known)}."));
     }
 
     /// <summary>Rows that know only rows above them cannot know each other in a circle.</summary>
@@ -32,7 +33,9 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
         var above = new HashSet<string>(StringComparer.Ordinal);
         foreach (var (room, known) in await ReadTableAsync())
         {
-            Assert.True(above.IsSupersetOf(known), $"{room} knows {string.Join(", ", known.Except(above, StringComparer.Ordinal))}, which the table has below it.");
+            Assert.True(
+                above.IsSupersetOf(known),
+                $"{room} knows {string.Join(", ", known.Except(above, StringComparer.Ordinal))}, which the table has below it.");
             above.Add(room);
         }
     }
@@ -62,7 +65,10 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
     {
         var text = await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, "CONTRIBUTING.md"));
         return [.. TableRow().Matches(text[text.IndexOf("| room | knows |", StringComparison.Ordinal)..])
-            .Select(row => (row.Groups["room"].Value, row.Groups["known"].Value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)))];
+            .Select(
+                row => (
+                    row.Groups["room"].Value,
+                    row.Groups["known"].Value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)))];
     }
 
     /// <summary>Room -> rooms that it knows -> the files that say so.</summary>
@@ -105,11 +111,15 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
         output.WriteLine(string.Concat(order.Select(room => room[..4].PadLeft(5)).Prepend(new string(' ', 12))));
         foreach (var room in order.Where(known.ContainsKey))
         {
-            output.WriteLine(string.Concat(order.Select(other => (known[room].TryGetValue(other, out var files) ? $"{files.Count}" : ".").PadLeft(5)).Prepend(room.PadRight(12))));
+            output.WriteLine(
+                string.Concat(
+                    order.Select(other => (known[room].TryGetValue(other, out var files) ? $"{files.Count}" : ".").PadLeft(5)).Prepend(room.PadRight(12))));
         }
     }
 
-    [GeneratedRegex(@"^@?using (?:static |\w+ = )?(?:global::)?GptFunctions\.(?<room>\w+)", RegexOptions.Multiline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        @"^@?using (?:static |\w+ = )?(?:global::)?GptFunctions\.(?<room>\w+)", RegexOptions.Multiline | RegexOptions.ExplicitCapture,
+        matchTimeoutMilliseconds: 1000)]
     private static partial Regex Using();
 
     [GeneratedRegex(@"^@?using GptFunctions;?\s*$", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]

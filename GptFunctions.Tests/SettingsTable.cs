@@ -13,7 +13,9 @@ internal static class SettingsTable
     [
         .. typeof(SettingAttribute).Assembly.GetTypes().OrderBy(type => type.FullName, StringComparer.Ordinal).SelectMany(type =>
             type.GetCustomAttributes<SettingAttribute>().Select(setting => (setting, type, (PropertyInfo?)null))
-                .Concat(type.GetProperties().SelectMany(property => property.GetCustomAttributes<SettingAttribute>().Select(setting => (setting, type, (PropertyInfo?)property))))),
+                .Concat(
+                    type.GetProperties().SelectMany(
+                        property => property.GetCustomAttributes<SettingAttribute>().Select(setting => (setting, type, (PropertyInfo?)property))))),
     ];
 
     public static IReadOnlyList<string> Names { get; } = [.. All.Select(row => row.Setting.Name)];
@@ -23,10 +25,14 @@ internal static class SettingsTable
         var text = new StringBuilder();
         foreach (var room in All.GroupBy(row => row.Class.Namespace!.Split('.')[1]))
         {
-            text.Append(CultureInfo.InvariantCulture, $"## {room.Key}\n\n| name | meaning | values | default | Development default |\n| --- | --- | --- | --- | --- |\n");
+            text.Append(
+                CultureInfo.InvariantCulture,
+                $"## {room.Key}\n\n| name | meaning | values | default | Development default |\n| --- | --- | --- | --- | --- |\n");
             foreach (var (setting, type, property) in room)
             {
-                text.Append(CultureInfo.InvariantCulture, $"| `{setting.Name}` | {setting.Meaning} | {Values(setting, type)} | {Default(setting, type, property)} | {setting.Development} |\n");
+                text.Append(
+                    CultureInfo.InvariantCulture,
+                    $"| `{setting.Name}` | {setting.Meaning} | {Values(setting, type)} | {Default(setting, type, property)} | {setting.Development} |\n");
             }
 
             text.Append('\n');

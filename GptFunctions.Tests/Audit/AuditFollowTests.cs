@@ -49,7 +49,8 @@ public sealed class AuditFollowTests : IAsyncLifetime
         {
             for (var number = 0; number < each; number++)
             {
-                await database.ExecuteAsync($"BEGIN; {Insert($"{writer}-{number}", "now() - random() * interval '2 days'")}; SELECT pg_sleep(random() * 0.01); COMMIT");
+                await database.ExecuteAsync(
+                    $"BEGIN; {Insert($"{writer}-{number}", "now() - random() * interval '2 days'")}; SELECT pg_sleep(random() * 0.01); COMMIT");
             }
         })));
         while (!writing.IsCompleted)

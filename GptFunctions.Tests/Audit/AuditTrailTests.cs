@@ -42,10 +42,19 @@ public sealed class AuditTrailTests : IAsyncLifetime
         await flow.RevokeAsync(client, (await flow.RefreshAsync(client, tokens["refresh_token"]!))["refresh_token"]!);
 
         await Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", "clerk_user_id = 'user_order'") == 5);
-        var types = (await Database.ScalarAsync<string[]>("SELECT array_agg(event_type ORDER BY recorded_at) FROM gpt_oauth_events WHERE clerk_user_id = 'user_order'"))!;
-        Assert.Equal(["gpt.oauth.signed_in", "gpt.oauth.authorize", "gpt.oauth.token_exchanged", "gpt.oauth.token_refreshed", "gpt.oauth.session_revoked"], types);
+        var types = (
+            await Database.ScalarAsync<string[]>(
+                "SELECT array_agg(event_type ORDER BY recorded_at) FROM gpt_oauth_events WHERE clerk_user_id = 'user_order'"))!;
+        Assert.Equal(
+            ["gpt.oauth.signed_in", "gpt.oauth.authorize", "gpt.oauth.token_exchanged", "gpt.oauth.token_refreshed", "gpt.oauth.session_revoked"],
+            types);
         Assert.Equal(0, await Database.CountAsync("outbox_messages"));
-        Assert.Equal(5, await Database.CountAsync("gpt_oauth_events", $"clerk_user_id = 'user_order' AND client_id = '{client.Id}' AND ip_address = '127.0.0.1' AND correlation_id <> '' AND source = 'gpt-functions'"));
+        Assert.Equal(
+            5,
+            await Database.CountAsync(
+                "gpt_oauth_events",
+                $"clerk_user_id = 'user_order' AND client_id = '{client.Id}' AND ip_address = '127.0.0.1' AND correlation_id <> '' AND source = "
+                    + "'gpt-functions'"));
     }
 
     /// <summary>Rows of several processes, whose clocks disagree: what counts is which was written first.</summary>
@@ -54,11 +63,16 @@ public sealed class AuditTrailTests : IAsyncLifetime
     {
         await Database.ExecuteAsync("""
             INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-            SELECT id, 'gpt.action.test', at, event_envelope(id, 'gpt.action.test', at, 'c', jsonb_build_object('clerk_user_id', 'user_clocks', 'number', number))
-            FROM generate_series(1, 700) number, LATERAL (SELECT now() - number * interval '1 second' AS at) past, LATERAL (SELECT uuid_v7(at) AS id) made ORDER BY number
+            SELECT id, 'gpt.action.test', at, event_envelope(id, 'gpt.action.test', at, 'c', jsonb_build_object('clerk_user_id', 'user_clocks',
+                'number', number))
+            FROM generate_series(1, 700) number, LATERAL (SELECT now() - number * interval '1 second' AS at) past,
+                LATERAL (SELECT uuid_v7(at) AS id) made ORDER BY number
             """);
         await Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", "clerk_user_id = 'user_clocks'") == 700);
-        Assert.Equal(Enumerable.Range(1, 700), (await Database.ScalarAsync<int[]>("SELECT array_agg((metadata ->> 'number')::int ORDER BY recorded_at) FROM gpt_oauth_events WHERE clerk_user_id = 'user_clocks'"))!);
+        Assert.Equal(
+            Enumerable.Range(1, 700),
+            (await Database.ScalarAsync<int[]>(
+                "SELECT array_agg((metadata ->> 'number')::int ORDER BY recorded_at) FROM gpt_oauth_events WHERE clerk_user_id = 'user_clocks'"))!);
     }
 
     [Fact]
@@ -77,14 +91,33 @@ public sealed class AuditTrailTests : IAsyncLifetime
     [InlineData("{ this is not json", "not JSON")]
     [InlineData("[]", "not a JSON object")]
     [InlineData("""{"event_id":"7","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{}}""", "event_id is not a UUID")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"","timestamp":"2026-01-01T00:00:00Z","payload":{}}""", "event_type is missing")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"yesterday","payload":{}}""", "timestamp is not RFC 3339")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":[]}""", "payload is not an object")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"other":"\u0000"}}""", "PostgreSQL cannot store it: unsupported Unicode escape sequence")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.\u0000x","timestamp":"2026-01-01T00:00:00Z","payload":{}}""", "PostgreSQL cannot store it: invalid byte sequence for encoding \"UTF8\": 0x00")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"client_id":"\ud800"}}""", "a text holds half a surrogate pair")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"other":"\ud800"}}""", "PostgreSQL cannot store it: invalid input syntax for type json")]
-    [InlineData("""{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"number":1e999999}}""", "PostgreSQL cannot store it: value overflows numeric format")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"","timestamp":"2026-01-01T00:00:00Z","payload":{}}""",
+        "event_type is missing")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"yesterday","payload":{}}""",
+        "timestamp is not RFC 3339")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":[]}""",
+        "payload is not an object")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"other":"\u0000"}}""",
+        "PostgreSQL cannot store it: unsupported Unicode escape sequence")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.\u0000x","timestamp":"2026-01-01T00:00:00Z","payload":{}}""",
+        "PostgreSQL cannot store it: invalid byte sequence for encoding \"UTF8\": 0x00")]
+    [InlineData(
+        """
+        {"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z",
+        "payload":{"client_id":"\ud800"}}
+        """,
+        "a text holds half a surrogate pair")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"other":"\ud800"}}""",
+        "PostgreSQL cannot store it: invalid input syntax for type json")]
+    [InlineData(
+        """{"event_id":"0197b4a0-0000-7000-8000-000000000001","event_type":"gpt.oauth.x","timestamp":"2026-01-01T00:00:00Z","payload":{"number":1e999999}}""",
+        "PostgreSQL cannot store it: value overflows numeric format")]
     public async Task Message_that_is_no_event_goes_to_quarantine_as_it_came(string message, string reason)
     {
         await broker.PublishAsync(AuditSettings.Queue, message);
@@ -101,7 +134,9 @@ public sealed class AuditTrailTests : IAsyncLifetime
     public async Task Odd_text_is_recorded_as_it_is(string user, string text)
     {
         var escaped = System.Text.Json.JsonSerializer.Serialize(text);
-        await broker.PublishAsync(AuditSettings.Queue, Envelope(Guid.CreateVersion7(), user).Replace("\"payload\":{", $"\"payload\":{{\"text\":{escaped},", StringComparison.Ordinal));
+        await broker.PublishAsync(
+            AuditSettings.Queue,
+            Envelope(Guid.CreateVersion7(), user).Replace("\"payload\":{", $"\"payload\":{{\"text\":{escaped},", StringComparison.Ordinal));
         await Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", $"clerk_user_id = '{user}'") == 1);
         Assert.Equal(text, await Database.ScalarAsync<string>($"SELECT metadata ->> 'text' FROM gpt_oauth_events WHERE clerk_user_id = '{user}'"));
     }
@@ -116,8 +151,10 @@ public sealed class AuditTrailTests : IAsyncLifetime
     [Fact]
     public async Task Message_that_fails_five_times_is_dead_lettered_with_nothing_lost()
     {
-        await Database.ExecuteAsync("CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END $$");
-        await Database.ExecuteAsync("CREATE TRIGGER poison BEFORE INSERT ON gpt_oauth_events FOR EACH ROW WHEN (NEW.clerk_user_id = 'user_poison') EXECUTE FUNCTION refuse_poison()");
+        await Database.ExecuteAsync(
+            "CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END $$");
+        await Database.ExecuteAsync(
+            "CREATE TRIGGER poison BEFORE INSERT ON gpt_oauth_events FOR EACH ROW WHEN (NEW.clerk_user_id = 'user_poison') EXECUTE FUNCTION refuse_poison()");
         var message = Envelope(Guid.CreateVersion7(), "user_poison");
         await broker.PublishAsync(AuditSettings.Queue, message);
         await Wait.UntilAsync(async () => await broker.CountAsync(AuditSettings.DeadLetters) == 1);
@@ -143,7 +180,9 @@ public sealed class AuditTrailTests : IAsyncLifetime
     [Fact]
     public async Task Unroutable_event_stays_until_it_can_be_delivered()
     {
-        await Database.ExecuteAsync($"INSERT INTO outbox_messages VALUES ('{Guid.CreateVersion7()}', 'gpt.unknown.event', '{Envelope(Guid.CreateVersion7(), "user_unroutable")}', now())");
+        await Database.ExecuteAsync(
+            $"INSERT INTO outbox_messages VALUES ('{Guid.CreateVersion7()}', 'gpt.unknown.event', "
+                + $"'{Envelope(Guid.CreateVersion7(), "user_unroutable")}', now())");
         var client = await OAuthFlow.AddClientAsync(app);
         await flow.TokensAsync(client, "user_routable"); // what comes behind it is not held up
         await Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", "clerk_user_id = 'user_routable'") == 3);
@@ -165,10 +204,15 @@ public sealed class AuditTrailTests : IAsyncLifetime
         Assert.Contains("gpt.oauth.token_exchanged", text.Output, StringComparison.Ordinal);
 
         var json = await AppProcess.RunAsync(app.Settings, "audit", "tail", "--user", "user_tail", "--json");
-        Assert.All(json.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.Equal("user_tail", System.Text.Json.JsonElement.Parse(line).GetProperty("clerk_user_id").GetString()));
+        Assert.All(
+            json.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries),
+            line => Assert.Equal("user_tail", System.Text.Json.JsonElement.Parse(line).GetProperty("clerk_user_id").GetString()));
         Assert.Equal(1, (await AppProcess.RunAsync(app.Settings, "audit", "tail", "--since", "tomorrow")).ExitCode);
     }
 
     private static string Envelope(Guid id, string user, string at = "2026-01-15T12:00:00.5Z") =>
-        $$$"""{"event_id":"{{{id}}}","event_type":"gpt.action.test","timestamp":"{{{at}}}","source_service":"test","correlation_id":"c","payload":{"clerk_user_id":"{{{user}}}"}}""";
+        $$$"""
+        {"event_id":"{{{id}}}","event_type":"gpt.action.test","timestamp":"{{{at}}}","source_service":"test","correlation_id":"c",
+        "payload":{"clerk_user_id":"{{{user}}}"}}
+        """;
 }

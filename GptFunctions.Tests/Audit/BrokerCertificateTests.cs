@@ -7,7 +7,10 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>"The name in the server's certificate is checked", also by the consumer of the standalone host: a trusted certificate of somebody else gets no password.</summary>
+/// <summary>
+/// "The name in the server's certificate is checked", also by the consumer of the standalone host: a trusted certificate of somebody else gets no
+/// password.
+/// </summary>
 public sealed class BrokerCertificateTests : IAsyncLifetime
 {
     private TestDatabase database = null!;
@@ -26,9 +29,13 @@ public sealed class BrokerCertificateTests : IAsyncLifetime
         await File.WriteAllTextAsync(trusted, certificate.ExportCertificatePem());
         await using var broker = new TlsServer(certificate);
         await using var app = await AppProcess.StartAsync(TestApp.DefaultSettings(database.Url, 0).With(
-            [new("RABBITMQ_URL", $"amqps://user:password@127.0.0.1:{broker.Port}"), new("SSL_CERT_FILE", trusted), new("PUBLIC_BASE_URL", "http://127.0.0.1:7071")]));
+            [
+                new("RABBITMQ_URL", $"amqps://user:password@127.0.0.1:{broker.Port}"), new("SSL_CERT_FILE", trusted),
+                new("PUBLIC_BASE_URL", "http://127.0.0.1:7071"),
+            ]));
 
-        await Wait.UntilAsync(() => isTrusted ? broker.Greetings > 0 : app.Output.Any(line => line.Contains("AuditConsumer receives nothing", StringComparison.Ordinal)));
+        await Wait.UntilAsync(
+            () => isTrusted ? broker.Greetings > 0 : app.Output.Any(line => line.Contains("AuditConsumer receives nothing", StringComparison.Ordinal)));
         Assert.Equal(isTrusted, broker.Greetings > 0);
     }
 
@@ -39,7 +46,8 @@ public sealed class BrokerCertificateTests : IAsyncLifetime
         var names = new SubjectAlternativeNameBuilder();
         names.AddIpAddress(address);
         request.CertificateExtensions.Add(names.Build());
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
+        request.CertificateExtensions.Add(
+            new X509BasicConstraintsExtension(certificateAuthority: true, hasPathLengthConstraint: false, pathLengthConstraint: 0, critical: true));
         using var made = request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddDays(1));
         return X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pfx), null);
     }

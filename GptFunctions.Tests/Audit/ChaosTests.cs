@@ -24,7 +24,8 @@ public sealed class ChaosTests : IAsyncLifetime
     {
         await services.StartAsync();
         database = await TestDatabase.CreateOnAsync(services.DatabaseUrl, nameof(ChaosTests));
-        settings = TestApp.DefaultSettings(database.Url, 0).With([new("RABBITMQ_URL", services.BrokerUrl), new("OUTBOX_RELAY", "true"), new("GPT_MAX_SESSIONS_PER_USER", "100")]);
+        settings = TestApp.DefaultSettings(database.Url, 0).With(
+            [new("RABBITMQ_URL", services.BrokerUrl), new("OUTBOX_RELAY", "true"), new("GPT_MAX_SESSIONS_PER_USER", "100")]);
         settings["PUBLIC_BASE_URL"] = "http://127.0.0.1:7071";
         await using (var broker = await TestBroker.ConnectAsync(services.BrokerUrl))
         {
@@ -105,7 +106,8 @@ public sealed class ChaosTests : IAsyncLifetime
         await using var broker = await TestBroker.ConnectAsync(services.BrokerUrl);
         var envelopes = new List<string>();
         await using (var command = database.Source.CreateCommand(
-            "SELECT json_build_object('event_id', event_id, 'event_type', event_type, 'timestamp', occurred_at, 'source_service', source, 'correlation_id', correlation_id, 'payload', metadata)::text FROM gpt_oauth_events LIMIT 200"))
+            "SELECT json_build_object('event_id', event_id, 'event_type', event_type, 'timestamp', occurred_at, 'source_service', source, 'correlation_id', "
+                + "correlation_id, 'payload', metadata)::text FROM gpt_oauth_events LIMIT 200"))
         await using (var reader = await command.ExecuteReaderAsync())
         {
             while (await reader.ReadAsync())

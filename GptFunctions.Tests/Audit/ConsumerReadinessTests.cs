@@ -5,11 +5,15 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>hosting.md 7 and health.md 4: a queue or broker that is missing at the start keeps the consumer off for good, and the pod's readiness notices.</summary>
+/// <summary>
+/// hosting.md 7 and health.md 4: a queue or broker that is missing at the start keeps the consumer off for good, and the pod's readiness notices.
+/// </summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed class ConsumerReadinessTests : IAsyncLifetime
 {
-    private static readonly (string, string?)[] AuditPod = [("AzureFunctionsJobHost:functions:0", "AuditConsumer"), ("AzureFunctionsJobHost:functions:1", "Ready")];
+    private static readonly (string, string?)[] AuditPod = [
+        ("AzureFunctionsJobHost:functions:0", "AuditConsumer"), ("AzureFunctionsJobHost:functions:1", "Ready"),
+    ];
     private TestBroker broker = null!;
     private TestDatabase database = null!;
     private Dictionary<string, string?> settings = null!;
@@ -79,12 +83,15 @@ public sealed class ConsumerReadinessTests : IAsyncLifetime
         Assert.Equal((HttpStatusCode.OK, "degraded: there is no queue gpt-audit-events: run 'GptFunctions setup'"), await ReadyAsync(all));
     }
 
-    private Dictionary<string, string?> With((string Name, string? Value)[] more) => settings.With(more.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)));
+    private Dictionary<string, string?> With((string Name, string? Value)[] more) =>
+        settings.With(more.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)));
 
     private static async Task<(HttpStatusCode Status, string? Consumer)> ReadyAsync(TestApp app)
     {
         app.Clock.Advance(TimeSpan.FromSeconds(2)); // the answer is kept that long
         using var response = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative));
-        return (response.StatusCode, JsonElement.Parse(await response.Content.ReadAsStringAsync()).GetProperty("checks").GetProperty("audit_consumer").GetString());
+        return (
+            response.StatusCode,
+            JsonElement.Parse(await response.Content.ReadAsStringAsync()).GetProperty("checks").GetProperty("audit_consumer").GetString());
     }
 }

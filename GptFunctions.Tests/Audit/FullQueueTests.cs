@@ -35,10 +35,16 @@ public sealed class FullQueueTests : IAsyncLifetime
     [Fact]
     public async Task Events_wait_in_the_outbox_while_the_queue_is_full()
     {
-        var asDeclared = new Dictionary<string, object?>(StringComparer.Ordinal) { ["x-queue-type"] = "classic", ["x-dead-letter-exchange"] = AuditSettings.DeadLetters, ["x-overflow"] = "reject-publish" };
+        var asDeclared = new Dictionary<string, object?>(StringComparer.Ordinal)
+        {
+            ["x-queue-type"] = "classic",
+            ["x-dead-letter-exchange"] = AuditSettings.DeadLetters,
+            ["x-overflow"] = "reject-publish",
+        };
         await broker.DeclareExactlyAsync(AuditSettings.Queue, asDeclared); // refused if setup had declared it otherwise
         await broker.DeleteAsync(AuditSettings.Queue);
-        await broker.DeclareExactlyAsync(AuditSettings.Queue, new(asDeclared, StringComparer.Ordinal) { ["x-max-length"] = Room }); // what an operator's policy does
+        // What an operator's policy does.
+        await broker.DeclareExactlyAsync(AuditSettings.Queue, new(asDeclared, StringComparer.Ordinal) { ["x-max-length"] = Room });
         await broker.BindAsync(AuditSettings.Queue, "gpt.events", "gpt.oauth.#");
 
         await using (var full = await TestApp.StartAsync(database, settings.With([new("AzureWebJobs.AuditConsumer.Disabled", "true")])))
@@ -50,12 +56,14 @@ public sealed class FullQueueTests : IAsyncLifetime
                 await flow.TokensAsync(client, "user_" + number.ToString(CultureInfo.InvariantCulture));
             }
 
-            await Wait.UntilAsync(async () => await broker.CountAsync(AuditSettings.Queue) == Room && await database.CountAsync("outbox_messages") == 2 * Room);
+            await Wait.UntilAsync(
+                async () => await broker.CountAsync(AuditSettings.Queue) == Room && await database.CountAsync("outbox_messages") == 2 * Room);
             await Wait.UntilAsync(() => full.Log.Lines.Any(line => line.Contains("the broker did not take every message", StringComparison.Ordinal)));
             await MetricsTellOfItAsync(full);
         }
 
-        await using var consuming = await TestApp.StartAsync(database, settings.With([new("PORT", TestApp.FreePort().ToString(CultureInfo.InvariantCulture))]));
+        await using var consuming = await TestApp.StartAsync(
+            database, settings.With([new("PORT", TestApp.FreePort().ToString(CultureInfo.InvariantCulture))]));
         await Wait.UntilAsync(async () => await database.CountAsync("outbox_messages") == 0 && await broker.CountAsync(AuditSettings.Queue) == 0);
         await Wait.UntilAsync(async () => await database.CountAsync("gpt_oauth_events") == 3 * Room);
     }
@@ -72,14 +80,16 @@ public sealed class FullQueueTests : IAsyncLifetime
                 self.EnableMeasurementEvents(instrument);
             }
         };
-        listener.SetMeasurementEventCallback<long>((instrument, value, _, _) => figures.AddOrUpdate(instrument.Name, value, (_, sum) => instrument.IsObservable ? value : sum + value));
+        listener.SetMeasurementEventCallback<long>(
+            (instrument, value, _, _) => figures.AddOrUpdate(instrument.Name, value, (_, sum) => instrument.IsObservable ? value : sum + value));
         listener.SetMeasurementEventCallback<double>((instrument, value, _, _) => figures[instrument.Name] = value);
         listener.Start();
         app.Clock.Advance(TimeSpan.FromSeconds(30)); // what is in the way is counted every ten
         await Wait.UntilAsync(() =>
         {
             listener.RecordObservableInstruments();
-            return figures.GetValueOrDefault("gpt.outbox.waiting") == 2 * Room && figures.GetValueOrDefault("gpt.outbox.age") >= 30 && figures.GetValueOrDefault("gpt.outbox.failed") >= 2 * Room;
+            return figures.GetValueOrDefault("gpt.outbox.waiting") == 2 * Room && figures.GetValueOrDefault("gpt.outbox.age") >= 30
+                && figures.GetValueOrDefault("gpt.outbox.failed") >= 2 * Room;
         });
         Assert.Equal(0, figures.GetValueOrDefault("gpt.outbox.published"));
     }

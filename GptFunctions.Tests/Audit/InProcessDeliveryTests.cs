@@ -7,7 +7,8 @@ public sealed class InProcessDeliveryTests : IAsyncLifetime
 {
     private TestApp app = null!;
 
-    public async Task InitializeAsync() => app = await TestApp.StartAsync(nameof(InProcessDeliveryTests), new(StringComparer.Ordinal) { ["OUTBOX_RELAY"] = "true" });
+    public async Task InitializeAsync() =>
+        app = await TestApp.StartAsync(nameof(InProcessDeliveryTests), new(StringComparer.Ordinal) { ["OUTBOX_RELAY"] = "true" });
 
     public async Task DisposeAsync() => await app.DisposeAsync();
 

@@ -5,17 +5,21 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Audit;
 
-/// <summary>"Audit events": each change writes exactly one row, in its own transaction, and the row tells who, what, from where and in which request.</summary>
+/// <summary>
+/// "Audit events": each change writes exactly one row, in its own transaction, and the row tells who, what, from where and in which request.
+/// </summary>
 public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture<AppFixture<OutboxTests>>
 {
     private readonly TestApp app = fixture.App;
     private readonly string user = "user_" + Guid.NewGuid().ToString("N");
     private readonly string correlationId = "step-" + Guid.NewGuid().ToString("N");
-    private readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = fixture.App.Http.BaseAddress };
+    private readonly HttpClient http = new(
+        new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = fixture.App.Http.BaseAddress };
 
     public static TheoryData<string> Types =>
     [
-        AuditEvents.SignedIn, AuditEvents.Authorize, AuditEvents.AuthorizeDenied, AuditEvents.TokenExchanged, AuditEvents.TokenRefreshed, AuditEvents.TokenRepeated, AuditEvents.ReplayDetected,
+        AuditEvents.SignedIn, AuditEvents.Authorize, AuditEvents.AuthorizeDenied, AuditEvents.TokenExchanged, AuditEvents.TokenRefreshed,
+        AuditEvents.TokenRepeated, AuditEvents.ReplayDetected,
         AuditEvents.CodeReplayDetected, AuditEvents.SessionRevoked, AuditEvents.AllSessionsRevoked, AuditEvents.ClientAuthFailed,
     ];
 
@@ -28,8 +32,12 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
 
         var (eventId, routingKey, occurredAt, envelope) = Assert.Single(await RowsAsync(correlationId));
         Assert.Equal(type, routingKey);
-        Assert.Equal(["correlation_id", "event_id", "event_type", "payload", "source_service", "timestamp"], envelope.EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal));
-        Assert.Equal((eventId, type, "gpt-functions"), (envelope.GetProperty("event_id").GetGuid(), envelope.GetProperty("event_type").GetString(), envelope.GetProperty("source_service").GetString()));
+        Assert.Equal(
+            ["correlation_id", "event_id", "event_type", "payload", "source_service", "timestamp"],
+            envelope.EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            (eventId, type, "gpt-functions"),
+            (envelope.GetProperty("event_id").GetGuid(), envelope.GetProperty("event_type").GetString(), envelope.GetProperty("source_service").GetString()));
         Assert.Equal(7, eventId.Version);
         Assert.Equal(occurredAt, envelope.GetProperty("timestamp").GetDateTimeOffset());
         Assert.InRange(occurredAt, app.Clock.GetUtcNow() - TimeSpan.FromMinutes(1), app.Clock.GetUtcNow());
@@ -76,14 +84,18 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
 
     private static string? Member(JsonElement payload, string name) => payload.TryGetProperty(name, out var value) ? value.GetString() : null;
 
-    /// <summary>Walks up to the moment before the event. What is returned does the last step, under the test's correlation id, and tells the session if the event has one.</summary>
+    /// <summary>
+    /// Walks up to the moment before the event. What is returned does the last step, under the test's correlation id, and tells the session if the
+    /// event has one.
+    /// </summary>
     private async Task<Func<Task<Guid?>>> PrepareAsync(string type, TestClient client)
     {
         var flow = new OAuthFlow(http);
         var browser = new TestBrowser(http);
         var step = type switch
         {
-            AuditEvents.SignedIn => Browse(browser, await browser.GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client))), ("user_id", user)),
+            AuditEvents.SignedIn => Browse(
+                browser, await browser.GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client))), ("user_id", user)),
             AuditEvents.Authorize => Browse(browser, await browser.SignInAsync(user, OAuthFlow.Parameters(client)), ("decision", "approve")),
             AuditEvents.AuthorizeDenied => Browse(browser, await browser.SignInAsync(user, OAuthFlow.Parameters(client)), ("decision", "deny")),
             AuditEvents.ClientAuthFailed => Call(null, () => flow.RefreshAsync(client with { Secret = "wrong" }, "token")),
@@ -110,7 +122,10 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
             case AuditEvents.SessionRevoked:
                 return Call(session, () => flow.RevokeAsync(client, tokens["refresh_token"]!));
             case AuditEvents.AllSessionsRevoked:
-                return Call(null, () => flow.SendAsync(new HttpRequestMessage(HttpMethod.Delete, "/oauth/sessions") { Headers = { Authorization = new("Bearer", tokens["access_token"]) } }));
+                return Call(
+                    null,
+                    () => flow.SendAsync(
+                        new HttpRequestMessage(HttpMethod.Delete, "/oauth/sessions") { Headers = { Authorization = new("Bearer", tokens["access_token"]) } }));
             case AuditEvents.TokenRepeated:
                 await flow.RefreshAsync(client, tokens["refresh_token"]!);
                 return Call(session, () => flow.RefreshAsync(client, tokens["refresh_token"]!));
@@ -147,7 +162,8 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
 
     private async Task<IReadOnlyList<(Guid EventId, string RoutingKey, DateTimeOffset OccurredAt, JsonElement Envelope)>> RowsAsync(string id)
     {
-        await using var command = app.Database.Source.CreateCommand("SELECT event_id, routing_key, occurred_at, envelope::text FROM outbox_messages WHERE envelope ->> 'correlation_id' = $1");
+        await using var command = app.Database.Source.CreateCommand(
+            "SELECT event_id, routing_key, occurred_at, envelope::text FROM outbox_messages WHERE envelope ->> 'correlation_id' = $1");
         command.Parameters.Add(new Npgsql.NpgsqlParameter<string> { TypedValue = id });
         await using var reader = await command.ExecuteReaderAsync();
         var rows = new List<(Guid, string, DateTimeOffset, JsonElement)>();
@@ -162,7 +178,9 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
     /// <summary>A fingerprint of everything that changes may touch.</summary>
     private async Task<string?> StateAsync()
     {
-        string[] tables = ["users", "gpt_authorization_requests", "gpt_authorization_codes", "gpt_consents", "gpt_sessions", "gpt_refresh_tokens", "outbox_messages"];
+        string[] tables = [
+            "users", "gpt_authorization_requests", "gpt_authorization_codes", "gpt_consents", "gpt_sessions", "gpt_refresh_tokens", "outbox_messages",
+        ];
         var parts = tables.Select(table => $"(SELECT coalesce(md5(string_agg(row::text, '|' ORDER BY row::text)), '') FROM {table} row)");
         return await app.Database.ScalarAsync<string>($"SELECT {string.Join(" || ' ' || ", parts)}");
     }

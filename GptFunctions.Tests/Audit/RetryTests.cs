@@ -26,7 +26,9 @@ public sealed class RetryTests : IAsyncLifetime
         await database.DisposeAsync();
     }
 
-    /// <summary>A second counts as a minute: each event is held and handed over as often as in an hour and more, and one consumer is killed meanwhile.</summary>
+    /// <summary>
+    /// A second counts as a minute: each event is held and handed over as often as in an hour and more, and one consumer is killed meanwhile.
+    /// </summary>
     [Theory]
     [InlineData("classic")]
     [InlineData("quorum")]
@@ -134,7 +136,8 @@ public sealed class RetryTests : IAsyncLifetime
         for (var number = 0; number < count; number++)
         {
             await broker.PublishAsync(AuditSettings.Queue, $$$"""
-                {"event_id":"{{{Guid.CreateVersion7()}}}","event_type":"gpt.action.test","timestamp":"2026-01-15T12:00:00Z","source_service":"test","correlation_id":"c","payload":{}}
+                {"event_id":"{{{Guid.CreateVersion7()}}}","event_type":"gpt.action.test","timestamp":"2026-01-15T12:00:00Z",
+                "source_service":"test","correlation_id":"c","payload":{}}
                 """);
         }
     }

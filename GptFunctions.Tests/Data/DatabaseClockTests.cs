@@ -34,7 +34,9 @@ public sealed class DatabaseClockTests(AppFixture<DatabaseClockTests> fixture) :
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, second["refresh_token"]!)).Status);
         Assert.Equal(0, await app.Database.CountOfSessionAsync(AuditEvents.ReplayDetected, AccessTokenText.SessionId(tokens["access_token"]!)));
         var issued = AccessTokenText.Claims(repeated["access_token"]!).GetProperty("iat").GetInt64();
-        Assert.InRange(DateTimeOffset.FromUnixTimeSeconds(issued), TimeProvider.System.GetUtcNow() - Tolerance - Tolerance, TimeProvider.System.GetUtcNow() + Tolerance);
+        Assert.InRange(
+            DateTimeOffset.FromUnixTimeSeconds(issued), TimeProvider.System.GetUtcNow() - Tolerance - Tolerance,
+            TimeProvider.System.GetUtcNow() + Tolerance);
     }
 
     [Fact]
@@ -75,6 +77,8 @@ public sealed class DatabaseClockTests(AppFixture<DatabaseClockTests> fixture) :
         }
 
         void AssertAhead(TimeSpan ahead) =>
-            Assert.InRange(clock.GetUtcNow() - (truth + (system.GetUtcNow() - start)), ahead - TimeSpan.FromMilliseconds(20), ahead + TimeSpan.FromMilliseconds(20));
+            Assert.InRange(
+                clock.GetUtcNow() - (truth + (system.GetUtcNow() - start)), ahead - TimeSpan.FromMilliseconds(20),
+                ahead + TimeSpan.FromMilliseconds(20));
     }
 }

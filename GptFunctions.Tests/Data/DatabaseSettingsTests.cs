@@ -20,7 +20,9 @@ public sealed class DatabaseSettingsTests
     public void Url_forms_are_understood(string setting, string host, int port, string user, string? password, string database)
     {
         var connection = new DatabaseSettings { Url = setting }.ToConnectionString();
-        Assert.Equal((host, port, user, password, database), (connection.Host, connection.Port, connection.Username ?? "", connection.Password, connection.Database));
+        Assert.Equal(
+            (host, port, user, password, database),
+            (connection.Host, connection.Port, connection.Username ?? "", connection.Password, connection.Database));
     }
 
     [Theory]

@@ -81,7 +81,8 @@ public sealed class FailoverTests(GatewayFixture<FailoverTests> fixture) : IClas
     public void State_of_an_outage_is_one(string sqlState) => Assert.True(ErrorMapper.IsOutage(new PostgresException("text", "FATAL", "FATAL", sqlState)));
 
     /// <summary>Several connections at once, so that more than one is in the pool.</summary>
-    private Task<JsonAnswer[]> FillPoolAsync(GatewayUser user) => Task.WhenAll(Enumerable.Range(0, 5).Select(_ => new OAuthFlow(app.Http).SessionsAsync(user.Token)));
+    private Task<JsonAnswer[]> FillPoolAsync(GatewayUser user) =>
+        Task.WhenAll(Enumerable.Range(0, 5).Select(_ => new OAuthFlow(app.Http).SessionsAsync(user.Token)));
 
     private async Task<HttpStatusCode> StatusAsync(GatewayUser user)
     {

@@ -21,7 +21,9 @@ public sealed class MigratorTests : IAsyncLifetime
         Assert.Equal([First, Second], await ApplyAsync(First, Second));
         Assert.Empty(await ApplyAsync(First, Second));
         Assert.Equal(2, await MigratorOf(First, Second).ReadVersionAsync(default));
-        Assert.Equal("1 Things a, 2 More b", await database.ScalarAsync<string>("SELECT string_agg(version || ' ' || name || ' ' || checksum, ', ' ORDER BY version) FROM schema_migrations"));
+        Assert.Equal(
+            "1 Things a, 2 More b",
+            await database.ScalarAsync<string>("SELECT string_agg(version || ' ' || name || ' ' || checksum, ', ' ORDER BY version) FROM schema_migrations"));
     }
 
     [Fact]
@@ -47,7 +49,9 @@ public sealed class MigratorTests : IAsyncLifetime
     public async Task Apply_leaves_no_lock_behind()
     {
         await ApplyAsync(First);
-        Assert.Equal(0, await database.CountAsync("pg_locks", "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"));
+        Assert.Equal(
+            0,
+            await database.CountAsync("pg_locks", "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"));
     }
 
     [Fact]

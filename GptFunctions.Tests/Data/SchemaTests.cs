@@ -20,7 +20,10 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
 
     [Theory]
     [InlineData("UPDATE gpt_refresh_tokens SET generation = 0 WHERE generation = 1", "23505")] // two tokens of one generation
-    [InlineData($"INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at) VALUES ({Hash}, {Session}, 0, now(), now() + interval '1 day')", "23505")]
+    [InlineData(
+        $"INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at) VALUES ({Hash}, {Session}, 0, now(), now() + interval "
+            + "'1 day')",
+        "23505")]
     [InlineData("UPDATE gpt_refresh_tokens SET generation = -1", "23514")]
     [InlineData("UPDATE gpt_refresh_tokens SET rotated_at = now()", "23514")] // rotated to nothing
     [InlineData("UPDATE gpt_refresh_tokens SET expires_at = created_at", "23514")]
@@ -47,15 +50,38 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
     [InlineData("INSERT INTO users (id, clerk_user_id, created_at) VALUES (gen_random_uuid(), 'user_schema', now())", "23505")]
     [InlineData("INSERT INTO users (id, clerk_user_id, created_at) VALUES (gen_random_uuid(), '', now())", "23514")]
     [InlineData("INSERT INTO outbox_messages VALUES (gen_random_uuid(), '', '{}', now())", "23514")]
-    [InlineData("INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('clerk', 'msg', 'type', 'failed', 1, now(), now())", "23514")] // nothing to replay
-    [InlineData("INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, payload) VALUES ('clerk', 'msg', 'type', 'completed', 1, now(), now(), 'x')", "23514")] // kept for nothing
-    [InlineData("INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('github', 'msg', 'type', 'completed', 1, now(), now())", "23514")]
+    // Nothing to replay.
+    [InlineData(
+        "INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('clerk', 'msg', 'type', 'failed', 1, "
+            + "now(), now())",
+        "23514")]
+    // Kept for nothing.
+    [InlineData(
+        "INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, payload) VALUES ('clerk', 'msg', 'type', "
+            + "'completed', 1, now(), now(), 'x')",
+        "23514")]
+    [InlineData(
+        "INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('github', 'msg', 'type', 'completed', 1, "
+            + "now(), now())",
+        "23514")]
     [InlineData("INSERT INTO webhook_subjects (source, subject) VALUES ('clerk', 'user')", "23514")] // known for nothing
     [InlineData("INSERT INTO verification_sessions (order_id, status, created_at) VALUES ('o', 'pending_verification', now())", "23514")] // without a deadline
     [InlineData("INSERT INTO verification_sessions (order_id, status, created_at) VALUES ('o', 'verified', now())", "23514")] // decided never
-    [InlineData("INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at, status) VALUES (gen_random_uuid(), 'k', 's', now(), now(), now(), 'completed')", "23514")] // finished never
-    [InlineData("INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) VALUES (gen_random_uuid(), 'k', 's', now(), now() - interval '1 s', now())", "23514")] // early
-    [InlineData("INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) SELECT gen_random_uuid(), 'k', 's', now(), now(), now() FROM generate_series(1, 2)", "23505")] // twice
+    // Finished never.
+    [InlineData(
+        "INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at, status) VALUES (gen_random_uuid(), 'k', 's', now(), now(), now(), "
+            + "'completed')",
+        "23514")]
+    // Early.
+    [InlineData(
+        "INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) VALUES (gen_random_uuid(), 'k', 's', now(), now() - interval '1 "
+            + "s', now())",
+        "23514")]
+    // Twice.
+    [InlineData(
+        "INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) SELECT gen_random_uuid(), 'k', 's', now(), now(), now() FROM "
+            + "generate_series(1, 2)",
+        "23505")]
     public async Task Row_that_must_never_be_is_refused(string sql, string sqlState)
     {
         var refusal = await Assert.ThrowsAsync<PostgresException>(() => fixture.Database.ExecuteAsync(sql));
@@ -71,7 +97,8 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
     {
         var unindexed = await fixture.ListAsync("""
             SELECT c.conrelid::regclass || '.' || string_agg(a.attname, ',' ORDER BY k.n)
-            FROM pg_constraint c CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY k(attnum, n) JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
+            FROM pg_constraint c CROSS JOIN LATERAL unnest(c.conkey) WITH ORDINALITY k(attnum, n)
+            JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
             WHERE c.contype = 'f' AND NOT EXISTS (
                 SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indpred IS NULL AND (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey)
             GROUP BY c.oid, c.conrelid ORDER BY 1
@@ -98,7 +125,8 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
     {
         var silent = await fixture.ListAsync("""
             SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'schema_migrations' AND obj_description(c.oid) IS NULL
+            WHERE n.nspname = 'public' AND c.relkind IN ('r',
+                'p') AND NOT c.relispartition AND c.relname <> 'schema_migrations' AND obj_description(c.oid) IS NULL
               AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
             """);
         Assert.Empty(silent);
@@ -106,7 +134,10 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
 
     [Fact]
     public async Task Every_point_in_time_has_a_time_zone() =>
-        Assert.Empty(await fixture.ListAsync("SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'timestamp without time zone'"));
+        Assert.Empty(
+            await fixture.ListAsync(
+                "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'timestamp without "
+                    + "time zone'"));
 }
 
 public sealed class SchemaFixture : IAsyncLifetime
@@ -122,7 +153,8 @@ public sealed class SchemaFixture : IAsyncLifetime
                 ('confidential', 'C', 'confidential', '{client_secret_post}', ARRAY['x'::bytea], '{https://c.example/}', '{a,b}', false, now()),
                 ('public', 'P', 'public', '{none}', '{}', '{https://p.example/}', '{a}', true, now());
             INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
-                VALUES ('00000000-0000-0000-0000-000000000002', 'confidential', '00000000-0000-0000-0000-000000000001', '{a,b}', '{a}', 'r', now(), now(), now() + interval '1 day');
+                VALUES ('00000000-0000-0000-0000-000000000002', 'confidential', '00000000-0000-0000-0000-000000000001', '{a,b}', '{a}', 'r', now(),
+                    now(), now() + interval '1 day');
             INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
                 SELECT sha256(n::text::bytea), '00000000-0000-0000-0000-000000000002', n, now(), now() + interval '1 day' FROM generate_series(0, 1) n;
             INSERT INTO gpt_authorization_codes (code_hash, client_id, user_id, scopes, resource, created_at, expires_at)

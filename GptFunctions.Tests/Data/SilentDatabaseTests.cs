@@ -57,7 +57,9 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
     private async Task RunAsync(TestDatabase database, string url, Func<Task> silence, Func<Task> speak)
     {
         await using var upstream = await TestUpstream.StartAsync();
-        await using var app = await TestApp.StartAsync(database, new() { ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(nameof(SilentDatabaseTests), upstream.Url) }); // adds users; requests go to the process
+        // Adds users; requests go to the process.
+        await using var app = await TestApp.StartAsync(
+            database, new() { ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(nameof(SilentDatabaseTests), upstream.Url) });
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await new OAuthFlow(app.Http).TokensAsync(client, "user_silence");
         var user = new GatewayUser("user_silence", Guid.Empty, AccessTokenText.SessionId(tokens["access_token"]!), client.Id, tokens["access_token"]!);
@@ -76,7 +78,13 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
             MeasureAsync("no token", () => StatusAsync("/gpt/echo", null)),
             MeasureAsync("forged", () => StatusAsync("/gpt/echo", forged)),
             MeasureAsync("known", () => StatusAsync("/gpt/echo", user.Token)),
-            MeasureAsync("refresh", async () => (await flow.RefreshAsync(client, tokens["refresh_token"]!)) is { Status: var status, Headers.RetryAfter: var after } && (status != HttpStatusCode.ServiceUnavailable || after is not null) ? status : HttpStatusCode.Unused));
+            MeasureAsync(
+                "refresh",
+                async () =>
+                    (await flow.RefreshAsync(client, tokens["refresh_token"]!)) is { Status: var status, Headers.RetryAfter: var after }
+                        && (status != HttpStatusCode.ServiceUnavailable || after is not null)
+                        ? status
+                        : HttpStatusCode.Unused));
         await speak();
         var back = Stopwatch.StartNew();
         await Wait.UntilAsync(async () => await StatusAsync("/gpt/echo", user.Token) == HttpStatusCode.OK, BackAfter);
@@ -86,7 +94,10 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
         var (health, noToken, bad, known, refresh) = (measured[0], measured[1], measured[2], measured[3], measured[4]);
         Assert.True(Percentile(health) < AtOnce && Percentile(noToken) < AtOnce);
         Assert.All(noToken.Concat(bad), call => Assert.Equal(HttpStatusCode.Unauthorized, call.Status));
-        Assert.All(measured.SelectMany(calls => calls), call => Assert.True(call.Took < LongestWait, $"A call that began {call.At.TotalSeconds:0.0} s into the silence took {call.Took.TotalSeconds:0.0} s."));
+        Assert.All(
+            measured.SelectMany(calls => calls),
+            call => Assert.True(
+                call.Took < LongestWait, $"A call that began {call.At.TotalSeconds:0.0} s into the silence took {call.Took.TotalSeconds:0.0} s."));
         Assert.True(Percentile([.. bad.Concat(known).Concat(refresh).Where(call => call.At > LongestWait)]) < AtOnce);
         Assert.All(known.Where(call => call.At < TimeSpan.FromSeconds(3)), call => Assert.Equal(HttpStatusCode.OK, call.Status)); // from memory
         Assert.All(known.Where(call => call.At > TimeSpan.FromSeconds(7)), call => Assert.Equal(HttpStatusCode.ServiceUnavailable, call.Status));
@@ -111,7 +122,8 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
             }
 
             var statuses = string.Join(", ", calls.CountBy(one => (int)one.Status).Select(one => $"{one.Value} x {one.Key}"));
-            output.WriteLine($"{what}: {statuses}; p95 {Percentile(calls).TotalMilliseconds:0} ms, longest {calls.Max(one => one.Took).TotalMilliseconds:0} ms");
+            output.WriteLine(
+                $"{what}: {statuses}; p95 {Percentile(calls).TotalMilliseconds:0} ms, longest {calls.Max(one => one.Took).TotalMilliseconds:0} ms");
             return calls;
         }
     }
@@ -120,12 +132,14 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
     private static TimeSpan Percentile(List<Call> calls) => calls.Select(call => call.Took).Order().ElementAt(calls.Count * 95 / 100);
 
     private static int ParentOf(int process) => int.Parse(
-        File.ReadLines($"/proc/{process}/status").First(line => line.StartsWith("PPid:", StringComparison.Ordinal)).AsSpan(5).Trim(), CultureInfo.InvariantCulture);
+        File.ReadLines($"/proc/{process}/status").First(line => line.StartsWith("PPid:", StringComparison.Ordinal)).AsSpan(5)
+            .Trim(), CultureInfo.InvariantCulture);
 
     /// <summary>To a process and its children.</summary>
     private static async Task SignalAsync(string signal, int parent)
     {
-        var children = Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => int.TryParse(name, CultureInfo.InvariantCulture, out var id) && IsChild(id)).ToList();
+        var children = Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
+            .Where(name => int.TryParse(name, CultureInfo.InvariantCulture, out var id) && IsChild(id)).ToList();
         using var kill = Process.Start("kill", [signal, parent.ToString(CultureInfo.InvariantCulture), .. children!]);
         await kill.WaitForExitAsync();
 

@@ -14,7 +14,9 @@ public sealed class AllowListTests
     private static readonly string[] Probes = ["Health", "Healthz", "Ready"];
 
     private static readonly IReadOnlyList<FunctionDescriptor> Functions =
-        [.. FunctionCatalog.Find([typeof(FunctionCatalog).Assembly], new ConfigurationBuilder().Build()).Where(function => !function.Name.StartsWith("Dev", StringComparison.Ordinal))];
+        [.. FunctionCatalog.Find(
+            [typeof(FunctionCatalog).Assembly],
+            new ConfigurationBuilder().Build()).Where(function => !function.Name.StartsWith("Dev", StringComparison.Ordinal))];
 
     public static TheoryData<string, bool> Renderings => KustomizeRender.All;
 
@@ -26,7 +28,9 @@ public sealed class AllowListTests
         Assert.Equal(NamesOf<HttpTriggerAttribute>(), AllowList(manifests.Container("http")));
         Assert.Equal([.. NamesOf<RabbitMQTriggerAttribute>(), .. Probes], AllowList(manifests.Container("audit")));
         Assert.Equal([.. NamesOf<TimerTriggerAttribute>(), .. Probes], AllowList(manifests.Container("timers")));
-        Assert.Equal(Functions.Count, NamesOf<HttpTriggerAttribute>().Count + NamesOf<RabbitMQTriggerAttribute>().Count + NamesOf<TimerTriggerAttribute>().Count);
+        Assert.Equal(
+            Functions.Count,
+            NamesOf<HttpTriggerAttribute>().Count + NamesOf<RabbitMQTriggerAttribute>().Count + NamesOf<TimerTriggerAttribute>().Count);
     }
 
     [Theory]
@@ -34,7 +38,9 @@ public sealed class AllowListTests
     public async Task Development_functions_run_nowhere(string environment, bool plainSecrets)
     {
         var manifests = await KustomizeRender.LoadAsync(environment, plainSecrets);
-        Assert.All(Manifests.Components, component => Assert.DoesNotContain(AllowList(manifests.Container(component)), name => name.StartsWith("Dev", StringComparison.Ordinal)));
+        Assert.All(
+            Manifests.Components,
+            component => Assert.DoesNotContain(AllowList(manifests.Container(component)), name => name.StartsWith("Dev", StringComparison.Ordinal)));
         Assert.DoesNotContain("Development", manifests.Text, StringComparison.Ordinal);
     }
 
@@ -43,25 +49,35 @@ public sealed class AllowListTests
     {
         var ingress = (await KustomizeRender.LoadAsync(KustomizeRender.Production)).Find("Ingress", "gpt-functions");
         var paths = ingress.List("spec/rules/0/http/paths");
-        Assert.All(paths, path => Assert.Equal(("Prefix", "gpt-functions-http", "http"), (path.Text("pathType"), path.Text("backend/service/name"), path.Text("backend/service/port/name"))));
+        Assert.All(
+            paths,
+            path => Assert.Equal(
+                ("Prefix", "gpt-functions-http", "http"),
+                (path.Text("pathType"), path.Text("backend/service/name"), path.Text("backend/service/port/name"))));
         var open = paths.Select(path => path.Text("path")!).ToList();
         foreach (var function in Functions.Where(function => function.Trigger is HttpTriggerAttribute))
         {
             var route = "/" + ((HttpTriggerAttribute)function.Trigger).Route!.Split("/{")[0];
-            Assert.True(open.Exists(path => LeadsTo(path, route)), $"The ingress (infra/k8s/base/ingress.yaml) has no path for {route} of the function {function.Name}.");
+            Assert.True(
+                open.Exists(path => LeadsTo(path, route)),
+                $"The ingress (infra/k8s/base/ingress.yaml) has no path for {route} of the function {function.Name}.");
         }
 
-        Assert.All(["/", "/admin", "/admin/host/status", "/runtime", "/runtime/webhooks", "/dev/sign-in"], path => Assert.DoesNotContain(open, prefix => LeadsTo(prefix, path)));
+        Assert.All(
+            ["/", "/admin", "/admin/host/status", "/runtime", "/runtime/webhooks", "/dev/sign-in"],
+            path => Assert.DoesNotContain(open, prefix => LeadsTo(prefix, path)));
     }
 
     private static bool LeadsTo(string prefix, string path) => path == prefix || path.StartsWith(prefix + "/", StringComparison.Ordinal);
 
-    private static List<string> NamesOf<TTrigger>() => [.. Functions.Where(function => function.Trigger is TTrigger).Select(function => function.Name).Order(StringComparer.Ordinal)];
+    private static List<string> NamesOf<TTrigger>() =>
+        [.. Functions.Where(function => function.Trigger is TTrigger).Select(function => function.Name).Order(StringComparer.Ordinal)];
 
     /// <summary>The host reads the list by its numbers, so they have no gap.</summary>
     private static List<string> AllowList(JsonNode container)
     {
-        var entries = container.List("env").Where(variable => variable.Text("name")!.StartsWith(Setting, StringComparison.Ordinal)).ToDictionary(variable => variable.Text("name")!, variable => variable.Text("value")!, StringComparer.Ordinal);
+        var entries = container.List("env").Where(variable => variable.Text("name")!.StartsWith(Setting, StringComparison.Ordinal))
+            .ToDictionary(variable => variable.Text("name")!, variable => variable.Text("value")!, StringComparer.Ordinal);
         return [.. Enumerable.Range(0, entries.Count).Select(index => entries[Setting + index.ToString(CultureInfo.InvariantCulture)])];
     }
 }

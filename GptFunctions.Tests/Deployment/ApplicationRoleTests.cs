@@ -13,7 +13,10 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Deployment;
 
-/// <summary>The whole app as gpt_app, on a schema that setup made as gpt_owner, through a real broker: the rights of roles.sql suffice for everything it does.</summary>
+/// <summary>
+/// The whole app as gpt_app, on a schema that setup made as gpt_owner, through a real broker: the rights of roles.sql suffice for everything it
+/// does.
+/// </summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed partial class ApplicationRoleTests : IAsyncLifetime
 {
@@ -59,7 +62,8 @@ public sealed partial class ApplicationRoleTests : IAsyncLifetime
         await AuditTrailIsCompleteAsync();
         await PurgeAsync();
         await RunCommandsAsync(client);
-        Assert.DoesNotContain(app.Log.Lines, line => line.Contains("42501", StringComparison.Ordinal) || line.Contains("permission denied", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            app.Log.Lines, line => line.Contains("42501", StringComparison.Ordinal) || line.Contains("permission denied", StringComparison.Ordinal));
         await PlansAreThoseOfTheOwnerAsync();
     }
 
@@ -164,7 +168,8 @@ public sealed partial class ApplicationRoleTests : IAsyncLifetime
     {
         var statements = (await Database.ScalarAsync<string[]>("""
             SELECT array_agg(DISTINCT query) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
-            WHERE d.datname = current_database() AND s.userid = 'gpt_app'::regrole AND query ~* '^\s*(with|select|insert|update|delete)\M' AND query LIKE '%gpt\_%'
+            WHERE d.datname = current_database() AND s.userid = 'gpt_app'::regrole AND query ~* '^\s*(with|select|insert|update|delete)\M'
+            AND query LIKE '%gpt\_%'
             """))!;
         var compared = new List<string>();
         foreach (var statement in statements)
@@ -177,10 +182,17 @@ public sealed partial class ApplicationRoleTests : IAsyncLifetime
         }
 
         Assert.True(compared.Count > 20, $"Not planned: {string.Join("\n---\n", statements.Except(compared, StringComparer.Ordinal))}");
-        Assert.Contains(compared, statement => statement.Contains("INSERT INTO gpt_refresh_tokens", StringComparison.Ordinal) && statement.Contains("rotated_to", StringComparison.Ordinal)); // the refresh
+        // The refresh.
+        Assert.Contains(
+            compared,
+            statement => statement.Contains("INSERT INTO gpt_refresh_tokens", StringComparison.Ordinal)
+                && statement.Contains("rotated_to", StringComparison.Ordinal));
     }
 
-    /// <summary>PostgreSQL keeps statements with parameters in place of constants: an interval needs its type said again, and where any type would do it is text.</summary>
+    /// <summary>
+    /// PostgreSQL keeps statements with parameters in place of constants: an interval needs its type said again, and where any type would do it is
+    /// text.
+    /// </summary>
     /// <returns>Null when the statement cannot be prepared as it was kept.</returns>
     private static async Task<string?> PlanAsync(string url, string statement)
     {

@@ -52,7 +52,11 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     {
         await using var application = NpgsqlDataSource.Create(new DatabaseSettings { Url = roles.ApplicationUrl, PoolSize = 1 }.ToConnectionString());
         await new AuditTrailStore(application).CreatePartitionsAsync(new DateTimeOffset(2035, 5, 1, 0, 0, 0, TimeSpan.Zero), 2, CancellationToken.None);
-        Assert.Null(await RolesDatabase.TryAsync(roles.ApplicationUrl, "INSERT INTO gpt_oauth_events (event_id, event_type, metadata, source, occurred_at) VALUES (gen_random_uuid(), 'x', '{}', 'test', '2035-05-15T00:00:00Z')"));
+        Assert.Null(
+            await RolesDatabase.TryAsync(
+                roles.ApplicationUrl,
+                "INSERT INTO gpt_oauth_events (event_id, event_type, metadata, source, occurred_at) VALUES (gen_random_uuid(), 'x', '{}', 'test', "
+                    + "'2035-05-15T00:00:00Z')"));
         Assert.Equal(Refused, await RolesDatabase.TryAsync(roles.ApplicationUrl, sql));
     }
 
@@ -111,14 +115,16 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
 
     [Fact]
     public async Task Owner_sees_every_row_and_may_change_the_schema() =>
-        Assert.Null(await RolesDatabase.TryAsync(roles.OwnerUrl, "BEGIN; ALTER TABLE users ADD COLUMN extra int; SELECT 1 / (count(*) - 1) FROM users; ROLLBACK"));
+        Assert.Null(
+            await RolesDatabase.TryAsync(roles.OwnerUrl, "BEGIN; ALTER TABLE users ADD COLUMN extra int; SELECT 1 / (count(*) - 1) FROM users; ROLLBACK"));
 
     [Fact]
     public async Task Script_again_changes_nothing_and_has_nothing_to_say()
     {
         const string Rights = """
             SELECT string_agg(x, E'\n' ORDER BY x) FROM (
-                SELECT relname || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '') || ' ' || relrowsecurity::text AS x FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                SELECT relname || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '') || ' ' || relrowsecurity::text AS x FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace
                 UNION ALL SELECT attrelid::regclass || '.' || attname || ' ' || attacl::text FROM pg_attribute WHERE attacl IS NOT NULL
                 UNION ALL SELECT tablename || ' ' || policyname || ' ' || roles::text || ' ' || qual FROM pg_policies
                 UNION ALL SELECT oid::regprocedure || ' ' || proacl::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
@@ -135,7 +141,8 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     public async Task Table_of_a_later_migration_is_the_applications_at_once_and_not_the_readers()
     {
         Assert.Null(await RolesDatabase.TryAsync(roles.OwnerUrl, "DROP TABLE IF EXISTS later; CREATE TABLE later (id int)"));
-        Assert.Null(await RolesDatabase.TryAsync(roles.ApplicationUrl, "INSERT INTO later VALUES (1); UPDATE later SET id = 2; DELETE FROM later; SELECT FROM later"));
+        Assert.Null(
+            await RolesDatabase.TryAsync(roles.ApplicationUrl, "INSERT INTO later VALUES (1); UPDATE later SET id = 2; DELETE FROM later; SELECT FROM later"));
         Assert.Equal(Refused, await RolesDatabase.TryAsync(roles.ReaderUrl, "SELECT FROM later"));
         Assert.Contains("not in the list of roles.sql: later", (await roles.RunScriptAsync()).Said, StringComparison.Ordinal);
         Assert.Null(await RolesDatabase.TryAsync(roles.OwnerUrl, "DROP TABLE later"));
@@ -146,7 +153,10 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     {
         await using var database = await TestDatabase.CreateAsync(nameof(DatabaseRolesTests) + "_taken");
         Assert.Equal((0, ""), await roles.RunScriptAsync(database.Url));
-        Assert.Equal(0, await database.CountAsync("pg_class", "relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S') AND relowner <> 'gpt_owner'::regrole"));
+        Assert.Equal(
+            0,
+            await database.CountAsync(
+                "pg_class", "relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S') AND relowner <> 'gpt_owner'::regrole"));
         Assert.Equal(0, await database.CountAsync("pg_proc", "proname LIKE 'gpt%' AND proowner <> 'gpt_owner'::regrole"));
     }
 
@@ -166,7 +176,8 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     public async Task Application_leaves_connections_to_others() =>
         Assert.Equal("true 20 5", await roles.Database.ScalarAsync<string>("""
             SELECT concat_ws(' ', (app.rolconnlimit <= current_setting('max_connections')::int - 40)::text, owner.rolconnlimit, reader.rolconnlimit)
-            FROM pg_roles app, pg_roles owner, pg_roles reader WHERE app.rolname = 'gpt_app' AND owner.rolname = 'gpt_owner' AND reader.rolname = 'gpt_readonly'
+            FROM pg_roles app, pg_roles owner, pg_roles reader
+            WHERE app.rolname = 'gpt_app' AND owner.rolname = 'gpt_owner' AND reader.rolname = 'gpt_readonly'
             """));
 }
 
@@ -180,15 +191,18 @@ public sealed class DatabaseRolesFixture : IAsyncLifetime
         // Two people: Ada has one of everything, two tokens and three events; Bob has one each. Then events and subscriptions of nobody.
         await Roles.Database.ExecuteAsync("""
             INSERT INTO users (id, clerk_user_id, created_at) VALUES (md5('ada')::uuid, 'user_ada', now()), (md5('bob')::uuid, 'user_bob', now());
-            INSERT INTO gpt_clients (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at) VALUES ('c', 'C', 'public', '{none}', '{https://c.example/}', '{a}', true, now());
+            INSERT INTO gpt_clients (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at)
+            VALUES ('c', 'C', 'public', '{none}', '{https://c.example/}', '{a}', true, now());
             INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
                 SELECT id, 'c', id, '{a}', '{a}', 'r', now(), now(), now() + interval '1 day' FROM users;
             INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
-                SELECT sha256((clerk_user_id || n)::bytea), id, n, now(), now() + interval '1 day' FROM users, generate_series(0, 1) n WHERE n = 0 OR clerk_user_id = 'user_ada';
+                SELECT sha256((clerk_user_id || n)::bytea), id, n, now(), now() + interval '1 day' FROM users, generate_series(0, 1) n
+                WHERE n = 0 OR clerk_user_id = 'user_ada';
             INSERT INTO gpt_consents (user_id, client_id, redirect_host, scopes, granted_at) SELECT id, 'c', 'c.example', '{a}', now() FROM users;
             INSERT INTO stripe_subscriptions (subscription_id, clerk_user_id) VALUES ('sub_ada', 'user_ada'), ('sub_bob', 'user_bob'), ('sub_nobody', NULL);
             INSERT INTO gpt_oauth_events (event_id, event_type, clerk_user_id, metadata, source, occurred_at)
-                SELECT gen_random_uuid(), 'x', CASE WHEN n <= 3 THEN 'user_ada' WHEN n = 4 THEN 'user_bob' END, '{}', 'test', now() + n * interval '1 hour' FROM generate_series(1, 6) n;
+                SELECT gen_random_uuid(), 'x', CASE WHEN n <= 3 THEN 'user_ada' WHEN n = 4 THEN 'user_bob' END, '{}', 'test',
+                    now() + n * interval '1 hour' FROM generate_series(1, 6) n;
             """);
     }
 

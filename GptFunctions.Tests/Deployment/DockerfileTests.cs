@@ -12,23 +12,29 @@ public sealed partial class DockerfileTests
 
     /// <summary>The variables of the image.</summary>
     public static IReadOnlyDictionary<string, string> Environment { get; } =
-        Variable().Matches(Assert.Single(All("ENV"))).ToDictionary(match => match.Groups["name"].Value, match => match.Groups["value"].Value, StringComparer.Ordinal);
+        Variable().Matches(Assert.Single(All("ENV"))).ToDictionary(
+            match => match.Groups["name"].Value, match => match.Groups["value"].Value, StringComparer.Ordinal);
 
     [Fact]
     public void Base_images_have_an_exact_tag()
     {
-        var named = All("ARG").Select(argument => argument.Split('=', 2)).Where(parts => parts.Length == 2).ToDictionary(parts => "${" + parts[0] + "}", parts => parts[1], StringComparer.Ordinal);
+        var named = All("ARG").Select(argument => argument.Split('=', 2)).Where(parts => parts.Length == 2)
+            .ToDictionary(parts => "${" + parts[0] + "}", parts => parts[1], StringComparer.Ordinal);
         var images = All("FROM").Select(rest => rest.Split(' ')[0]).Select(image => named.GetValueOrDefault(image, image)).ToList();
         Assert.Equal(2, images.Count);
         Assert.All(images, image => Assert.Matches(Tagged(), image));
-        Assert.Contains(images, image => image.StartsWith("mcr.microsoft.com/azure-functions/dotnet-isolated:4-dotnet-isolated10.0", StringComparison.Ordinal));
+        Assert.Contains(
+            images, image => image.StartsWith("mcr.microsoft.com/azure-functions/dotnet-isolated:4-dotnet-isolated10.0", StringComparison.Ordinal));
     }
 
     [Fact]
     public void Image_runs_the_host_as_nobody_and_gets_its_signals()
     {
         Assert.Equal("10001:10001", Assert.Single(All("USER")));
-        Assert.Equal(["/azure-functions-host/Microsoft.Azure.WebJobs.Script.WebHost"], JsonSerializer.Deserialize<string[]>(Assert.Single(All("ENTRYPOINT")))!); // exec form: no shell in between
+        // Exec form: no shell in between.
+        Assert.Equal(
+            ["/azure-functions-host/Microsoft.Azure.WebJobs.Script.WebHost"],
+            JsonSerializer.Deserialize<string[]>(Assert.Single(All("ENTRYPOINT")))!);
         Assert.Equal(["ENTRYPOINT", "USER"], Lines.Select(line => line.Word).TakeLast(2).Order(StringComparer.Ordinal));
         Assert.Empty(All("CMD"));
     }
@@ -39,7 +45,11 @@ public sealed partial class DockerfileTests
         var variables = Environment;
         Assert.Equal("http://+:8080", variables["ASPNETCORE_URLS"]);
         Assert.Equal("/home/site/wwwroot", variables["AzureWebJobsScriptRoot"]);
-        Assert.Equal(("files", "true", "dotnet-isolated", "/tmp"), (variables["AzureWebJobsSecretStorageType"], variables["AzureFunctionsJobHost__Logging__Console__IsEnabled"], variables["FUNCTIONS_WORKER_RUNTIME"], variables["HOME"]));
+        Assert.Equal(
+            ("files", "true", "dotnet-isolated", "/tmp"),
+            (
+                variables["AzureWebJobsSecretStorageType"], variables["AzureFunctionsJobHost__Logging__Console__IsEnabled"],
+                variables["FUNCTIONS_WORKER_RUNTIME"], variables["HOME"]));
         Assert.Equal("true", variables["AzureWebJobsDisableHomepage"]);
     }
 
@@ -59,7 +69,8 @@ public sealed partial class DockerfileTests
         var check = Assert.Single(All("RUN"), rest => rest.Contains("HOST_VERSION", StringComparison.Ordinal));
         var directory = Directory.CreateTempSubdirectory("gpt-host-").FullName;
         await File.WriteAllTextAsync(Path.Combine(directory, "Microsoft.Azure.WebJobs.Script.WebHost.deps.json"), manifest);
-        using var shell = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("sh", ["-c", check.Replace("/azure-functions-host/", directory + "/", StringComparison.Ordinal)])
+        using var shell = System.Diagnostics.Process.Start(
+            new System.Diagnostics.ProcessStartInfo("sh", ["-c", check.Replace("/azure-functions-host/", directory + "/", StringComparison.Ordinal)])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
@@ -89,13 +100,16 @@ public sealed partial class DockerfileTests
     [Fact]
     public void Copied_files_exist_are_in_the_build_context_and_come_in_layers()
     {
-        var ignored = File.ReadAllLines(Path.Combine(Root, "infra", "container", "Dockerfile.dockerignore")).Where(line => line.StartsWith('!')).Select(line => line[1..]).ToList();
+        var ignored = File.ReadAllLines(Path.Combine(Root, "infra", "container", "Dockerfile.dockerignore")).Where(line => line.StartsWith('!'))
+            .Select(line => line[1..]).ToList();
         var sources = All("COPY").Where(rest => !rest.StartsWith("--from=", StringComparison.Ordinal)).SelectMany(rest => rest.Split(' ')[..^1]).ToList();
         Assert.NotEmpty(sources);
         Assert.All(sources, source => Assert.True(Path.Exists(Path.Combine(Root, source)), source));
         Assert.All(sources, source => Assert.Contains(source.Split('/')[0], ignored));
         var steps = Lines.Select(line => line.Word + " " + line.Arguments).ToList();
-        Assert.InRange(steps.FindIndex(step => step.StartsWith("RUN dotnet restore", StringComparison.Ordinal)), 1, steps.FindIndex(step => step == "COPY GptFunctions/ GptFunctions/") - 1);
+        Assert.InRange(
+            steps.FindIndex(step => step.StartsWith("RUN dotnet restore", StringComparison.Ordinal)), 1,
+            steps.FindIndex(step => step == "COPY GptFunctions/ GptFunctions/") - 1);
     }
 
     /// <summary>What the program's build reads and the image's build would not have.</summary>
@@ -103,7 +117,10 @@ public sealed partial class DockerfileTests
     public void Everything_that_decides_the_build_is_copied()
     {
         var copied = All("COPY").SelectMany(rest => rest.Split(' ')[..^1]).ToList();
-        var decides = Directory.EnumerateFiles(Root).Select(Path.GetFileName).Where(name => name!.StartsWith("Directory.", StringComparison.Ordinal) || name is ".editorconfig" or "BannedSymbols.txt" or "host.json" or "global.json" or "nuget.config");
+        var decides = Directory.EnumerateFiles(Root).Select(Path.GetFileName)
+            .Where(
+                name => name!.StartsWith("Directory.", StringComparison.Ordinal)
+                    || name is ".editorconfig" or "BannedSymbols.txt" or "host.json" or "global.json" or "nuget.config");
         Assert.Empty(decides.Except(copied, StringComparer.Ordinal));
     }
 
@@ -116,7 +133,8 @@ public sealed partial class DockerfileTests
         return [.. lines.Select(line => (line.Split(' ')[0], Spaces().Replace(line[line.IndexOf(' ', StringComparison.Ordinal)..], " ").Trim()))];
     }
 
-    [GeneratedRegex(@"^[a-z.]+/[a-z/-]+:(?!latest)[a-z0-9.-]*\d+\.\d+[a-z0-9.-]*(?:@sha256:[0-9a-f]{64})?$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        @"^[a-z.]+/[a-z/-]+:(?!latest)[a-z0-9.-]*\d+\.\d+[a-z0-9.-]*(?:@sha256:[0-9a-f]{64})?$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Tagged();
 
     [GeneratedRegex(@"(?<name>\w+)=(?<value>\S+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]

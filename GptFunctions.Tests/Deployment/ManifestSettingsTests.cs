@@ -80,7 +80,9 @@ public sealed class ManifestSettingsTests
 
         // The ingress waits longer than the slowest route, and a pod that ends has time for it.
         var slowest = config.Routes.Max(route => route.Timeout).TotalSeconds;
-        var ingress = double.Parse(manifests.Find("Ingress", "gpt-functions").Map("metadata/annotations")["nginx.ingress.kubernetes.io/proxy-read-timeout"], System.Globalization.CultureInfo.InvariantCulture);
+        var ingress = double.Parse(
+            manifests.Find("Ingress", "gpt-functions").Map("metadata/annotations")["nginx.ingress.kubernetes.io/proxy-read-timeout"],
+            System.Globalization.CultureInfo.InvariantCulture);
         Assert.InRange(slowest, 1, Math.Min(ingress, manifests.Pod("http").At("terminationGracePeriodSeconds")!.GetValue<long>()));
     }
 
@@ -99,7 +101,8 @@ public sealed class ManifestSettingsTests
 
     private static Dictionary<string, string> Broker => new(StringComparer.Ordinal) { ["rabbitmq-url"] = "amqps://app:password@broker:5671" };
 
-    private static IEnumerable<JsonNode> Containers(Manifests manifests) => Manifests.Components.SelectMany(component => new[] { manifests.Container(component), manifests.Setup(component) });
+    private static IEnumerable<JsonNode> Containers(Manifests manifests) =>
+        Manifests.Components.SelectMany(component => new[] { manifests.Container(component), manifests.Setup(component) });
 
     /// <summary>What the program would say at its start.</summary>
     private static IReadOnlyList<string> Problems(RenderedSettings settings)
@@ -108,7 +111,8 @@ public sealed class ManifestSettingsTests
         var all = SettingsTable.Names.ToDictionary(name => name, _ => (string?)null, StringComparer.Ordinal).With(settings.Environment);
         using var app = (IDisposable)StandaloneHost.Build(builder =>
         {
-            builder.Configuration.AddInMemoryCollection(all.Select(setting => KeyValuePair.Create(setting.Key.Replace("__", ":", StringComparison.Ordinal), setting.Value)));
+            builder.Configuration.AddInMemoryCollection(
+                all.Select(setting => KeyValuePair.Create(setting.Key.Replace("__", ":", StringComparison.Ordinal), setting.Value)));
             Features.Add(builder);
         });
         var services = ((Microsoft.AspNetCore.Builder.WebApplication)app).Services;

@@ -17,7 +17,9 @@ public sealed class NetworkTests
         var policies = (await KustomizeRender.LoadAsync(environment, plainSecrets)).OfKind("NetworkPolicy");
         var deny = policies.Single(policy => policy.Text("metadata/name") == "default-deny").At("spec")!;
         Assert.Equal("""{"podSelector":{},"policyTypes":["Ingress","Egress"]}""", deny.ToJsonString());
-        Assert.Equal(["default-deny", "from-ingress-controller", "from-ingress-controller-to-acme", "to-servers", "to-upstreams"], policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["default-deny", "from-ingress-controller", "from-ingress-controller-to-acme", "to-servers", "to-upstreams"],
+            policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -30,8 +32,13 @@ public sealed class NetworkTests
             ("""{"matchLabels":{"acme.cert-manager.io/http01-solver":"true"}}""", "8089"), // cert-manager's, while it fetches a certificate
         ];
         var policies = manifests.OfKind("NetworkPolicy").Where(item => item.At("spec/ingress") is not null).Select(item => item.At("spec")!).ToList();
-        Assert.Equal(expected, policies.Select(policy => (policy.At("podSelector")!.ToJsonString(), policy.List("ingress").Single().List("ports").Single().Text("port")!)).OrderBy(policy => policy.Item2, StringComparer.Ordinal));
-        Assert.All(policies, policy => Assert.Equal("ingress-nginx", policy.List("ingress").Single().List("from").Single().Map("namespaceSelector/matchLabels")[Namespace]));
+        Assert.Equal(
+            expected,
+            policies.Select(policy => (policy.At("podSelector")!.ToJsonString(), policy.List("ingress").Single().List("ports").Single().Text("port")!))
+                .OrderBy(policy => policy.Item2, StringComparer.Ordinal));
+        Assert.All(
+            policies,
+            policy => Assert.Equal("ingress-nginx", policy.List("ingress").Single().List("from").Single().Map("namespaceSelector/matchLabels")[Namespace]));
     }
 
     [Fact]
@@ -57,7 +64,9 @@ public sealed class NetworkTests
         Assert.Equal(["Ingress"], sample.List("spec/policyTypes").Select(type => type.ToString()));
         var from = sample.List("spec/ingress").Single().List("from").Single();
         Assert.Equal(manifests.OfKind("Namespace").Single().Text("metadata/name"), from.Map("namespaceSelector/matchLabels")[Namespace]);
-        Assert.Equal(manifests.Deployment("http").Map("spec/template/metadata/labels").OrderBy(label => label.Key), from.Map("podSelector/matchLabels").OrderBy(label => label.Key));
+        Assert.Equal(
+            manifests.Deployment("http").Map("spec/template/metadata/labels").OrderBy(label => label.Key),
+            from.Map("podSelector/matchLabels").OrderBy(label => label.Key));
     }
 
     [Theory]
@@ -72,7 +81,9 @@ public sealed class NetworkTests
         Assert.Equal(host, ingress.List("spec/tls").Single().List("hosts").Single().ToString());
         Assert.NotNull(ingress.Text("spec/tls/0/secretName"));
         var annotations = ingress.Map("metadata/annotations");
-        Assert.Equal(("8m", "true"), (annotations["nginx.ingress.kubernetes.io/proxy-body-size"], annotations["nginx.ingress.kubernetes.io/force-ssl-redirect"]));
+        Assert.Equal(
+            ("8m", "true"),
+            (annotations["nginx.ingress.kubernetes.io/proxy-body-size"], annotations["nginx.ingress.kubernetes.io/force-ssl-redirect"]));
         Assert.DoesNotContain(annotations.Keys, key => key.Contains("snippet", StringComparison.Ordinal)); // refused by the controller's default
         var service = manifests.Find("Service", "gpt-functions-http");
         Assert.Equal(manifests.Deployment("http").At("spec/selector/matchLabels")!.ToJsonString(), service.At("spec/selector")!.ToJsonString());

@@ -8,7 +8,9 @@ using GptFunctions.Webhooks;
 
 namespace GptFunctions.Tests.Deployment;
 
-/// <summary>infra/observability: every figure that an alert or a panel asks for is one that the program keeps, under the name that Prometheus gives it.</summary>
+/// <summary>
+/// infra/observability: every figure that an alert or a panel asks for is one that the program keeps, under the name that Prometheus gives it.
+/// </summary>
 public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fixture) : IClassFixture<AppFixture<ObservabilityTests>>
 {
     /// <summary>Of RabbitMQ and of kube-state-metrics.</summary>
@@ -26,7 +28,9 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
         {
             AssertKnown(rule.Text("expr")!);
             Assert.Contains(rule.Text("labels/severity"), (string[])["critical", "warning"]);
-            Assert.False(string.IsNullOrWhiteSpace(rule.Text("annotations/summary")) || string.IsNullOrWhiteSpace(rule.Text("annotations/action")), rule.Text("alert"));
+            Assert.False(
+                string.IsNullOrWhiteSpace(rule.Text("annotations/summary")) || string.IsNullOrWhiteSpace(rule.Text("annotations/action")),
+                rule.Text("alert"));
         });
     }
 
@@ -50,7 +54,8 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
         using var dashboard = JsonDocument.Parse(File.ReadAllText(Path.Combine(Folder, "dashboard.json")));
         var panels = dashboard.RootElement.GetProperty("panels").EnumerateArray().ToList();
         Assert.Equal(panels.Count, panels.Select(panel => panel.GetProperty("id").GetInt32()).Distinct().Count());
-        var queries = panels.SelectMany(panel => panel.GetProperty("targets").EnumerateArray()).Select(target => target.GetProperty("expr").GetString()!).ToList();
+        var queries = panels.SelectMany(panel => panel.GetProperty("targets").EnumerateArray()).Select(target => target.GetProperty("expr").GetString()!)
+            .ToList();
         Assert.All(queries, AssertKnown);
         var shown = queries.SelectMany(Names).ToHashSet(StringComparer.Ordinal);
         Assert.All(Figures(), figure => Assert.True(figure.Any(shown.Contains), $"The dashboard has no panel for {figure[0]}."));

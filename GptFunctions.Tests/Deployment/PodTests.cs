@@ -27,14 +27,19 @@ public sealed class PodTests
             var pod = manifests.Pod(component);
             Assert.Equal("gpt-functions", pod.Text("serviceAccountName"));
             Assert.Equal("false", pod.Text("automountServiceAccountToken"));
-            Assert.Equal(("true", "10001", "RuntimeDefault"), (pod.Text("securityContext/runAsNonRoot"), pod.Text("securityContext/runAsUser"), pod.Text("securityContext/seccompProfile/type")));
+            Assert.Equal(
+                ("true", "10001", "RuntimeDefault"),
+                (pod.Text("securityContext/runAsNonRoot"), pod.Text("securityContext/runAsUser"), pod.Text("securityContext/seccompProfile/type")));
             Assert.All(["hostNetwork", "hostPID", "hostIPC"], key => Assert.Null(pod.At(key)));
             foreach (var container in (JsonNode[])[manifests.Container(component), manifests.Setup(component)])
             {
-                Assert.Equal("""{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true}""", container.At("securityContext")!.ToJsonString());
+                Assert.Equal(
+                    """{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]},"readOnlyRootFilesystem":true}""",
+                    container.At("securityContext")!.ToJsonString());
             }
 
-            Assert.DoesNotContain("azure.workload.identity/use", manifests.Deployment(component).Map("spec/template/metadata/labels").Keys); // no token for the vault in the pod
+            // No token for the vault in the pod.
+            Assert.DoesNotContain("azure.workload.identity/use", manifests.Deployment(component).Map("spec/template/metadata/labels").Keys);
         }
     }
 
@@ -49,14 +54,18 @@ public sealed class PodTests
             foreach (var mount in manifests.Container(component).List("volumeMounts").Concat(manifests.Setup(component).List("volumeMounts")))
             {
                 var volume = volumes[mount.Text("name")!];
-                Assert.True(volume.At("emptyDir") is not null ? volume.Text("emptyDir/sizeLimit") is not null : mount.Text("readOnly") == "true", $"{component}: {mount.ToJsonString()}");
+                Assert.True(
+                    volume.At("emptyDir") is not null ? volume.Text("emptyDir/sizeLimit") is not null : mount.Text("readOnly") == "true",
+                    $"{component}: {mount.ToJsonString()}");
             }
 
             Assert.Equal(["/azure-functions-host/Secrets", "/tmp"], Writable(manifests.Container(component)));
             Assert.Equal(["/tmp"], Writable(manifests.Setup(component)));
         }
 
-        static List<string> Writable(JsonNode container) => [.. container.List("volumeMounts").Where(mount => mount.At("readOnly") is null).Select(mount => mount.Text("mountPath")!).Order(StringComparer.Ordinal)];
+        static List<string> Writable(JsonNode container) =>
+            [.. container.List("volumeMounts").Where(mount => mount.At("readOnly") is null)
+                .Select(mount => mount.Text("mountPath")!).Order(StringComparer.Ordinal)];
     }
 
     [Theory]
@@ -68,7 +77,9 @@ public sealed class PodTests
         {
             var container = manifests.Container(component);
             var alive = component == "audit" ? "/ready" : "/health"; // a consumer that is off comes back with a start only
-            Assert.Equal(("/health", alive, "/ready"), (container.Text("startupProbe/httpGet/path"), container.Text("livenessProbe/httpGet/path"), container.Text("readinessProbe/httpGet/path")));
+            Assert.Equal(
+                ("/health", alive, "/ready"),
+                (container.Text("startupProbe/httpGet/path"), container.Text("livenessProbe/httpGet/path"), container.Text("readinessProbe/httpGet/path")));
             Assert.All(["startupProbe", "livenessProbe", "readinessProbe"], probe => Assert.Equal("http", container.Text(probe + "/httpGet/port")));
             Assert.Equal(("http", "8080"), (container.Text("ports/0/name"), container.Text("ports/0/containerPort")));
             Assert.True(Number(container, "startupProbe/periodSeconds") * Number(container, "startupProbe/failureThreshold") >= 60);
@@ -86,7 +97,8 @@ public sealed class PodTests
     {
         var manifests = await KustomizeRender.LoadAsync(environment, plainSecrets);
         using var settings = RenderedSettings.Of(manifests, manifests.Container("http"), []);
-        var route = new GatewayRoute("any", ["GET"], PathTemplate.Parse("/gpt/any")!, new Uri("http://upstream"), PathTemplate.Parse("/any")!, "any", "read", 1);
+        var route = new GatewayRoute(
+            "any", ["GET"], PathTemplate.Parse("/gpt/any")!, new Uri("http://upstream"), PathTemplate.Parse("/any")!, "any", "read", 1);
         var slowest = GatewayConfig.Load(settings.Environment["GATEWAY_CONFIG"]!).Routes.Append(route).Max(route => route.Timeout).TotalSeconds;
         var ofTheHost = int.Parse(DockerfileTests.Environment["ASPNETCORE_SHUTDOWNTIMEOUTSECONDS"], System.Globalization.CultureInfo.InvariantCulture);
         await using var app = StandaloneHost.Build(builder => builder.AddHosting());
@@ -95,7 +107,8 @@ public sealed class PodTests
         Assert.InRange(slowest, 45, Math.Min(ofTheHost, ofTheProgram) - 1);
         foreach (var component in Manifests.Components)
         {
-            var rest = Number(manifests.Pod(component), "terminationGracePeriodSeconds") - Number(manifests.Container(component), "lifecycle/preStop/sleep/seconds");
+            var rest = Number(manifests.Pod(component), "terminationGracePeriodSeconds") - Number(
+                manifests.Container(component), "lifecycle/preStop/sleep/seconds");
             Assert.True(rest > Math.Max(ofTheHost, ofTheProgram), $"{component} is killed {rest} s after SIGTERM, before its hosts give up.");
         }
     }
@@ -123,13 +136,21 @@ public sealed class PodTests
             Assert.All(["requests/cpu", "requests/memory", "limits/cpu", "limits/memory"], path => Assert.NotNull(container.At("resources/" + path)));
         }
 
-        Assert.Equal(["functions", "setup"], Manifests.Components.SelectMany(component => new[] { manifests.Container(component).Text("name")!, manifests.Setup(component).Text("name")! }).Distinct(StringComparer.Ordinal));
+        Assert.Equal(
+            ["functions", "setup"],
+            Manifests.Components.SelectMany(component => new[] { manifests.Container(component).Text("name")!, manifests.Setup(component).Text("name")! })
+                .Distinct(StringComparer.Ordinal));
         Assert.Equal(["dotnet", "/home/site/wwwroot/GptFunctions.dll", "setup"], manifests.Setup("http").List("command").Select(word => word.ToString()));
-        Assert.Equal(3, Manifests.Components.Select(component => Variable(manifests.Container(component), "AzureFunctionsWebHost__hostid")).Distinct(StringComparer.Ordinal).Count());
-        Assert.All(Manifests.Components, component => Assert.Null(Variable(manifests.Container(component), "POD_NAMESPACE"))); // switches the host to a lock manager with a sidecar
+        Assert.Equal(
+            3,
+            Manifests.Components.Select(component => Variable(manifests.Container(component), "AzureFunctionsWebHost__hostid"))
+                .Distinct(StringComparer.Ordinal).Count());
+        // Switches the host to a lock manager with a sidecar.
+        Assert.All(Manifests.Components, component => Assert.Null(Variable(manifests.Container(component), "POD_NAMESPACE")));
     }
 
     private static long Number(JsonNode node, string path) => node.At(path)!.GetValue<long>();
 
-    private static string? Variable(JsonNode container, string name) => container.List("env").SingleOrDefault(variable => variable.Text("name") == name).Text("value");
+    private static string? Variable(JsonNode container, string name) =>
+        container.List("env").SingleOrDefault(variable => variable.Text("name") == name).Text("value");
 }

@@ -34,7 +34,8 @@ public sealed partial class PublishedProgram : AppFixture<PublishTests>, IAsyncL
         }
 
         // Beside the checkout's own build, which is in use; kept, so that the next run compiles only what changed. Analyzers have had their turn.
-        var start = new ProcessStartInfo("dotnet", [.. arguments, "-o", Output, "--artifacts-path", Path.Combine(TestServices.RepositoryRoot, ".local", "publish", "artifacts"),
+        var start = new ProcessStartInfo(
+            "dotnet", [.. arguments, "-o", Output, "--artifacts-path", Path.Combine(TestServices.RepositoryRoot, ".local", "publish", "artifacts"),
             "-p:RunAnalyzers=false", "--disable-build-servers", "-nodeReuse:false", "-v", "quiet", "-nologo"])
         { WorkingDirectory = TestServices.RepositoryRoot, RedirectStandardOutput = true, UseShellExecute = false };
         using var process = Process.Start(start)!;
@@ -63,7 +64,8 @@ public sealed class PublishTests(PublishedProgram published) : IClassFixture<Pub
     [Fact]
     public void Output_has_what_the_host_reads_and_nothing_of_this_machine()
     {
-        var files = Directory.EnumerateFiles(published.Output, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(published.Output, file)).ToList();
+        var files = Directory.EnumerateFiles(published.Output, "*", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(published.Output, file))
+            .ToList();
         Assert.Contains("host.json", files);
         Assert.DoesNotContain("local.settings.json", files);
         Assert.DoesNotContain(files, file => file.Contains("Tests", StringComparison.Ordinal) || file.Contains("xunit", StringComparison.Ordinal));

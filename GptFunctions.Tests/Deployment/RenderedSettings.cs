@@ -39,7 +39,10 @@ internal sealed class RenderedSettings : IDisposable
             settings.Add(manifests.Find("ConfigMap", config).Map("data"));
         }
 
-        settings.Add(container.List("env").ToDictionary(variable => variable.Text("name")!, variable => variable.Text("value") ?? values[variable.Text("valueFrom/secretKeyRef/key")!], StringComparer.Ordinal));
+        settings.Add(
+            container.List("env").ToDictionary(
+                variable => variable.Text("name")!, variable => variable.Text("value") ?? values[variable.Text("valueFrom/secretKeyRef/key")!],
+                StringComparer.Ordinal));
         return settings;
     }
 
@@ -49,7 +52,8 @@ internal sealed class RenderedSettings : IDisposable
     {
         foreach (var (name, value) in variables)
         {
-            Environment[name] = value.Replace("/mnt/secrets", SecretsPath, StringComparison.Ordinal).Replace("/etc/gpt", directory.FullName, StringComparison.Ordinal);
+            Environment[name] = value.Replace("/mnt/secrets", SecretsPath, StringComparison.Ordinal)
+                .Replace("/etc/gpt", directory.FullName, StringComparison.Ordinal);
         }
     }
 

@@ -5,7 +5,9 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Deployment;
 
-/// <summary>A database made as the runbook makes one: roles.sql, run by an administrator who is no superuser, setup by the owner, and roles.sql again.</summary>
+/// <summary>
+/// A database made as the runbook makes one: roles.sql, run by an administrator who is no superuser, setup by the owner, and roles.sql again.
+/// </summary>
 internal sealed class RolesDatabase : IAsyncDisposable
 {
     // Roles belong to the server, so every test that makes them uses the same passwords.

@@ -8,7 +8,8 @@ public sealed partial class RollbackAndSecretsScriptTests
 {
     private static readonly string[] Variables =
     [
-        "GPT_CLIENT_ID", "GPT_CLIENT_SECRET", "GPT_EC_PRIVATE_KEY", "GPT_REFRESH_KEY", "CLERK_WEBHOOK_SECRET", "CLERK_OAUTH_CLIENT_SECRET", "STRIPE_WEBHOOK_SECRET", "DATABASE_URL", "RABBITMQ_URL", "DATABASE_OWNER_URL",
+        "GPT_CLIENT_ID", "GPT_CLIENT_SECRET", "GPT_EC_PRIVATE_KEY", "GPT_REFRESH_KEY", "CLERK_WEBHOOK_SECRET", "CLERK_OAUTH_CLIENT_SECRET",
+        "STRIPE_WEBHOOK_SECRET", "DATABASE_URL", "RABBITMQ_URL", "DATABASE_OWNER_URL",
     ];
 
     [Fact]
@@ -79,7 +80,9 @@ public sealed partial class RollbackAndSecretsScriptTests
         using var bench = new DeployBench();
         var (code, said) = await bench.RunAsync("rollback.sh", ["--environment", "production", "--to", "current", "--yes"]);
         Assert.True(code == 0, said);
-        Assert.Contains(bench.Calls, call => call.Contains("get configmap gpt-deployed --ignore-not-found -o jsonpath={.data.manifests", StringComparison.Ordinal));
+        Assert.Contains(
+            bench.Calls,
+            call => call.Contains("get configmap gpt-deployed --ignore-not-found -o jsonpath={.data.manifests", StringComparison.Ordinal));
         Assert.DoesNotContain(bench.Calls, call => call.Contains("delete configmap", StringComparison.Ordinal));
     }
 
@@ -91,7 +94,10 @@ public sealed partial class RollbackAndSecretsScriptTests
         var (code, said) = await bench.RunAsync("secrets.sh", ["--environment", "production"]);
         Assert.True(code == 0, said);
         Assert.Equal("kubectl --context contoso --namespace gpt-functions apply --server-side --force-conflicts -f -", Assert.Single(bench.Changes));
-        var written = Entry().Matches(bench.Input).ToDictionary(match => match.Groups["key"].Value, match => Encoding.UTF8.GetString(Convert.FromBase64String(match.Groups["value"].Value)), StringComparer.Ordinal);
+        var written = Entry().Matches(bench.Input)
+            .ToDictionary(
+                match => match.Groups["key"].Value, match => Encoding.UTF8.GetString(Convert.FromBase64String(match.Groups["value"].Value)),
+                StringComparer.Ordinal);
         Assert.Equal(Variables.Select(name => name.ToLowerInvariant().Replace('_', '-')), written.Keys);
         Assert.Equal(values, written.Values);
         Assert.Equal(2, bench.Input.Split("kind: Secret").Length - 1);
@@ -131,7 +137,9 @@ public sealed partial class RollbackAndSecretsScriptTests
             Set(bench);
             bench.Settings[variable] = value;
             var (code, said) = await bench.RunAsync("secrets.sh", ["--environment", "production"]);
-            Assert.Equal((1, $"refused: {variable} is empty: set it (in GitHub: environment production, secret {variable}).\nNothing was changed.\n"), (code, said));
+            Assert.Equal(
+                (1, $"refused: {variable} is empty: set it (in GitHub: environment production, secret {variable}).\nNothing was changed.\n"),
+                (code, said));
             Assert.Empty(bench.Changes);
         }
     }

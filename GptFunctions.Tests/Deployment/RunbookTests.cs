@@ -22,7 +22,8 @@ public sealed partial class RunbookTests
     [Fact]
     public void Make_targets_that_it_names_exist()
     {
-        var targets = File.ReadAllLines(Path.Combine(Root, "Makefile")).Where(line => line.Contains(": ##", StringComparison.Ordinal)).Select(line => line.Split(':')[0]).ToList();
+        var targets = File.ReadAllLines(Path.Combine(Root, "Makefile")).Where(line => line.Contains(": ##", StringComparison.Ordinal))
+            .Select(line => line.Split(':')[0]).ToList();
         var named = MakeTarget().Matches(Runbook + Sizing).Select(match => match.Groups["target"].Value).Distinct(StringComparer.Ordinal).ToList();
         Assert.Contains("production-deploy", named);
         Assert.All(named, target => Assert.Contains(target, targets));
@@ -46,7 +47,10 @@ public sealed partial class RunbookTests
     public async Task Commands_of_the_program_that_it_names_exist_with_their_options()
     {
         var calls = ProgramCall().Matches(Runbook)
-            .Select(match => (Command: match.Groups["command"].Value.Trim(), Options: Option().Matches(match.Groups["arguments"].Value).Select(option => option.Value)))
+            .Select(
+                match => (
+                    Command: match.Groups["command"].Value.Trim(),
+                    Options: Option().Matches(match.Groups["arguments"].Value).Select(option => option.Value)))
             .GroupBy(call => call.Command, call => call.Options, StringComparer.Ordinal).ToList();
         Assert.True(calls.Count >= 7, string.Join(", ", calls.Select(call => call.Key)));
         foreach (var call in calls)
@@ -54,7 +58,9 @@ public sealed partial class RunbookTests
             var (code, help, error) = await AppProcess.RunAsync(new Dictionary<string, string?>(StringComparer.Ordinal), [.. call.Key.Split(' '), "--help"]);
             Assert.True(code == 0 && error.Length == 0, call.Key + ": " + error);
             Assert.Contains("GptFunctions " + call.Key, help, StringComparison.Ordinal); // and not the help of the command above it
-            Assert.All(call.SelectMany(options => options).Distinct(StringComparer.Ordinal), option => Assert.Contains(option, help, StringComparison.Ordinal));
+            Assert.All(
+                call.SelectMany(options => options).Distinct(StringComparer.Ordinal),
+                option => Assert.Contains(option, help, StringComparison.Ordinal));
         }
     }
 
@@ -62,20 +68,27 @@ public sealed partial class RunbookTests
     [Fact]
     public void No_row_of_the_program_is_changed_by_hand()
     {
-        var tables = Directory.EnumerateFiles(Path.Combine(Root, "GptFunctions", "Data", "Migrations")).SelectMany(file => Table().Matches(File.ReadAllText(file))).Select(match => match.Groups["name"].Value).ToHashSet(StringComparer.Ordinal);
+        var tables = Directory.EnumerateFiles(Path.Combine(Root, "GptFunctions", "Data", "Migrations"))
+            .SelectMany(file => Table().Matches(File.ReadAllText(file))).Select(match => match.Groups["name"].Value).ToHashSet(StringComparer.Ordinal);
         Assert.Contains("gpt_sessions", tables);
         var changed = Change().Matches(Runbook + Sizing).Select(match => match.Groups["name"].Value).Where(tables.Contains).ToList();
         Assert.Equal(["gpt_oauth_events"], changed); // INSERT: what was recorded on a server that is given up
-        Assert.All((string[])["--user", "--session", "--all"], option => Assert.Contains("GptFunctions sessions revoke " + option, Runbook, StringComparison.Ordinal));
+        Assert.All(
+            (string[])["--user", "--session", "--all"],
+            option => Assert.Contains("GptFunctions sessions revoke " + option, Runbook, StringComparison.Ordinal));
     }
 
     /// <summary>ingress-nginx can clear a caller's header by its own settings only, so it is a step, and the step that tries a host is beside it.</summary>
     [Fact]
     public void Ingress_clears_a_callers_invocation_id_and_one_curl_tries_a_host()
     {
-        var install = ShellBlock().Matches(Runbook).Select(match => match.Groups["text"].Value).Single(block => block.Contains("helm upgrade --install ingress-nginx", StringComparison.Ordinal));
+        var install = ShellBlock().Matches(Runbook).Select(match => match.Groups["text"].Value)
+            .Single(block => block.Contains("helm upgrade --install ingress-nginx", StringComparison.Ordinal));
         Assert.Matches(@" --set controller\.proxySetHeaders\.x-ms-invocation-id=(?:\s|$)", install);
-        Assert.Contains(ShellBlock().Matches(Runbook), block => block.Groups["text"].Value.StartsWith("curl ", StringComparison.Ordinal) && block.Groups["text"].Value.Contains("-H 'x-ms-invocation-id: ", StringComparison.Ordinal));
+        Assert.Contains(
+            ShellBlock().Matches(Runbook),
+            block => block.Groups["text"].Value.StartsWith("curl ", StringComparison.Ordinal)
+                && block.Groups["text"].Value.Contains("-H 'x-ms-invocation-id: ", StringComparison.Ordinal));
     }
 
     /// <summary>A deployment leaves a deployment at zero replicas alone, so a restore must not end with one.</summary>
@@ -97,7 +110,9 @@ public sealed partial class RunbookTests
         var named = ClusterObject().Matches(Runbook).Select(match => match.Groups["name"].Value).Distinct(StringComparer.Ordinal).ToList();
         Assert.Contains("gpt-functions-timers", named);
         Assert.All(named, name => Assert.Contains(name, names));
-        Assert.All(NamespaceOption().Matches(Runbook).Select(match => match.Groups["name"].Value).Except(["rabbitmq", "ingress-nginx"], StringComparer.Ordinal), name => Assert.Equal("gpt-functions", name));
+        Assert.All(
+            NamespaceOption().Matches(Runbook).Select(match => match.Groups["name"].Value).Except(["rabbitmq", "ingress-nginx"], StringComparer.Ordinal),
+            name => Assert.Equal("gpt-functions", name));
     }
 
     [Fact]
@@ -112,7 +127,8 @@ public sealed partial class RunbookTests
     {
         foreach (var block in ShellBlock().Matches(Runbook).Select(match => match.Groups["text"].Value))
         {
-            using var bash = Process.Start(new ProcessStartInfo("bash", ["-n"]) { RedirectStandardInput = true, RedirectStandardError = true, UseShellExecute = false })!;
+            using var bash = Process.Start(
+                new ProcessStartInfo("bash", ["-n"]) { RedirectStandardInput = true, RedirectStandardError = true, UseShellExecute = false })!;
             await bash.StandardInput.WriteAsync(block);
             bash.StandardInput.Close();
             var said = await bash.StandardError.ReadToEndAsync();
@@ -133,7 +149,9 @@ public sealed partial class RunbookTests
     [GeneratedRegex(@"(?<![\w-])--[a-z][a-z-]*", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Option();
 
-    [GeneratedRegex(@"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit|sessions) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        @"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit|sessions) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline,
+        matchTimeoutMilliseconds: 1000)]
     private static partial Regex ProgramCall();
 
     [GeneratedRegex(@"CREATE (?:UNLOGGED )?TABLE (?<name>\w+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]

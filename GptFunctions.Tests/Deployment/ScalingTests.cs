@@ -18,7 +18,10 @@ public sealed class ScalingTests
         Assert.Equal(("2", "10"), (autoscaler.Text("spec/minReplicas"), autoscaler.Text("spec/maxReplicas")));
         Assert.Equal(("cpu", "Utilization"), (autoscaler.Text("spec/metrics/0/resource/name"), autoscaler.Text("spec/metrics/0/resource/target/type")));
         Assert.Null(manifests.Deployment("http").At("spec/replicas")); // a deployment would take back what the autoscaler added
-        Assert.Equal(("0", "1"), (manifests.Deployment("http").Text("spec/strategy/rollingUpdate/maxUnavailable"), manifests.Deployment("http").Text("spec/strategy/rollingUpdate/maxSurge")));
+        Assert.Equal(
+            ("0", "1"),
+            (manifests.Deployment("http").Text(
+                "spec/strategy/rollingUpdate/maxUnavailable"), manifests.Deployment("http").Text("spec/strategy/rollingUpdate/maxSurge")));
 
         var budget = manifests.Find("PodDisruptionBudget", "gpt-functions-http");
         Assert.Equal("1", budget.Text("spec/minAvailable"));
@@ -38,21 +41,31 @@ public sealed class ScalingTests
         Assert.Null(manifests.Deployment("audit").At("spec/replicas"));
         var scaled = manifests.Find("ScaledObject", "gpt-functions-audit");
         Assert.Equal("gpt-functions-audit", scaled.Text("spec/scaleTargetRef/name"));
-        Assert.Equal(("0", "5", "15", "300"), (scaled.Text("spec/minReplicaCount"), scaled.Text("spec/maxReplicaCount"), scaled.Text("spec/pollingInterval"), scaled.Text("spec/cooldownPeriod")));
+        Assert.Equal(
+            ("0", "5", "15", "300"),
+            (
+                scaled.Text("spec/minReplicaCount"), scaled.Text("spec/maxReplicaCount"),
+                scaled.Text("spec/pollingInterval"), scaled.Text("spec/cooldownPeriod")));
         Assert.Equal(("3", "1"), (scaled.Text("spec/fallback/failureThreshold"), scaled.Text("spec/fallback/replicas")));
 
         var trigger = scaled.List("spec/triggers").Single();
         Assert.Equal("rabbitmq", trigger.Text("type"));
         var metadata = trigger.Map("metadata");
-        Assert.Equal((AuditSettings.Queue, "QueueLength", "auto", "0", "false"), (metadata["queueName"], metadata["mode"], metadata["protocol"], metadata["activationValue"], metadata["unsafeSsl"]));
-        Assert.All(trigger.At("metadata")!.AsObject(), value => Assert.Equal(System.Text.Json.JsonValueKind.String, value.Value!.GetValueKind())); // KEDA refuses numbers here
+        Assert.Equal(
+            (AuditSettings.Queue, "QueueLength", "auto", "0", "false"),
+            (metadata["queueName"], metadata["mode"], metadata["protocol"], metadata["activationValue"], metadata["unsafeSsl"]));
+        // KEDA refuses numbers here.
+        Assert.All(trigger.At("metadata")!.AsObject(), value => Assert.Equal(System.Text.Json.JsonValueKind.String, value.Value!.GetValueKind()));
 
         // What a pod has fetched is no longer counted: fewer than one pod's share, or a backlog would not show.
         var host = Yaml.Load(Path.Combine(TestServices.RepositoryRoot, "host.json")).Single(); // JSON is YAML
-        Assert.True(host.At("extensions/rabbitMQ/prefetchCount")!.GetValue<long>() < long.Parse(metadata["value"], System.Globalization.CultureInfo.InvariantCulture));
+        Assert.True(
+            host.At("extensions/rabbitMQ/prefetchCount")!.GetValue<long>() < long.Parse(metadata["value"], System.Globalization.CultureInfo.InvariantCulture));
 
         var authentication = manifests.Find("TriggerAuthentication", trigger.Text("authenticationRef/name")!).List("spec/secretTargetRef").Single();
-        Assert.Equal(("host", plainSecrets ? "gpt-secrets" : "gpt-rabbitmq", "rabbitmq-url"), (authentication.Text("parameter"), authentication.Text("name"), authentication.Text("key")));
+        Assert.Equal(
+            ("host", plainSecrets ? "gpt-secrets" : "gpt-rabbitmq", "rabbitmq-url"),
+            (authentication.Text("parameter"), authentication.Text("name"), authentication.Text("key")));
     }
 
     [Theory]

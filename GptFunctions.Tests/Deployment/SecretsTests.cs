@@ -9,7 +9,10 @@ namespace GptFunctions.Tests.Deployment;
 public sealed partial class SecretsTests
 {
     internal static readonly string[] Names =
-        ["gpt-client-id", "gpt-client-secret", "gpt-ec-private-key", "gpt-refresh-key", "clerk-webhook-secret", "clerk-oauth-client-secret", "stripe-webhook-secret", "database-url", "rabbitmq-url"];
+        [
+            "gpt-client-id", "gpt-client-secret", "gpt-ec-private-key", "gpt-refresh-key", "clerk-webhook-secret", "clerk-oauth-client-secret",
+            "stripe-webhook-secret", "database-url", "rabbitmq-url",
+        ];
 
     public static TheoryData<string, bool> Renderings => KustomizeRender.All;
 
@@ -33,7 +36,9 @@ public sealed partial class SecretsTests
         Assert.Equal(("gpt-rabbitmq", "rabbitmq-url"), SecretOf(manifests, "RABBITMQ_URL"));
 
         // One vault, one tenant, one identity, and the ServiceAccount is that identity.
-        var azure = manifests.OfKind("SecretProviderClass").Select(item => (item.Text("spec/parameters/keyvaultName"), item.Text("spec/parameters/tenantId"), item.Text("spec/parameters/clientID"))).Distinct().Single();
+        var azure = manifests.OfKind("SecretProviderClass")
+            .Select(item => (item.Text("spec/parameters/keyvaultName"), item.Text("spec/parameters/tenantId"), item.Text("spec/parameters/clientID")))
+            .Distinct().Single();
         Assert.Equal(azure.Item3, manifests.Find("ServiceAccount", "gpt-functions").Map("metadata/annotations")["azure.workload.identity/client-id"]);
     }
 
@@ -49,12 +54,16 @@ public sealed partial class SecretsTests
         {
             Assert.Equal("gpt-secrets", Volume(manifests, component, manifests.Container(component)).Text("secret/secretName"));
             var sources = Volume(manifests, component, manifests.Setup(component)).List("projected/sources");
-            Assert.Equal(Names.Where(name => name != "database-url").Select(name => ("gpt-secrets", name, name)).Append(("gpt-setup", "database-owner-url", "database-url")), sources.SelectMany(Items));
+            Assert.Equal(
+                Names.Where(name => name != "database-url").Select(name => ("gpt-secrets", name, name))
+                    .Append(("gpt-setup", "database-owner-url", "database-url")),
+                sources.SelectMany(Items));
         }
 
         Assert.Equal(("gpt-secrets", "rabbitmq-url"), SecretOf(manifests, "RABBITMQ_URL"));
 
-        static IEnumerable<(string, string, string)> Items(JsonNode source) => source.List("secret/items").Select(item => (source.Text("secret/name")!, item.Text("key")!, item.Text("path")!));
+        static IEnumerable<(string, string, string)> Items(JsonNode source) =>
+            source.List("secret/items").Select(item => (source.Text("secret/name")!, item.Text("key")!, item.Text("path")!));
     }
 
     [Theory]
@@ -66,8 +75,10 @@ public sealed partial class SecretsTests
         {
             Assert.DoesNotContain(manifests.Container(component).List("volumeMounts"), mount => mount.Text("name") == "setup-secrets");
             Assert.DoesNotContain(manifests.Setup(component).List("volumeMounts"), mount => mount.Text("name") == "secrets");
-            var fromEnvironment = manifests.Container(component).List("env").Concat(manifests.Setup(component).List("env")).Where(variable => variable.At("valueFrom") is not null);
-            Assert.Equal(component == "audit" ? ["RABBITMQ_URL"] : [], fromEnvironment.Select(variable => variable.Text("name")!)); // for the trigger, which is the host's
+            var fromEnvironment = manifests.Container(component).List("env").Concat(manifests.Setup(component).List("env"))
+                .Where(variable => variable.At("valueFrom") is not null);
+            // For the trigger, which is the host's.
+            Assert.Equal(component == "audit" ? ["RABBITMQ_URL"] : [], fromEnvironment.Select(variable => variable.Text("name")!));
         }
     }
 
@@ -91,7 +102,9 @@ public sealed partial class SecretsTests
     }
 
     /// <summary>PEM, a webhook's secret, a URL with a password, or 32 characters and more that mean nothing (zero ids are no secret).</summary>
-    [GeneratedRegex(@"-----BEGIN|whsec_|[a-z]://[^/\s""]*:[^/\s""]*@|(?<![\w/.-])(?!AzureFunctions)(?=[A-Za-z+/_-]*\d)(?=[\d+/a-z_-]*[A-Z])[A-Za-z0-9+/_-]{32,}", RegexOptions.None, matchTimeoutMilliseconds: 5000)]
+    [GeneratedRegex(
+        @"-----BEGIN|whsec_|[a-z]://[^/\s""]*:[^/\s""]*@|(?<![\w/.-])(?!AzureFunctions)(?=[A-Za-z+/_-]*\d)(?=[\d+/a-z_-]*[A-Z])[A-Za-z0-9+/_-]{32,}",
+        RegexOptions.None, matchTimeoutMilliseconds: 5000)]
     private static partial Regex LooksSecret();
 
     private static IEnumerable<(string, string)> FilesOf(Manifests manifests, string name)
@@ -111,7 +124,8 @@ public sealed partial class SecretsTests
         return manifests.Pod(component).List("volumes").Single(volume => volume.Text("name") == mount.Text("name"));
     }
 
-    private static string? VaultClass(JsonNode volume) => volume.Text("csi/driver") == "secrets-store.csi.k8s.io" ? volume.Text("csi/volumeAttributes/secretProviderClass") : null;
+    private static string? VaultClass(JsonNode volume) =>
+        volume.Text("csi/driver") == "secrets-store.csi.k8s.io" ? volume.Text("csi/volumeAttributes/secretProviderClass") : null;
 
     private static (string?, string?) SecretOf(Manifests manifests, string variable)
     {

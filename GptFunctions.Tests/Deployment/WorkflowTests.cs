@@ -53,7 +53,11 @@ public sealed partial class WorkflowTests
     {
         Assert.Equal("production", Deploy.Text("jobs/production/environment"));
         Assert.Equal("staging", Deploy.Text("jobs/staging/environment"));
-        Assert.All((string[])["staging", "production"], job => Assert.Equal(("deploy-" + job, "false"), (Deploy.Text($"jobs/{job}/concurrency/group"), Deploy.Text($"jobs/{job}/concurrency/cancel-in-progress"))));
+        Assert.All(
+            (string[])["staging", "production"],
+            job => Assert.Equal(
+                ("deploy-" + job, "false"),
+                (Deploy.Text($"jobs/{job}/concurrency/group"), Deploy.Text($"jobs/{job}/concurrency/cancel-in-progress"))));
     }
 
     [Fact]
@@ -81,7 +85,9 @@ public sealed partial class WorkflowTests
         var signsIn = Steps(workflow, name).Any(step => step.Text("uses")?.StartsWith("azure/login@", StringComparison.Ordinal) == true);
         Assert.Equal(signsIn, rights.ContainsKey("id-token"));
         Assert.Equal(signsIn, workflow.At($"jobs/{name}/environment") is not null); // a federated credential belongs to an environment
-        Assert.True(workflow.At($"jobs/{name}/uses") is not null || workflow.At($"jobs/{name}/timeout-minutes") is not null, "The job has no timeout-minutes.");
+        Assert.True(
+            workflow.At($"jobs/{name}/uses") is not null || workflow.At($"jobs/{name}/timeout-minutes") is not null,
+            "The job has no timeout-minutes.");
     }
 
     [Theory]
@@ -89,11 +95,14 @@ public sealed partial class WorkflowTests
     [InlineData("deploy-aks.yml")]
     public async Task Actions_are_pinned_by_commit_with_their_version_beside(string file)
     {
-        var lines = (await File.ReadAllLinesAsync(PathOf(file))).Where(line => UsesLine().IsMatch(line) && !line.Contains(": ./", StringComparison.Ordinal)).ToList();
+        var lines = (await File.ReadAllLinesAsync(PathOf(file))).Where(line => UsesLine().IsMatch(line) && !line.Contains(": ./", StringComparison.Ordinal))
+            .ToList();
         Assert.NotEmpty(lines);
         Assert.All(lines, line => Assert.Matches(@"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line));
         // Beside what is checked out no token is left for later steps.
-        Assert.All(StepsOf(file).Where(step => step.Text("uses")?.StartsWith("actions/checkout@", StringComparison.Ordinal) == true), step => Assert.Equal("false", step.Text("with/persist-credentials")));
+        Assert.All(
+            StepsOf(file).Where(step => step.Text("uses")?.StartsWith("actions/checkout@", StringComparison.Ordinal) == true),
+            step => Assert.Equal("false", step.Text("with/persist-credentials")));
     }
 
     /// <summary>"No secret of Azure is stored", and no expression of a stranger's text inside a script.</summary>
@@ -123,12 +132,22 @@ public sealed partial class WorkflowTests
         Assert.Contains("CLERK_WEBHOOK_SECRET", given.Keys);
 
         var library = await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy", "lib.sh"));
-        string[] Keys(string list) => Regex.Match(library, $@"^{list}=\((?<keys>[^)]+)\)$", RegexOptions.Multiline | RegexOptions.ExplicitCapture, TimeSpan.FromSeconds(1)).Groups["keys"].Value.Split(' ');
-        Assert.Equal(given.Keys.Order(StringComparer.Ordinal), Keys("secret_keys").Concat(Keys("setup_keys")).Concat(Keys("optional_keys")).Select(key => key.ToUpperInvariant().Replace('-', '_')).Order(StringComparer.Ordinal));
+        string[] Keys(string list) => Regex.Match(
+            library, $@"^{list}=\((?<keys>[^)]+)\)$", RegexOptions.Multiline | RegexOptions.ExplicitCapture,
+            TimeSpan.FromSeconds(1)).Groups["keys"].Value.Split(' ');
+        Assert.Equal(
+            given.Keys.Order(StringComparer.Ordinal),
+            Keys("secret_keys").Concat(Keys("setup_keys")).Concat(Keys("optional_keys")).Select(key => key.ToUpperInvariant().Replace('-', '_'))
+                .Order(StringComparer.Ordinal));
 
-        var setup = (await KustomizeRender.LoadAsync(job, plainSecrets: true)).Pod("http").List("volumes").Single(volume => volume.Text("name") == "setup-secrets");
-        var mounted = setup.List("projected/sources").SelectMany(source => source.List("secret/items").Select(item => (source.Text("secret/name"), item.Text("key")))).ToHashSet();
-        Assert.Equal(Keys("secret_keys").Where(key => key != "database-url").Select(key => ("gpt-secrets", key)).Concat(Keys("setup_keys").Select(key => ("gpt-setup", key))).Order(), mounted.Select(item => (item.Item1!, item.Item2!)).Order());
+        var setup = (await KustomizeRender.LoadAsync(job, plainSecrets: true)).Pod("http").List("volumes")
+            .Single(volume => volume.Text("name") == "setup-secrets");
+        var mounted = setup.List("projected/sources")
+            .SelectMany(source => source.List("secret/items").Select(item => (source.Text("secret/name"), item.Text("key")))).ToHashSet();
+        Assert.Equal(
+            Keys("secret_keys").Where(key => key != "database-url").Select(key => ("gpt-secrets", key))
+                .Concat(Keys("setup_keys").Select(key => ("gpt-setup", key))).Order(),
+            mounted.Select(item => (item.Item1!, item.Item2!)).Order());
     }
 
     [Fact]
@@ -164,7 +183,8 @@ public sealed partial class WorkflowTests
     [InlineData("failure skipped skipped skipped", "", 1)]
     public async Task Ci_succeeds_when_every_job_has_or_was_not_needed(string results, string code, int expected)
     {
-        var start = new ProcessStartInfo("bash", ["-e", "-o", "pipefail", "-c", Steps(Ci, "ci").Single().Text("run")!]) { RedirectStandardOutput = true, UseShellExecute = false };
+        var start = new ProcessStartInfo(
+            "bash", ["-e", "-o", "pipefail", "-c", Steps(Ci, "ci").Single().Text("run")!]) { RedirectStandardOutput = true, UseShellExecute = false };
         (start.Environment["RESULTS"], start.Environment["CODE"]) = (results, code);
         using var script = Process.Start(start)!;
         await script.WaitForExitAsync();
@@ -181,7 +201,8 @@ public sealed partial class WorkflowTests
             var script = Path.GetTempFileName();
             await File.WriteAllTextAsync(script, $"#!/bin/bash\nset -e -o pipefail\n{run}\n");
             string[] command = File.Exists("/usr/bin/shellcheck") ? ["shellcheck", "--norc", script] : ["bash", "-n", script];
-            using var check = Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false })!;
+            using var check = Process.Start(
+                new ProcessStartInfo(command[0], command[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false })!;
             var said = await check.StandardOutput.ReadToEndAsync() + await check.StandardError.ReadToEndAsync();
             await check.WaitForExitAsync();
             Assert.True(check.ExitCode == 0, said);
@@ -198,9 +219,12 @@ public sealed partial class WorkflowTests
 
     private static IReadOnlyList<JsonNode> Steps(JsonNode workflow, string job) => workflow.List($"jobs/{job}/steps");
 
-    private static List<string> Runs(JsonNode workflow) => [.. workflow.At("jobs")!.AsObject().SelectMany(job => job.Value.List("steps")).Select(step => step.Text("run")).OfType<string>().Distinct(StringComparer.Ordinal)];
+    private static List<string> Runs(JsonNode workflow) =>
+        [.. workflow.At("jobs")!.AsObject().SelectMany(job => job.Value.List("steps"))
+            .Select(step => step.Text("run")).OfType<string>().Distinct(StringComparer.Ordinal)];
 
-    private static IEnumerable<string> Needs(string job) => Deploy.At($"jobs/{job}/needs") is JsonArray list ? list.Select(name => name!.ToString()) : [Deploy.Text($"jobs/{job}/needs")!];
+    private static IEnumerable<string> Needs(string job) =>
+        Deploy.At($"jobs/{job}/needs") is JsonArray list ? list.Select(name => name!.ToString()) : [Deploy.Text($"jobs/{job}/needs")!];
 
     [GeneratedRegex(@"\buses:", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex UsesLine();

@@ -31,7 +31,9 @@ public sealed class ProductionTests
         {
             foreach (var method in trigger.Methods!)
             {
-                using var request = new HttpRequestMessage(new HttpMethod(method), new Uri("/" + trigger.Route!.Replace("{*path}", "gpt/jobs/search", StringComparison.Ordinal), UriKind.Relative));
+                using var request = new HttpRequestMessage(
+                    new HttpMethod(method),
+                    new Uri("/" + trigger.Route!.Replace("{*path}", "gpt/jobs/search", StringComparison.Ordinal), UriKind.Relative));
                 using var response = await production.Http.SendAsync(request);
                 Assert.True(response.StatusCode == HttpStatusCode.NotFound, $"{method} {trigger.Route}: {response.StatusCode}");
             }

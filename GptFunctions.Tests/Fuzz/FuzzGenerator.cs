@@ -18,10 +18,14 @@ internal sealed record FuzzRequest(string Octets, bool IsBroken, bool MeetsBadUp
 {
     public bool MayBeBrokenOff => IsBroken || MeetsBadUpstream;
 
-    /// <summary>No error of ours; the gateway's 502 and 504 for a bad upstream, and whatever that says; of the web server 501 and 505 for framings and versions that it does not know.</summary>
+    /// <summary>
+    /// No error of ours; the gateway's 502 and 504 for a bad upstream, and whatever that says; of the web server 501 and 505 for framings and
+    /// versions that it does not know.
+    /// </summary>
     public bool Allows(int status) => status is >= 200 and < 500 || (MeetsBadUpstream && status != 503) || (IsBroken && status is 501 or 505);
 
-    public override string ToString() => Octets.Length > 3000 ? $"{JsonSerializer.Serialize(Octets[..3000])} and {Octets.Length - 3000} octets more" : JsonSerializer.Serialize(Octets);
+    public override string ToString() =>
+        Octets.Length > 3000 ? $"{JsonSerializer.Serialize(Octets[..3000])} and {Octets.Length - 3000} octets more" : JsonSerializer.Serialize(Octets);
 }
 
 /// <summary>Makes requests from a random number generator: the same from the same.</summary>
@@ -54,18 +58,34 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         "application/x-www-form-urlencoded; charset=\"",
     ];
 
-    private static readonly string[] Names = ["type", "data", "id", "object", "email_addresses", "email_address", "updated_at", "banned", "locked", "created", "customer", "status", "metadata", "userId", "plan", "items", "price", "client_reference_id",
+    private static readonly string[] Names =
+    [
+        "type", "data", "id", "object", "email_addresses", "email_address", "updated_at", "banned", "locked", "created", "customer", "status",
+        "metadata", "userId", "plan", "items", "price", "client_reference_id",
         "event", "order_id", "customer_id", "redirect_uris", "client_name", "scopes", "token_endpoint_auth_method", "grant_types", "first_name",
-        "public_metadata", "subscription", "mode", "payment_status", "lines", "approve", "request", "decision" ];
+        "public_metadata", "subscription", "mode", "payment_status", "lines", "approve", "request", "decision",
+    ];
 
-    private static readonly string[] Types = ["user.created", "user.updated", "user.deleted", "session.ended", "checkout.session.completed", "customer.subscription.updated", "customer.subscription.deleted", "invoice.paid", "invoice.payment_failed",
-        "order.paid", "verification.completed", "v1.billing.meter.error_report_triggered", "nobody.handles"];
+    private static readonly string[] Types =
+    [
+        "user.created", "user.updated", "user.deleted", "session.ended", "checkout.session.completed", "customer.subscription.updated",
+        "customer.subscription.deleted", "invoice.paid", "invoice.payment_failed",
+        "order.paid", "verification.completed", "v1.billing.meter.error_report_triggered", "nobody.handles",
+    ];
 
-    private static readonly string[] Sizes = ["ffffffffffffffff", "fffffffffffffffffffffffff", "7fffffff", "80000000", "-1", "0x5", "5;a=b", "g", "", " ", "00000000000000000000005"];
+    private static readonly string[] Sizes = [
+        "ffffffffffffffff", "fffffffffffffffffffffffff", "7fffffff", "80000000", "-1", "0x5", "5;a=b", "g", "", " ", "00000000000000000000005",
+    ];
 
-    private readonly (string Path, string[] Methods)[] routes = [.. FunctionCatalog.Find([typeof(GatewayFunctions).Assembly], new ConfigurationBuilder().Build())
-        .Select(function => function.Trigger).OfType<HttpTriggerAttribute>().Select(trigger => ("/" + trigger.Route, trigger.Methods!)).OrderBy(route => route.Item1, StringComparer.Ordinal)
-        .Concat([("/gpt/good", ["GET", "POST", "PUT", "HEAD", "DELETE"]), ("/gpt/good", ["POST"]), ("/gpt/items/{id}", ["GET", "POST"]), ("/gpt/bad", ["GET", "POST", "HEAD"]), ("/gpt/badopen", ["GET", "POST", "HEAD"]), ("/", ["GET"]), ("/webhooks/{id}", ["POST"])])];
+    private readonly (string Path, string[] Methods)[] routes = [.. FunctionCatalog.Find(
+        [typeof(GatewayFunctions).Assembly], new ConfigurationBuilder().Build())
+        .Select(function => function.Trigger).OfType<HttpTriggerAttribute>().Select(trigger => ("/" + trigger.Route, trigger.Methods!))
+        .OrderBy(route => route.Item1, StringComparer.Ordinal)
+        .Concat(
+            [
+                ("/gpt/good", ["GET", "POST", "PUT", "HEAD", "DELETE"]), ("/gpt/good", ["POST"]), ("/gpt/items/{id}", ["GET", "POST"]),
+                ("/gpt/bad", ["GET", "POST", "HEAD"]), ("/gpt/badopen", ["GET", "POST", "HEAD"]), ("/", ["GET"]), ("/webhooks/{id}", ["POST"]),
+            ])];
 
     public FuzzRequest Next(Random random, bool isBroken)
     {
@@ -88,9 +108,17 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         await exchange.ReadBodyAsync();
         var random = new Random(exchange.Target.Length + exchange.Head.Length);
         var body = Text(random);
-        var answer = $"HTTP/1.1 {Pick(random, ["200", "201", "204", "205", "206", "302", "304", "401", "404", "101", "103"])} Whatever\r\nContent-Type: {Pick(random, [.. ContentTypes, "text/event-stream"])}\r\n"
-            + $"{Pick(random, HeaderNames)}: {Text(random)}\r\nLocation: {Text(random)}\r\nCache-Control: {Pick(random, ["public", "private=\"a\", s-maxage=1", ",,,", Text(random)])}\r\n"
-            + Pick(random, [$"Content-Length: {body.Length}\r\n\r\n{body}", $"Transfer-Encoding: chunked\r\n\r\n{body.Length:x}\r\n{body}\r\n0\r\n\r\n", $"Connection: close\r\n\r\n{body}", $"Content-Encoding: gzip\r\n\r\n{body}"]);
+        var answer =
+            $"HTTP/1.1 {Pick(random, ["200", "201", "204", "205", "206", "302", "304", "401", "404", "101", "103"])} Whatever\r\n"
+                + $"Content-Type: {Pick(random, [.. ContentTypes, "text/event-stream"])}\r\n"
+            + $"{Pick(random, HeaderNames)}: {Text(random)}\r\nLocation: {Text(random)}\r\nCache-Control: "
+            + $"{Pick(random, ["public", "private=\"a\", s-maxage=1", ",,,", Text(random)])}\r\n"
+            + Pick(
+                random,
+                [
+                    $"Content-Length: {body.Length}\r\n\r\n{body}", $"Transfer-Encoding: chunked\r\n\r\n{body.Length:x}\r\n{body}\r\n0\r\n\r\n",
+                    $"Connection: close\r\n\r\n{body}", $"Content-Encoding: gzip\r\n\r\n{body}",
+                ]);
         await exchange.SendAsync(random.Next(3) == 0 ? answer : Mutate(random, answer));
         return random.Next(4) == 0;
     }
@@ -99,14 +127,23 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
     {
         var (route, listed) = routes[random.Next(routes.Length)];
         var method = random.Next(5) == 0 ? Pick(random, Methods) : Pick(random, listed).ToUpperInvariant();
-        var target = new StringBuilder(string.Join('/', route.Split('/').Select(segment => segment.StartsWith("{*", StringComparison.Ordinal) ? Encoded(random, "/") : segment.StartsWith('{') ? Encoded(random, "") : segment)));
+        var target = new StringBuilder(
+            string.Join(
+                '/',
+                route.Split('/').Select(
+                    segment =>
+                        segment.StartsWith("{*", StringComparison.Ordinal) ? Encoded(random, "/") : segment.StartsWith('{') ? Encoded(random, "") : segment)));
         target.Append(random.Next(10) == 0 ? Pick(random, ["/", "//", "/..", "/%2e%2e/x", "%00", ";a=b", "/" + Encoded(random, "/")]) : "");
         target.Append(random.Next(2) == 0 ? "?" + Form(random) : "");
 
         var isWebhook = route.Contains("webhooks", StringComparison.Ordinal);
-        var body = method is "GET" or "HEAD" or "TRACE" && random.Next(10) > 0 ? null : isWebhook || random.Next(2) == 0 ? Json(random, 0) : random.Next(2) == 0 ? Form(random) : Text(random);
+        var body = method is "GET" or "HEAD" or "TRACE" && random.Next(10) > 0 ? null
+            : isWebhook || random.Next(2) == 0 ? Json(random, 0)
+            : random.Next(2) == 0 ? Form(random)
+            : Text(random);
         var head = new StringBuilder($"{method} {target} HTTP/1.1\r\n");
-        head.Append(CultureInfo.InvariantCulture, $"Host: {(random.Next(15) == 0 ? Pick(random, ["a..b", "..", "x:99999", "[::1", "xn--", "a b", "\u00e9", "-", new string('a', 300)]) : "127.0.0.1")}\r\n");
+        var host = random.Next(15) == 0 ? Pick(random, ["a..b", "..", "x:99999", "[::1", "xn--", "a b", "\u00e9", "-", new string('a', 300)]) : "127.0.0.1";
+        head.Append(CultureInfo.InvariantCulture, $"Host: {host}\r\n");
         head.Append(Authorization(random, route)).Append(isWebhook && body is not null ? Signature(random, route, body) : "");
         for (var count = random.Next(4); count > 0; count--)
         {
@@ -118,22 +155,29 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
             return head.Append("\r\n").ToString();
         }
 
-        var type = isWebhook || random.Next(3) > 0 ? body.StartsWith('{') ? "application/json" : "application/x-www-form-urlencoded" : Pick(random, ContentTypes);
+        var fitting = body.StartsWith('{') ? "application/json" : "application/x-www-form-urlencoded";
+        var type = isWebhook || random.Next(3) > 0 ? fitting : Pick(random, ContentTypes);
         head.Append(CultureInfo.InvariantCulture, $"Content-Type: {type}\r\n");
         var octets = Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(body));
         return random.Next(4) == 0 && octets.Length > 1
-            ? head.Append(CultureInfo.InvariantCulture, $"Transfer-Encoding: chunked\r\n\r\n1\r\n{octets[..1]}\r\n{octets.Length - 1:x}\r\n{octets[1..]}\r\n0\r\n\r\n").ToString()
+            ? head.Append(
+                CultureInfo.InvariantCulture,
+                $"Transfer-Encoding: chunked\r\n\r\n1\r\n{octets[..1]}\r\n{octets.Length - 1:x}\r\n{octets[1..]}\r\n0\r\n\r\n").ToString()
             : head.Append(CultureInfo.InvariantCulture, $"Content-Length: {octets.Length}\r\n\r\n{octets}").ToString();
     }
 
     private string Authorization(Random random, string route) => random.Next(8) switch
     {
         < 4 => $"Authorization: Bearer {(route.StartsWith("/gpt/", StringComparison.Ordinal) ? user : others[random.Next(others.Length)]).Token}\r\n",
-        4 => $"Authorization: Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes($"{app.Settings["GPT_CLIENT_ID"]}:{app.Settings["GPT_CLIENT_SECRET"]}"))}\r\n",
+        4 => $"Authorization: Basic {Base64($"{app.Settings["GPT_CLIENT_ID"]}:{app.Settings["GPT_CLIENT_SECRET"]}")}\r\n",
         5 => $"Authorization: {Pick(random, ["Basic", "Bearer", "bearer", "DPoP", ""])} {FieldValue(random)}\r\n",
-        6 => $"Authorization: Bearer {string.Join('.', Enumerable.Range(0, 3).Select(_ => Convert.ToBase64String(Encoding.UTF8.GetBytes(Json(random, 1))).TrimEnd('=').Replace('+', '-').Replace('/', '_')))}\r\n",
+        6 => $"Authorization: Bearer {string.Join('.', Enumerable.Range(0, 3).Select(_ => Base64Url(Json(random, 1))))}\r\n",
         _ => "",
     };
+
+    private static string Base64(string text) => Convert.ToBase64String(Encoding.UTF8.GetBytes(text));
+
+    private static string Base64Url(string text) => Base64(text).TrimEnd('=').Replace('+', '-').Replace('/', '_');
 
     private static string Signature(Random random, string route, string body)
     {
@@ -144,7 +188,8 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
 
         return route switch
         {
-            var path when path.Contains("clerk", StringComparison.Ordinal) => string.Concat(WebhookSender.SvixHeaders($"msg_{random.Next()}", body).Select(header => $"{header.Item1}: {header.Item2}\r\n")),
+            var path when path.Contains("clerk", StringComparison.Ordinal) =>
+                string.Concat(WebhookSender.SvixHeaders($"msg_{random.Next()}", body).Select(header => $"{header.Item1}: {header.Item2}\r\n")),
             var path when path.Contains("stripe", StringComparison.Ordinal) => $"Stripe-Signature: {WebhookSender.StripeHeader(body)}\r\n",
             var path when path.Contains("orders", StringComparison.Ordinal) => $"X-Signature: {WebhookSender.Hex(WebhookSender.OrdersSecret, body)}\r\n",
             _ => $"X-HMAC-Signature: {WebhookSender.Hex(WebhookSender.VerificationSecret, body)}\r\n",
@@ -153,7 +198,8 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
 
     private static string Json(Random random, int depth)
     {
-        var members = Enumerable.Range(0, random.Next(1, 8)).Select(_ => $"\"{Pick(random, Names)}\":{Value()}").Append($"\"type\":\"{Pick(random, Types)}\"").Append($"\"id\":\"evt_{random.Next()}\"");
+        var members = Enumerable.Range(0, random.Next(1, 8)).Select(_ => $"\"{Pick(random, Names)}\":{Value()}").Append($"\"type\":\"{Pick(random, Types)}\"")
+            .Append($"\"id\":\"evt_{random.Next()}\"");
         return $"{{{string.Join(',', members)}}}";
 
         string Value() => random.Next(9) switch
@@ -166,7 +212,11 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         };
     }
 
-    private string Form(Random random) => string.Join('&', Enumerable.Range(0, random.Next(1, 8)).Select(_ => Pick(random, Parameters)).Select(name => name + "=" + (random.Next(3) == 0 ? Encoded(random, "") : name switch
+    private string Form(Random random) =>
+        string.Join(
+            '&',
+            Enumerable.Range(0, random.Next(1, 8)).Select(_ => Pick(random, Parameters))
+                .Select(name => name + "=" + (random.Next(3) == 0 ? Encoded(random, "") : name switch
     {
         "client_id" => app.Settings["GPT_CLIENT_ID"],
         "client_secret" => Uri.EscapeDataString(app.Settings["GPT_CLIENT_SECRET"]!),
@@ -184,20 +234,35 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
     })));
 
     private static string Encoded(Random random, string kept) => random.Next(4) == 0
-        ? Pick(random, ["%00", "%0a", "%", "%zz", "%c3%28", "%ed%a0%80", "%ff", "%f4%90%80%80", "%u0041", "%25%32%65", "..", ".", "%5c", "%2F", "+", "%EF%BF%BE", "~", "a%20b", "'", "%22", "%27%3b--"])
+        ? Pick(
+            random,
+            [
+                "%00", "%0a", "%", "%zz", "%c3%28", "%ed%a0%80", "%ff", "%f4%90%80%80", "%u0041", "%25%32%65", "..", ".", "%5c", "%2F", "+",
+                "%EF%BF%BE", "~", "a%20b", "'", "%22", "%27%3b--",
+            ])
         : string.Join(kept.Length > 0 ? kept : "%2F", Uri.EscapeDataString(Text(random)).Split("%2F"));
 
     /// <summary>A field value that HTTP allows: visible characters, octets above ASCII.</summary>
-    private static string FieldValue(Random random) => string.Concat(Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(Text(random))).Where(character => character is '\t' or (>= ' ' and not '\x7f'))).Trim();
+    private static string FieldValue(Random random) =>
+        string.Concat(Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(Text(random))).Where(character => character is '\t' or (>= ' ' and not '\x7f'))).Trim();
 
     private static string Text(Random random) => random.Next(12) switch
     {
         0 => "",
         1 => new string((char)random.Next(' ', '~'), random.Next(3000)),
-        2 => string.Concat(Enumerable.Range(0, random.Next(20)).Select(_ => char.ConvertFromUtf32(random.Next(2) == 0 ? random.Next(0x20, 0xd800) : random.Next(0xe000, 0x110000)))),
+        2 => string.Concat(
+            Enumerable.Range(0, random.Next(20)).Select(
+                _ => char.ConvertFromUtf32(random.Next(2) == 0 ? random.Next(0x20, 0xd800) : random.Next(0xe000, 0x110000)))),
         3 => string.Concat(Enumerable.Range(0, random.Next(20)).Select(_ => (char)random.Next(0, 0x80))),
-        4 => Pick(random, ["0", "-1", "NaN", "null", "true", "1e9", "00000000-0000-0000-0000-000000000000", "9223372036854775808", "2026-13-45", "gzip", "close", "bytes=0-", "bytes=-", "*", "\"", "W/\"a\"", "http://[", "//", "\\\\"]),
-        _ => Pick(random, ["user_1", "jobs:read", "https://example.com/", "x", "http://localhost:1/", "abc def", "S256", "active", "plain", "a=b; c=d", "Basic eDp5"]),
+        4 => Pick(
+            random,
+            [
+                "0", "-1", "NaN", "null", "true", "1e9", "00000000-0000-0000-0000-000000000000", "9223372036854775808", "2026-13-45", "gzip", "close",
+                "bytes=0-", "bytes=-", "*", "\"", "W/\"a\"", "http://[", "//", "\\\\",
+            ]),
+        _ => Pick(
+            random,
+            ["user_1", "jobs:read", "https://example.com/", "x", "http://localhost:1/", "abc def", "S256", "active", "plain", "a=b; c=d", "Basic eDp5"]),
     };
 
     private static string Mutate(Random random, string octets)
@@ -213,13 +278,31 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
                 3 => octets[..at],
                 4 => octets + octets,
                 5 => octets.Replace("\r\n", "\n", StringComparison.Ordinal),
-                6 => octets.Replace("HTTP/1.1", Pick(random, ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "HTTP/1.1 ", "http/1.1", "HTTP/11.1", ""]), StringComparison.Ordinal),
-                7 => octets.Replace("Content-Length: ", "Content-Length: " + Pick(random, ["-", "+", "0x", "9", "99999999999", "1, ", " ", "\0"]), StringComparison.Ordinal),
+                6 => octets.Replace(
+                    "HTTP/1.1", Pick(random, ["HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "HTTP/1.1 ", "http/1.1", "HTTP/11.1", ""]),
+                    StringComparison.Ordinal),
+                7 => octets.Replace(
+                    "Content-Length: ", "Content-Length: " + Pick(random, ["-", "+", "0x", "9", "99999999999", "1, ", " ", "\0"]),
+                    StringComparison.Ordinal),
                 8 => octets.Replace("Content-Length:", "Transfer-Encoding: chunked\r\nContent-Length:", StringComparison.Ordinal),
-                9 => octets.Replace("Content-Length:", $"Transfer-Encoding: {Pick(random, ["gzip", "identity", "chunked, chunked", "xchunked", "chunked\r\nTransfer-Encoding: chunked"])}\r\nX:", StringComparison.Ordinal),
+                9 => octets.Replace(
+                    "Content-Length:",
+                    $"Transfer-Encoding: {Pick(random, ["gzip", "identity", "chunked, chunked", "xchunked", "chunked\r\nTransfer-Encoding: chunked"])}\r\nX:",
+                    StringComparison.Ordinal),
                 10 => octets.Replace("chunked\r\n\r\n1\r\n", "chunked\r\n\r\n" + Pick(random, Sizes) + "\r\n", StringComparison.Ordinal),
-                11 => octets.Replace("\r\nHost:", "\r\n" + Pick(random, ["Host: b\r\nHost:", "Host :", " Host:", "X: " + new string('a', 40_000) + "\r\nHost:", string.Concat(Enumerable.Range(0, 120).Select(name => $"x{name}: 1\r\n")) + "Host:", "X-Hop: 1\r\nConnection: close, x-hop\r\nHost:"]), StringComparison.Ordinal),
-                12 => octets.Insert(Math.Max(0, octets.IndexOf(' ', StringComparison.Ordinal) + 1), Pick(random, ["http://x", "//", "*", "", new string('a', 10_000), "\0", "\u00ff", " "])),
+                11 => octets.Replace(
+                    "\r\nHost:",
+                    "\r\n" + Pick(
+                        random,
+                        [
+                            "Host: b\r\nHost:", "Host :", " Host:", "X: " + new string('a', 40_000) + "\r\nHost:",
+                            string.Concat(Enumerable.Range(0, 120).Select(name => $"x{name}: 1\r\n")) + "Host:",
+                            "X-Hop: 1\r\nConnection: close, x-hop\r\nHost:",
+                        ]),
+                    StringComparison.Ordinal),
+                12 => octets.Insert(
+                    Math.Max(0, octets.IndexOf(' ', StringComparison.Ordinal) + 1),
+                    Pick(random, ["http://x", "//", "*", "", new string('a', 10_000), "\0", "\u00ff", " "])),
                 _ => octets.Insert(at, string.Concat(Enumerable.Range(0, random.Next(64)).Select(_ => (char)random.Next(256)))),
             };
         }

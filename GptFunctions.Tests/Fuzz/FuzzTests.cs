@@ -57,11 +57,15 @@ public sealed class FuzzTests
         await Wait.UntilAsync(() => Sockets(process.Id) < 100); // those of the pools; none of ours
     }
 
-    private static int? Number(string name) => int.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null;
+    private static int? Number(string name) =>
+        int.TryParse(Environment.GetEnvironmentVariable(name), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null;
 
     private static void Say(string text) => Console.WriteLine(text);
 
-    private static int Sockets(int process) => Directory.Exists("/proc/self/fd") ? new DirectoryInfo($"/proc/{process}/fd").EnumerateFiles().Count(file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true) : 0;
+    private static int Sockets(int process) =>
+        Directory.Exists("/proc/self/fd")
+            ? new DirectoryInfo($"/proc/{process}/fd").EnumerateFiles().Count(file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true)
+            : 0;
 
     private static async Task<TestApp> StartAsync(string good, string bad)
     {
@@ -83,7 +87,10 @@ public sealed class FuzzTests
         ])));
 
         static string Route(string name, string path, string upstream, string more) =>
-            $$"""{ "name": "{{name}}", "methods": ["GET", "HEAD", "POST", "PUT"], "path": "{{path}}", "upstream": "{{upstream}}", "scope": "jobs:read", "tier": "read", "{{more}} }""";
+            $$"""
+            { "name": "{{name}}", "methods": ["GET", "HEAD", "POST", "PUT"], "path": "{{path}}", "upstream": "{{upstream}}",
+              "scope": "jobs:read", "tier": "read", "{{more}} }
+            """;
     }
 
     /// <summary>One connection with some well-formed requests, or one that is not.</summary>

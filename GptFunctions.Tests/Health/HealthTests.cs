@@ -37,7 +37,11 @@ public sealed class HealthTests : IAsyncLifetime
     {
         await network.CutAsync();
         var (status, body) = await GetAsync("/ready");
-        Assert.Equal((HttpStatusCode.ServiceUnavailable, """{"status":"not_ready","checks":{"database":"the database does not answer","schema":"unknown","signing_key":"ok"}}"""), (status, body));
+        Assert.Equal(
+            (
+                HttpStatusCode.ServiceUnavailable,
+                """{"status":"not_ready","checks":{"database":"the database does not answer","schema":"unknown","signing_key":"ok"}}"""),
+            (status, body));
         Assert.Equal((HttpStatusCode.OK, """{"status":"healthy"}"""), await GetAsync("/health"));
         Assert.Equal(HttpStatusCode.OK, (await GetAsync("/healthz")).Status);
 
@@ -101,7 +105,8 @@ public sealed class HealthTests : IAsyncLifetime
     [Fact]
     public async Task Database_that_refuses_the_login_is_503_and_not_a_bug()
     {
-        await using var stranger = await TestApp.StartAsync(database, new() { ["DATABASE_URL"] = new UriBuilder(database.Url) { Path = "/no_such_database" }.Uri.ToString() });
+        await using var stranger = await TestApp.StartAsync(
+            database, new() { ["DATABASE_URL"] = new UriBuilder(database.Url) { Path = "/no_such_database" }.Uri.ToString() });
         using var answer = await stranger.Http.GetAsync(new Uri("/ready", UriKind.Relative));
         Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.Contains("SQLSTATE 3D000", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);

@@ -47,7 +47,9 @@ internal sealed class PurgeBench
     {
         this.database = database;
         Clock = new StoppedClock(now);
-        Purge = new PurgeService(new PurgeStore(database.Source), new AuditTrail(new AuditTrailStore(database.Source), NullLogger<AuditTrail>.Instance), Options.Create(new PurgeSettings { BatchSize = batchSize }), Clock, Log);
+        Purge = new PurgeService(
+            new PurgeStore(database.Source), new AuditTrail(new AuditTrailStore(database.Source), NullLogger<AuditTrail>.Instance),
+            Options.Create(new PurgeSettings { BatchSize = batchSize }), Clock, Log);
     }
 
     public StoppedClock Clock { get; }

@@ -26,7 +26,10 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     public async Task Run_deletes_the_rows_before_the_limit_and_no_others(string name, string rows, string time, string limit)
     {
         Assert.Equal(50_000, fixture.Run.Deleted[name]);
-        Assert.Equal("0 50000", await fixture.Database.ScalarAsync<string>($"SELECT concat_ws(' ', count(*) FILTER (WHERE {time} < {limit}), count(*)) FROM (SELECT * FROM {rows}) left_over"));
+        Assert.Equal(
+            "0 50000",
+            await fixture.Database.ScalarAsync<string>(
+                $"SELECT concat_ws(' ', count(*) FILTER (WHERE {time} < {limit}), count(*)) FROM (SELECT * FROM {rows}) left_over"));
     }
 
     [Fact]
@@ -50,7 +53,8 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
 
     /// <summary>An active countdown is still to come, a dead one waits for an operator.</summary>
     [Fact]
-    public async Task Run_leaves_active_and_dead_countdowns_alone() => Assert.Equal(200, await fixture.Database.CountAsync("countdowns", "status IN ('active', 'dead')"));
+    public async Task Run_leaves_active_and_dead_countdowns_alone() =>
+        Assert.Equal(200, await fixture.Database.CountAsync("countdowns", "status IN ('active', 'dead')"));
 
     [Fact]
     public async Task Run_leaves_audit_events_users_and_other_clients_alone()
@@ -102,7 +106,11 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
 
     [Fact]
     public async Task Columns_that_a_refresh_or_a_rate_limit_updates_are_in_no_index() =>
-        Assert.Equal(0, await fixture.Database.CountAsync("pg_indexes", "tablename IN ('gpt_sessions', 'gpt_refresh_tokens') AND indexdef ~ 'last_active|rotated' OR tablename = 'rate_limits' AND indexdef ~ 'tat'"));
+        Assert.Equal(
+            0,
+            await fixture.Database.CountAsync(
+                "pg_indexes",
+                "tablename IN ('gpt_sessions', 'gpt_refresh_tokens') AND indexdef ~ 'last_active|rotated' OR tablename = 'rate_limits' AND indexdef ~ 'tat'"));
 
     private static string Limit(int days) => PurgeRows.Sql(PurgeRows.Present - TimeSpan.FromDays(days));
 }
@@ -203,7 +211,8 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
     }
 
     private Task<string?> CountAllAsync() => Database.ScalarAsync<string>("""
-        SELECT concat_ws(' ', (SELECT count(*) FROM gpt_authorization_codes), (SELECT count(*) FROM gpt_refresh_tokens), (SELECT count(*) FROM gpt_sessions), (SELECT count(*) FROM gpt_authorization_requests),
+        SELECT concat_ws(' ', (SELECT count(*) FROM gpt_authorization_codes), (SELECT count(*) FROM gpt_refresh_tokens), (SELECT count(*)
+        FROM gpt_sessions), (SELECT count(*) FROM gpt_authorization_requests),
             (SELECT count(*) FROM gpt_clients), (SELECT count(*) FROM rate_limits), (SELECT count(*) FROM maintenance_runs),
             (SELECT count(*) FROM webhook_events), (SELECT count(*) FROM countdowns))
         """);

@@ -62,7 +62,9 @@ public sealed partial class PurgeCommandsTests : IAsyncLifetime
         var (code, output, error) = await RunAsync();
         Assert.Equal(1, code);
         Assert.Equal(2000, Figures(output)["revoked_tokens"]);
-        Assert.Contains("The purge failed in expired_auth_codes; the rest is done.\n - expired_auth_codes: P0001: the codes are broken\n", error, StringComparison.Ordinal);
+        Assert.Contains(
+            "The purge failed in expired_auth_codes; the rest is done.\n - expired_auth_codes: P0001: the codes are broken\n", error,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -80,10 +82,14 @@ public sealed partial class PurgeCommandsTests : IAsyncLifetime
         Assert.Equal((1, "--older-than must be a number of days between 1d and 3650d.\n"), (code, error));
     }
 
-    private Task<(int ExitCode, string Output, string Error)> RunAsync(params string[] arguments) => AppProcess.RunAsync(TestApp.DefaultSettings(database.Url, TestApp.FreePort()), ["purge", .. arguments]);
+    private Task<(int ExitCode, string Output, string Error)> RunAsync(params string[] arguments) =>
+        AppProcess.RunAsync(TestApp.DefaultSettings(database.Url, TestApp.FreePort()), ["purge", .. arguments]);
 
     private static Dictionary<string, int> Figures(string output) =>
-        FigureLine().Matches(output).ToDictionary(match => match.Groups["name"].Value, match => int.Parse(match.Groups["rows"].Value, System.Globalization.CultureInfo.InvariantCulture), StringComparer.Ordinal);
+        FigureLine().Matches(output)
+            .ToDictionary(
+                match => match.Groups["name"].Value,
+                match => int.Parse(match.Groups["rows"].Value, System.Globalization.CultureInfo.InvariantCulture), StringComparer.Ordinal);
 
     [GeneratedRegex("^(?<name>[a-z_]+) +(?<rows>[0-9]+)$", RegexOptions.Multiline, 1000)]
     private static partial Regex FigureLine();

@@ -22,7 +22,10 @@ public sealed class PurgeReplayTests(AppFixture<PurgeReplayTests> fixture) : ICl
         await PurgeAsync();
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, first)).Error);
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, second)).Error);
-        Assert.Equal(1, await App.Database.CountAsync("gpt_sessions JOIN users ON users.id = user_id", "clerk_user_id = 'user_replay' AND revoke_reason = 'refresh_token_replay'"));
+        Assert.Equal(
+            1,
+            await App.Database.CountAsync(
+                "gpt_sessions JOIN users ON users.id = user_id", "clerk_user_id = 'user_replay' AND revoke_reason = 'refresh_token_replay'"));
     }
 
     /// <summary>oauth.md 24: an answer that was lost is given again for a day.</summary>
@@ -50,7 +53,11 @@ public sealed class PurgeReplayTests(AppFixture<PurgeReplayTests> fixture) : ICl
 
         await PurgeAsync();
         // Day 133: those of the days 76, 95 and 114 are live, or expired less than 30 days ago.
-        Assert.Equal(3, await App.Database.CountAsync("gpt_refresh_tokens JOIN gpt_sessions session ON session.id = session_id JOIN users ON users.id = user_id", "clerk_user_id = 'user_busy'"));
+        Assert.Equal(
+            3,
+            await App.Database.CountAsync(
+                "gpt_refresh_tokens JOIN gpt_sessions session ON session.id = session_id JOIN users ON users.id = user_id",
+                "clerk_user_id = 'user_busy'"));
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, token)).Status);
     }
 

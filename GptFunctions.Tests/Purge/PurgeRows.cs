@@ -5,7 +5,8 @@ using Npgsql;
 namespace GptFunctions.Tests.Purge;
 
 /// <summary>
-/// Rows by the hundred thousand, half of them due: number n of <see cref="Count"/> ended a microsecond before the limit of its class (n = Count / 2), exactly on it
+/// Rows by the hundred thousand, half of them due: number n of <see cref="Count"/> ended a microsecond before the limit of its class (n = Count /
+/// 2), exactly on it
 /// (n = Count / 2 + 1), or whole seconds earlier or later.
 /// </summary>
 /// <param name="isClockRunning">The purge's clock cannot be stopped: rows are an hour apart, and the limit is half an hour away from the nearest.</param>
@@ -17,7 +18,8 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     public int Count { get; } = count;
 
     /// <summary>A microsecond is all that PostgreSQL keeps.</summary>
-    public static DateTimeOffset Present { get; } = new(TimeProvider.System.GetUtcNow().Ticks / TimeSpan.TicksPerSecond * TimeSpan.TicksPerSecond, TimeSpan.Zero);
+    public static DateTimeOffset Present { get; } = new(
+        TimeProvider.System.GetUtcNow().Ticks / TimeSpan.TicksPerSecond * TimeSpan.TicksPerSecond, TimeSpan.Zero);
 
     public async Task AddOwnersAsync() => await ExecuteAsync("""
         INSERT INTO users (id, clerk_user_id, created_at) VALUES ('00000000-0000-7000-8000-000000000001', 'user_purge', now());
@@ -27,14 +29,18 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
 
     public Task AddCodesAsync() => ExecuteAsync($"""
         INSERT INTO gpt_authorization_codes (code_hash, client_id, user_id, scopes, resource, created_at, expires_at, used_at, session_id)
-        SELECT {Hash("code")}, 'purge', {User}, '{Scope}', 'r', ended - interval '60 seconds', ended, CASE WHEN n % 2 = 0 THEN ended END, CASE WHEN n % 2 = 0 THEN gen_random_uuid() END
+        SELECT {Hash("code")}, 'purge', {User}, '{Scope}', 'r', ended - interval '60 seconds', ended, CASE WHEN n % 2 = 0 THEN ended END,
+            CASE WHEN n % 2 = 0 THEN gen_random_uuid() END
         FROM ({Ends("30 days")}) ends
         """);
 
-    /// <summary>Tokens of families that live on: rotated ones that expire, and one in three revoked. The newest of each family is good for another month.</summary>
+    /// <summary>
+    /// Tokens of families that live on: rotated ones that expire, and one in three revoked. The newest of each family is good for another month.
+    /// </summary>
     public Task AddTokensAsync() => ExecuteAsync($"""
         INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
-        SELECT {SessionId("family")}, 'purge', {User}, '{Scope}', '{Scope}', 'r', {Sql(now)} - interval '90 days', {Sql(now)}, {Sql(now)} + interval '90 days' FROM generate_series(0, {Families - 1}) n;
+        SELECT {SessionId("family")}, 'purge', {User}, '{Scope}', '{Scope}', 'r', {Sql(now)} - interval '90 days', {Sql(now)},
+            {Sql(now)} + interval '90 days' FROM generate_series(0, {Families - 1}) n;
         INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at, rotated_at, rotated_to, revoked_at)
         SELECT {Hash("token")}, md5('family' || n % {Families})::uuid, n / {Families}, ended - interval '60 days',
                CASE WHEN n % 3 = 0 THEN {Sql(now)} + interval '30 days' ELSE ended END,
@@ -44,10 +50,14 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         SELECT {Hash("newest")}, {SessionId("family")}, 1000000, {Sql(now)}, {Sql(now)} + interval '30 days' FROM generate_series(0, {Families - 1}) n
         """);
 
-    /// <summary>Two tokens a session, the first one due. Of "abandoned" sessions the second one is due as well, of "waiting" ones it lies exactly on the limit.</summary>
+    /// <summary>
+    /// Two tokens a session, the first one due. Of "abandoned" sessions the second one is due as well, of "waiting" ones it lies exactly on the
+    /// limit.
+    /// </summary>
     public Task AddIdleFamiliesAsync() => ExecuteAsync($"""
         INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
-        SELECT md5(kind || n)::uuid, 'purge', {User}, '{Scope}', '{Scope}', 'r', {Sql(now)} - interval '90 days', {Sql(now)} - interval '60 days', {Sql(now)} + interval '90 days'
+        SELECT md5(kind || n)::uuid, 'purge', {User}, '{Scope}', '{Scope}', 'r', {Sql(now)} - interval '90 days', {Sql(now)} - interval '60 days',
+            {Sql(now)} + interval '90 days'
         FROM generate_series(0, {Families - 1}) n, unnest(ARRAY['abandoned', 'waiting']) kind;
         INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at, rotated_at, rotated_to)
         SELECT sha256((kind || generation || '-' || n)::bytea), md5(kind || n)::uuid, generation, {Sql(now)} - interval '80 days',
@@ -59,7 +69,8 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     /// <summary>Sessions that expired or were revoked, in turns; those around the limit have a token that itself is good for another month.</summary>
     public Task AddSessionsAsync() => ExecuteAsync($"""
         INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at, revoked_at, revoke_reason)
-        SELECT {SessionId("session")}, 'purge', {User}, '{Scope}', '{Scope}', 'r', ended - interval '90 days', ended, ended + interval '1 day' * (n % 2), CASE WHEN n % 2 = 1 THEN ended END, CASE WHEN n % 2 = 1 THEN 'user' END
+        SELECT {SessionId("session")}, 'purge', {User}, '{Scope}', '{Scope}', 'r', ended - interval '90 days', ended,
+            ended + interval '1 day' * (n % 2), CASE WHEN n % 2 = 1 THEN ended END, CASE WHEN n % 2 = 1 THEN 'user' END
         FROM ({Ends("30 days")}) ends;
         INSERT INTO gpt_refresh_tokens (token_hash, session_id, generation, created_at, expires_at)
         SELECT {Hash("session")}, {SessionId("session")}, 0, {Sql(now)} - interval '1 day', {Sql(now)} + interval '30 days'
@@ -68,7 +79,8 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
 
     public Task AddRequestsAsync() => ExecuteAsync($"""
         INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, resource, created_at, expires_at)
-        SELECT gen_random_uuid(), {Hash("browser")}, 'purge', 'https://client.example', true, '{Scope}', 'r', ended - interval '10 minutes', ended FROM ({Ends("0 days")}) ends
+        SELECT gen_random_uuid(), {Hash("browser")}, 'purge', 'https://client.example', true, '{Scope}', 'r', ended - interval '10 minutes', ended
+        FROM ({Ends("0 days")}) ends
         """);
 
     public Task AddClientsAsync() => ExecuteAsync($$"""
@@ -77,14 +89,27 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         """);
 
     /// <summary>By the database's clock, which cannot be stopped: an hour lies between those that are due and those that are not.</summary>
-    public Task AddRateLimitsAsync() => ExecuteAsync($"INSERT INTO rate_limits (key, tat) SELECT {Hash("bucket")}, now() + interval '1 second' * (n - {Count / 2}) + CASE WHEN n > {Count / 2} THEN interval '1 hour' ELSE interval '-1 second' END FROM generate_series(1, {Count}) n");
+    public Task AddRateLimitsAsync() =>
+        ExecuteAsync(
+            $"""
+            INSERT INTO rate_limits (key, tat)
+            SELECT {Hash("bucket")},
+                   now() + interval '1 second' * (n - {Count / 2}) + CASE WHEN n > {Count / 2} THEN interval '1 hour' ELSE interval '-1 second' END
+            FROM generate_series(1, {Count}) n
+            """);
 
-    public Task AddRunsAsync() => ExecuteAsync($$"""INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts) SELECT 'earlier', ended, ended, 'completed', '{}' FROM ({{Ends("400 days")}}) ends""");
+    public Task AddRunsAsync() =>
+        ExecuteAsync(
+            $$"""
+            INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts)
+            SELECT 'earlier', ended, ended, 'completed', '{}' FROM ({{Ends("400 days")}}) ends
+            """);
 
     /// <summary>The same times for both: done events go after 30 days, failed ones after 90.</summary>
     public Task AddWebhookEventsAsync() => ExecuteAsync($"""
         INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at)
-        SELECT 'clerk', 'msg_' || n, 'user.updated', (ARRAY['completed', 'ignored', 'skipped_stale'])[1 + n % 3], 1, ended, ended FROM ({Ends("30 days")}) ends;
+        SELECT 'clerk', 'msg_' || n, 'user.updated', (ARRAY['completed', 'ignored', 'skipped_stale'])[1 + n % 3], 1, ended, ended
+        FROM ({Ends("30 days")}) ends;
         INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, error, payload)
         SELECT 'stripe', 'evt_' || n, 'invoice.paid', 'failed', 1, ended, ended, 'error', 'payload' FROM ({Ends("90 days")}) ends
         """);
@@ -93,7 +118,8 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     public Task AddCountdownsAsync() => ExecuteAsync($"""
         INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at, status, finished_at)
         SELECT gen_random_uuid(), 'test', n || status, ended, ended, ended - interval '1 day', status, CASE WHEN status <> 'active' THEN ended END
-        FROM ({Ends("30 days")}) ends, LATERAL unnest(ARRAY[CASE WHEN n % 2 = 0 THEN 'completed' ELSE 'cancelled' END, CASE WHEN n % 1000 = 0 THEN 'dead' END, CASE WHEN n % 1000 = 1 THEN 'active' END]) status
+        FROM ({Ends("30 days")}) ends, LATERAL unnest(ARRAY[CASE WHEN n % 2 = 0 THEN 'completed' ELSE 'cancelled' END,
+            CASE WHEN n % 1000 = 0 THEN 'dead' END, CASE WHEN n % 1000 = 1 THEN 'active' END]) status
         WHERE status IS NOT NULL
         """);
 
@@ -106,7 +132,8 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     public async Task ExecuteAsync(string sql)
     {
         await using var connection = await database.Source.OpenConnectionAsync();
-        await using var command = new NpgsqlCommand($"SET session_replication_role = replica; {sql}; RESET session_replication_role", connection) { CommandTimeout = 120 };
+        await using var command = new NpgsqlCommand(
+            $"SET session_replication_role = replica; {sql}; RESET session_replication_role", connection) { CommandTimeout = 120 };
         await command.ExecuteNonQueryAsync();
     }
 
@@ -118,7 +145,8 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     private string Ends(string age) => isClockRunning ? $"""
         SELECT n, {Sql(now)} - interval '{age}' + interval '30 minutes' + (n - {Count / 2 + 1}) * interval '1 hour' AS ended FROM generate_series(1, {Count}) n
         """ : $"""
-        SELECT n, {Sql(now)} - interval '{age}' + (n - {Count / 2 + 1}) * interval '1 second' + CASE WHEN n <= {Count / 2} THEN interval '999999 microseconds' ELSE interval '0' END AS ended
+        SELECT n, {Sql(now)} - interval '{age}' + (n - {Count / 2 + 1}) * interval '1 second'
+               + CASE WHEN n <= {Count / 2} THEN interval '999999 microseconds' ELSE interval '0' END AS ended
         FROM generate_series(1, {Count}) n
         """;
 

@@ -26,10 +26,18 @@ public sealed class PurgeRunTests : IAsyncDisposable
         Assert.Equal(names, fields.Select(field => field.Key));
         var (outcome, counts) = await bench.ReadRecordAsync();
         Assert.Equal("completed", outcome);
-        Assert.Equal("""purge {"expired_auth_codes_deleted":5000,"revoked_tokens_deleted":0,"expired_sessions_deleted":0,"authorization_requests_deleted":0,"webhook_events_deleted":0,"failed_webhook_events_deleted":0,"finished_countdowns_deleted":0,"unused_clients_deleted":0,"idle_rate_limits_deleted":0,"maintenance_runs_deleted":0,"audit_partitions_created":5,"batches":15,"duration_ms":15000,"completed":true,"rows_left":0,"failed":null}""", text);
+        Assert.Equal(
+            """purge {"expired_auth_codes_deleted":5000,"revoked_tokens_deleted":0,"expired_sessions_deleted":"""
+                + """0,"authorization_requests_deleted":0,"webhook_events_deleted":0,"failed_webhook_events_deleted":"""
+                + """0,"finished_countdowns_deleted":0,"unused_clients_deleted":0,"idle_rate_limits_deleted":0,"maintenance_runs_deleted":"""
+                + """0,"audit_partitions_created":5,"batches":15,"duration_ms":15000,"completed":true,"rows_left":0,"failed":null}""",
+            text);
         Assert.Equal(names.Order(StringComparer.Ordinal), counts.EnumerateObject().Select(count => count.Name).Order(StringComparer.Ordinal));
         Assert.Equal(5000, counts.GetProperty("expired_auth_codes_deleted").GetInt32());
-        Assert.Equal(1, await database.CountAsync("maintenance_runs", $"started_at = {PurgeRows.Sql(PurgeRows.Present)} AND finished_at = started_at + interval '15 seconds'"));
+        Assert.Equal(
+            1,
+            await database.CountAsync(
+                "maintenance_runs", $"started_at = {PurgeRows.Sql(PurgeRows.Present)} AND finished_at = started_at + interval '15 seconds'"));
     }
 
     [Fact]
@@ -66,10 +74,14 @@ public sealed class PurgeRunTests : IAsyncDisposable
     public async Task Runs_at_once_do_the_work_once_and_leave_no_lock()
     {
         var database = await CreateAsync(codes: true, tokens: true);
-        var runs = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => new PurgeBench(database, PurgeRows.Present).Purge.RunAsync(null, null, CancellationToken.None))));
+        var runs = await Task.WhenAll(
+            Enumerable.Range(0, 4).Select(
+                _ => Task.Run(() => new PurgeBench(database, PurgeRows.Present).Purge.RunAsync(null, null, CancellationToken.None))));
         Assert.Equal(Count / 2, runs.Sum(run => run?.Deleted["expired_auth_codes"] ?? 0));
         Assert.Equal(Count / 2, runs.Sum(run => run?.Deleted["revoked_tokens"] ?? 0));
-        Assert.Equal(0, await database.CountAsync("pg_locks", "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"));
+        Assert.Equal(
+            0,
+            await database.CountAsync("pg_locks", "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"));
     }
 
     [Fact]
@@ -125,7 +137,8 @@ public sealed class PurgeRunTests : IAsyncDisposable
     public async Task Run_whose_connections_die_does_the_other_classes_and_fails()
     {
         var database = await CreateAsync(codes: true, tokens: true);
-        await BreakAsync(database, "gpt_authorization_codes", "PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"); // the one with the lock too
+        // The one with the lock too.
+        await BreakAsync(database, "gpt_authorization_codes", "PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()");
         var bench = new PurgeBench(database, PurgeRows.Present);
         var error = await Assert.ThrowsAsync<PurgeFailedException>(() => bench.RunAsync());
         Assert.Equal(["expired_auth_codes"], error.Run.Errors.Keys);
@@ -138,7 +151,10 @@ public sealed class PurgeRunTests : IAsyncDisposable
     public async Task Run_leaves_no_connection_that_commits_without_waiting_for_the_disk()
     {
         var database = await CreateAsync(codes: true);
-        await database.ExecuteAsync("CREATE TABLE seen (setting text); CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END $$; CREATE TRIGGER see AFTER INSERT ON maintenance_runs FOR EACH ROW EXECUTE FUNCTION see()");
+        await database.ExecuteAsync(
+            "CREATE TABLE seen (setting text); CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES "
+                + "(current_setting('synchronous_commit')); RETURN NEW; END $$; CREATE TRIGGER see AFTER INSERT ON maintenance_runs FOR EACH ROW EXECUTE "
+                + "FUNCTION see()");
         await new PurgeBench(database, PurgeRows.Present).RunAsync();
         await new PurgeBench(database, PurgeRows.Present).RunAsync();
         Assert.Equal("on on", await database.ScalarAsync<string>("SELECT string_agg(setting, ' ') FROM seen"));
@@ -149,7 +165,9 @@ public sealed class PurgeRunTests : IAsyncDisposable
     public async Task Run_waits_for_no_locked_row()
     {
         var database = await CreateAsync(codes: true, tokens: true);
-        await using (await database.HoldAsync($"SELECT FROM gpt_authorization_codes WHERE expires_at < {PurgeRows.Sql(PurgeRows.Present)} - interval '30 days' ORDER BY expires_at LIMIT 10 FOR UPDATE"))
+        await using (await database.HoldAsync(
+            $"SELECT FROM gpt_authorization_codes WHERE expires_at < {PurgeRows.Sql(PurgeRows.Present)} - interval '30 days' ORDER BY expires_at LIMIT 10 "
+                + "FOR UPDATE"))
         {
             var bench = new PurgeBench(database, PurgeRows.Present);
             var run = await bench.RunAsync();
@@ -185,16 +203,20 @@ public sealed class PurgeRunTests : IAsyncDisposable
         var database = await CreateAsync();
         await database.ExecuteAsync($$"""
             INSERT INTO gpt_clients (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at, last_used_at)
-            SELECT name, name, CASE name WHEN 'added-by-hand' THEN 'public' ELSE 'registered' END, '{none}', '{https://client.example}', '{jobs:read}', true, now() - interval '31 days', CASE name WHEN 'used-once' THEN now() - interval '31 days' END
+            SELECT name, name, CASE name WHEN 'added-by-hand' THEN 'public' ELSE 'registered' END, '{none}', '{https://client.example}',
+                '{jobs:read}', true, now() - interval '31 days', CASE name WHEN 'used-once' THEN now() - interval '31 days' END
             FROM unnest(ARRAY['never-used', 'added-by-hand', 'used-once', 'in-sign-in', 'with-a-code', 'gave-up']) name;
             INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, resource, created_at, expires_at)
-            SELECT gen_random_uuid(), sha256(name::bytea), name, 'https://client.example', true, '{jobs:read}', 'r', now() - interval '1 hour', now() + CASE name WHEN 'in-sign-in' THEN interval '5 minutes' ELSE interval '-5 minutes' END
+            SELECT gen_random_uuid(), sha256(name::bytea), name, 'https://client.example', true, '{jobs:read}', 'r', now() - interval '1 hour',
+                now() + CASE name WHEN 'in-sign-in' THEN interval '5 minutes' ELSE interval '-5 minutes' END
             FROM unnest(ARRAY['in-sign-in', 'gave-up']) name;
             INSERT INTO gpt_authorization_codes (code_hash, client_id, user_id, scopes, resource, created_at, expires_at)
             SELECT sha256('x'), 'with-a-code', id, '{jobs:read}', 'r', now() - interval '10 seconds', now() + interval '50 seconds' FROM users;
             """);
         Assert.Equal(2, (await new PurgeBench(database, PurgeRows.Present).RunAsync()).Deleted["unused_clients"]);
-        Assert.Equal("added-by-hand in-sign-in purge used-once with-a-code", await database.ScalarAsync<string>("SELECT string_agg(client_id, ' ' ORDER BY client_id) FROM gpt_clients"));
+        Assert.Equal(
+            "added-by-hand in-sign-in purge used-once with-a-code",
+            await database.ScalarAsync<string>("SELECT string_agg(client_id, ' ' ORDER BY client_id) FROM gpt_clients"));
     }
 
     public async ValueTask DisposeAsync()
@@ -207,7 +229,8 @@ public sealed class PurgeRunTests : IAsyncDisposable
 
     private async Task<TestDatabase> CreateAsync(bool codes = false, bool tokens = false, [System.Runtime.CompilerServices.CallerMemberName] string test = "")
     {
-        var database = await TestDatabase.CreateAsync("purge_" + Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(test)))[..8]);
+        var database = await TestDatabase.CreateAsync(
+            "purge_" + Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(test)))[..8]);
         databases.Add(database);
         var rows = new PurgeRows(database, PurgeRows.Present, Count);
         await rows.AddOwnersAsync();

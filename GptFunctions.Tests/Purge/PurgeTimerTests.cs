@@ -45,7 +45,11 @@ public sealed class PurgeTimerTests : IAsyncLifetime
     public async Task CatchUp_purges_when_the_last_run_began_before_the_last_scheduled_time(int secondsAfterSchedule, int logged)
     {
         var due = new DateTimeOffset(2026, 6, 1, 12, 0, 0, TimeSpan.Zero);
-        await database.ExecuteAsync($$"""INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts) VALUES ('purge', {{PurgeRows.Sql(due.AddSeconds(secondsAfterSchedule))}}, now() + interval '1 hour', 'cut_short', '{}')""");
+        await database.ExecuteAsync(
+            $$"""
+            INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts)
+            VALUES ('purge', {{PurgeRows.Sql(due.AddSeconds(secondsAfterSchedule))}}, now() + interval '1 hour', 'cut_short', '{}')
+            """);
         var bench = new PurgeBench(database, due.AddHours(5).AddMinutes(59));
         await bench.Purge.CatchUpAsync(CancellationToken.None);
         Assert.Equal(logged, bench.Log.Lines.First().Id);
@@ -76,5 +80,6 @@ public sealed class PurgeTimerTests : IAsyncLifetime
 
     private Task WaitForRunsAsync(int count) => Wait.UntilAsync(async () => await database.CountAsync("maintenance_runs", "outcome = 'completed'") == count);
 
-    private static Task WaitForAsync(TestApp app, string line) => Wait.UntilAsync(() => app.Log.Lines.Any(logged => logged.StartsWith(line, StringComparison.Ordinal)));
+    private static Task WaitForAsync(TestApp app, string line) =>
+        Wait.UntilAsync(() => app.Log.Lines.Any(logged => logged.StartsWith(line, StringComparison.Ordinal)));
 }

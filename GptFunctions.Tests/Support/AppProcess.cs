@@ -13,7 +13,8 @@ internal sealed class AppProcess : IAsyncDisposable
     private AppProcess(Process process, string address)
     {
         this.process = process;
-        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, MaxConnectionsPerServer = 64 }) { BaseAddress = new Uri(address) };
+        Http = new HttpClient(
+            new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, MaxConnectionsPerServer = 64 }) { BaseAddress = new Uri(address) };
     }
 
     public HttpClient Http { get; }
@@ -22,7 +23,9 @@ internal sealed class AppProcess : IAsyncDisposable
 
     public int Id => process.Id;
 
-    /// <summary>Starts the standalone host on a free port (PUBLIC_BASE_URL stays as given, so that several share one issuer) and waits until it is ready.</summary>
+    /// <summary>
+    /// Starts the standalone host on a free port (PUBLIC_BASE_URL stays as given, so that several share one issuer) and waits until it is ready.
+    /// </summary>
     /// <param name="program">The assembly; the one beside the tests by default.</param>
     public static async Task<AppProcess> StartAsync(IReadOnlyDictionary<string, string?> settings, string? directory = null, string? program = null)
     {
@@ -48,11 +51,13 @@ internal sealed class AppProcess : IAsyncDisposable
         RunInAsync(Path.GetTempPath(), settings, arguments);
 
     /// <summary>Runs a command in a directory, which keeps what Development stores in files.</summary>
-    public static Task<(int ExitCode, string Output, string Error)> RunInAsync(string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments) =>
+    public static Task<(int ExitCode, string Output, string Error)> RunInAsync(
+        string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments) =>
         RunProgramAsync(null, directory, settings, arguments);
 
     /// <summary>Runs a command of another build.</summary>
-    public static async Task<(int ExitCode, string Output, string Error)> RunProgramAsync(string? program, string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments)
+    public static async Task<(int ExitCode, string Output, string Error)> RunProgramAsync(
+        string? program, string directory, IReadOnlyDictionary<string, string?> settings, params string[] arguments)
     {
         using var command = Create(arguments, settings, null, directory, program);
         command.Start();
@@ -92,7 +97,13 @@ internal sealed class AppProcess : IAsyncDisposable
 
     private static Process Create(string[] arguments, IReadOnlyDictionary<string, string?> settings, int? port, string? directory, string? program)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false, WorkingDirectory = directory ?? Path.GetTempPath() };
+        var start = new ProcessStartInfo("dotnet")
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+            WorkingDirectory = directory ?? Path.GetTempPath(),
+        };
         start.ArgumentList.Add(program ?? Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"));
         foreach (var argument in arguments)
         {

@@ -154,7 +154,8 @@ internal sealed class FakeProvider : IAsyncDisposable
     };
 
     /// <summary>A token endpoint's good answer with this ID token.</summary>
-    public static (int Status, string Body) Success(string idToken) => (200, new JsonObject { ["access_token"] = "x", ["token_type"] = "Bearer", ["id_token"] = idToken }.ToJsonString());
+    public static (int Status, string Body) Success(string idToken) =>
+        (200, new JsonObject { ["access_token"] = "x", ["token_type"] = "Bearer", ["id_token"] = idToken }.ToJsonString());
 
     /// <summary>A JWT signed with RS256 and <see cref="Key"/>, unless told otherwise.</summary>
     public string Sign(JsonObject claims, string algorithm = "RS256", string? keyId = KeyId, RSA? key = null, JsonObject? header = null)

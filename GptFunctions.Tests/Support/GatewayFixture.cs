@@ -19,7 +19,11 @@ public class GatewayFixture<TTests> : IAsyncLifetime
     public virtual async Task InitializeAsync()
     {
         Upstream = await TestUpstream.StartAsync();
-        var settings = new Dictionary<string, string?>(Settings, StringComparer.Ordinal) { ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(typeof(TTests).Name, Upstream.Url), ["CLIENT_ADDRESS_HEADER"] = "X-Real-IP" };
+        var settings = new Dictionary<string, string?>(Settings, StringComparer.Ordinal)
+        {
+            ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(typeof(TTests).Name, Upstream.Url),
+            ["CLIENT_ADDRESS_HEADER"] = "X-Real-IP",
+        };
         try
         {
             App = await TestApp.StartAsync(TestDatabase.NameFor(typeof(TTests)), settings);
@@ -50,17 +54,25 @@ internal static class GatewayRoutesFile
             {
               "openapi": "{{Path.Combine(TestServices.RepositoryRoot, "infra", "config", "openapi.json")}}",
               "routes": [
-                { "name": "echo", "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "path": "/gpt/echo", "upstream": "{{upstream}}", "upstreamPath": "/echo", "scope": "jobs:read", "tier": "read" },
-                { "name": "expensive", "methods": ["GET", "POST"], "path": "/gpt/expensive", "upstream": "{{upstream}}", "scope": "applications:write", "tier": "expensive", "audit": true },
+                { "name": "echo", "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], "path": "/gpt/echo",
+                    "upstream": "{{upstream}}", "upstreamPath": "/echo", "scope": "jobs:read", "tier": "read" },
+                { "name": "expensive", "methods": ["GET", "POST"], "path": "/gpt/expensive", "upstream": "{{upstream}}", "scope": "applications:write",
+                  "tier": "expensive", "audit": true },
                 { "name": "other", "methods": ["GET"], "path": "/gpt/other", "upstream": "{{upstream}}", "scope": "jobs:read", "tier": "read" },
-                { "name": "item", "methods": ["GET"], "path": "/gpt/items/{id}", "upstream": "{{upstream}}/base", "upstreamPath": "/things/{id}/details", "scope": "jobs:read", "tier": "read" },
+                { "name": "item", "methods": ["GET"], "path": "/gpt/items/{id}", "upstream": "{{upstream}}/base", "upstreamPath": "/things/{id}/details",
+                  "scope": "jobs:read", "tier": "read" },
                 { "name": "special", "methods": ["GET"], "path": "/gpt/items/special", "upstream": "{{upstream}}", "scope": "jobs:read", "tier": "read" },
-                { "name": "capped", "methods": ["GET", "HEAD", "POST"], "path": "/gpt/capped/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "timeoutSeconds": 2, "maxResponseCharacters": 1000 },
-                { "name": "open", "methods": ["GET", "POST"], "path": "/gpt/open/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "timeoutSeconds": 2, "maxResponseCharacters": 0, "audit": true },
-                { "name": "stream", "methods": ["GET"], "path": "/gpt/stream/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 },
-                { "name": "long", "methods": ["GET"], "path": "/gpt/long/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0, "audit": true },
+                { "name": "capped", "methods": ["GET", "HEAD", "POST"], "path": "/gpt/capped/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}",
+                  "scope": "jobs:read", "tier": "read", "timeoutSeconds": 2, "maxResponseCharacters": 1000 },
+                { "name": "open", "methods": ["GET", "POST"], "path": "/gpt/open/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}",
+                  "scope": "jobs:read", "tier": "read", "timeoutSeconds": 2, "maxResponseCharacters": 0, "audit": true },
+                { "name": "stream", "methods": ["GET"], "path": "/gpt/stream/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}",
+                  "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 },
+                { "name": "long", "methods": ["GET"], "path": "/gpt/long/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}", "scope": "jobs:read",
+                  "tier": "read", "maxResponseCharacters": 0, "audit": true },
                 { "name": "dead", "methods": ["GET", "POST"], "path": "/gpt/dead", "upstream": "http://127.0.0.1:1", "scope": "jobs:read", "tier": "read" },
-                { "name": "web", "methods": ["GET"], "path": "/gpt/web", "upstream": "{{upstream}}", "scope": "resume:read", "tier": "read", "allowClerkSession": true }
+                { "name": "web", "methods": ["GET"], "path": "/gpt/web", "upstream": "{{upstream}}", "scope": "resume:read", "tier": "read",
+                  "allowClerkSession": true }
               ]
             }
             """);
@@ -85,7 +97,8 @@ internal sealed class GatewayUsers(TestApp app)
         id = await app.Database.ScalarAsync<Guid>(
             """
             WITH silent AS MATERIALIZED (SELECT set_config('session_replication_role', 'replica', true))
-            INSERT INTO users (id, clerk_user_id, plan, created_at) SELECT $1, $2, $3, now() FROM silent ON CONFLICT (clerk_user_id) DO UPDATE SET plan = excluded.plan RETURNING id
+            INSERT INTO users (id, clerk_user_id, plan, created_at) SELECT $1, $2, $3, now() FROM silent ON CONFLICT (clerk_user_id) DO UPDATE
+            SET plan = excluded.plan RETURNING id
             """, id, subject, (object?)plan ?? DBNull.Value);
         await app.Database.ScalarAsync<int>(
             """
@@ -105,7 +118,9 @@ internal sealed record Echo(string Method, string Url, IReadOnlyList<(string Nam
     {
         var root = JsonElement.Parse(json);
         var raw = root.GetProperty("headers").EnumerateArray().Select(item => item.GetString()!).ToArray();
-        return new Echo(root.GetProperty("method").GetString()!, root.GetProperty("url").GetString()!, [.. raw.Chunk(2).Select(pair => (pair[0], pair[1]))], root.GetProperty("body").GetString()!);
+        return new Echo(
+            root.GetProperty("method").GetString()!, root.GetProperty("url").GetString()!, [.. raw.Chunk(2).Select(pair => (pair[0], pair[1]))],
+            root.GetProperty("body").GetString()!);
     }
 
     /// <summary>The header, which must be there once at most; null when it is not there.</summary>
@@ -116,7 +131,8 @@ internal static class GatewayRequests
 {
     /// <summary>Calls the gateway with this bearer token.</summary>
     public static async Task<HttpResponseMessage> CallAsync(
-        this HttpClient http, string? token, string path, HttpMethod? method = null, HttpContent? content = null, HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead, params (string Name, string Value)[] headers)
+        this HttpClient http, string? token, string path, HttpMethod? method = null, HttpContent? content = null,
+        HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead, params (string Name, string Value)[] headers)
     {
         using var request = new HttpRequestMessage(method ?? HttpMethod.Get, new Uri(path, UriKind.Relative)) { Content = content };
         request.Headers.Authorization = token is null ? null : new AuthenticationHeaderValue("Bearer", token);

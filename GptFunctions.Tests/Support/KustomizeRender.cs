@@ -24,7 +24,13 @@ internal static class KustomizeRender
     private static async Task RenderAsync()
     {
         await ClientPackages.EnsureAsync(); // kustomize, for machines without kubectl
-        using var process = Process.Start(new ProcessStartInfo("bash", ["infra/k8s/render.sh"]) { WorkingDirectory = TestServices.RepositoryRoot, RedirectStandardError = true, UseShellExecute = false })!;
+        using var process = Process.Start(
+            new ProcessStartInfo("bash", ["infra/k8s/render.sh"])
+            {
+                WorkingDirectory = TestServices.RepositoryRoot,
+                RedirectStandardError = true,
+                UseShellExecute = false,
+            })!;
         var said = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();
         Assert.True(process.ExitCode == 0, said);
@@ -46,7 +52,8 @@ internal sealed class Manifests(string text)
     public JsonNode Find(string kind, string name) => OfKind(kind).Single(item => item.Text("metadata/name") == name);
 
     /// <summary>The one ConfigMap of this name, which has a hash behind it.</summary>
-    public JsonNode FindConfig(string name) => OfKind("ConfigMap").Single(item => item.Text("metadata/name")!.StartsWith(name + "-", StringComparison.Ordinal));
+    public JsonNode FindConfig(string name) =>
+        OfKind("ConfigMap").Single(item => item.Text("metadata/name")!.StartsWith(name + "-", StringComparison.Ordinal));
 
     public JsonNode Deployment(string component) => Find("Deployment", "gpt-functions-" + component);
 

@@ -27,7 +27,9 @@ internal sealed partial class OAuthFlow(HttpClient http)
     public const string Verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"; // RFC 7636 appendix B
     public const string Challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-    public static async Task<TestClient> AddClientAsync(TestApp app, string? redirectUri = null, bool isPublic = false, bool requirePkce = false, string[]? methods = null, string[]? scopes = null, string? name = null, params string[] moreRedirectUris)
+    public static async Task<TestClient> AddClientAsync(
+        TestApp app, string? redirectUri = null, bool isPublic = false, bool requirePkce = false, string[]? methods = null, string[]? scopes = null,
+        string? name = null, params string[] moreRedirectUris)
     {
         var uri = redirectUri ?? "https://client.example/callback";
         var (issued, problem) = await app.Get<ClientService>().AddAsync(
@@ -38,7 +40,8 @@ internal sealed partial class OAuthFlow(HttpClient http)
     }
 
     /// <summary>GET /oauth/authorize with these parameters, as a fresh browser; nothing is followed.</summary>
-    public Task<HttpResponseMessage> AuthorizeAsync(params (string Name, string? Value)[] parameters) => http.GetAsync(new Uri("/oauth/authorize" + Query(parameters), UriKind.Relative));
+    public Task<HttpResponseMessage> AuthorizeAsync(params (string Name, string? Value)[] parameters) =>
+        http.GetAsync(new Uri("/oauth/authorize" + Query(parameters), UriKind.Relative));
 
     /// <summary>Walks authorize, sign-in and (where asked) consent as one browser; returns the redirect to the client.</summary>
     public async Task<Uri> ApproveAsync(TestClient client, string user, params (string Name, string? Value)[] more)
@@ -81,11 +84,15 @@ internal sealed partial class OAuthFlow(HttpClient http)
     /// <summary>GET /oauth/sessions with a bearer token.</summary>
     public async Task<JsonAnswer> SessionsAsync(string token)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/sessions", UriKind.Relative)) { Headers = { Authorization = new("Bearer", token) } };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Get, new Uri("/oauth/sessions", UriKind.Relative)) { Headers = { Authorization = new("Bearer", token) } };
         return await SendAsync(request);
     }
 
-    /// <summary>Posts a form with the client's credentials in the body (client_secret_post, or none). A null value leaves a parameter out; an earlier one of the same name wins nothing: both are sent.</summary>
+    /// <summary>
+    /// Posts a form with the client's credentials in the body (client_secret_post, or none). A null value leaves a parameter out; an earlier one of
+    /// the same name wins nothing: both are sent.
+    /// </summary>
     public Task<JsonAnswer> PostAsync(string path, TestClient client, params (string Name, string? Value)[] parameters) =>
         PostFormAsync(path, null, [.. parameters, ("client_id", client.Id), ("client_secret", client.Secret)]);
 
@@ -118,7 +125,10 @@ internal sealed partial class OAuthFlow(HttpClient http)
     }
 
     public static string Query(IEnumerable<(string Name, string? Value)> parameters) =>
-        "?" + string.Join('&', parameters.Where(parameter => parameter.Value is not null).Select(parameter => $"{Uri.EscapeDataString(parameter.Name)}={Uri.EscapeDataString(parameter.Value!)}"));
+        "?" + string.Join(
+            '&',
+            parameters.Where(parameter => parameter.Value is not null)
+                .Select(parameter => $"{Uri.EscapeDataString(parameter.Name)}={Uri.EscapeDataString(parameter.Value!)}"));
 
     /// <summary>One parameter of a redirect's query; null when absent.</summary>
     public static string? Parameter(Uri redirect, string name) => HttpUtility.ParseQueryString(redirect.Query)[name];
@@ -149,7 +159,9 @@ internal sealed partial class TestBrowser(HttpClient http)
         return moved;
     }
 
-    /// <summary>Starts a request and signs in at /dev/sign-in; returns the consent page (200), or the redirect to the client when consent was remembered.</summary>
+    /// <summary>
+    /// Starts a request and signs in at /dev/sign-in; returns the consent page (200), or the redirect to the client when consent was remembered.
+    /// </summary>
     public async Task<HttpResponseMessage> SignInAsync(string user, params (string Name, string? Value)[] parameters)
     {
         var page = await GetAsync("/oauth/authorize" + OAuthFlow.Query(parameters));

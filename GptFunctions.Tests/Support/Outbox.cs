@@ -25,7 +25,10 @@ internal static class Outbox
         return events;
     }
 
-    /// <summary>The statuses of a user's audited calls, in the order in which they ended. Results are written behind the caller's back: this waits for so many.</summary>
+    /// <summary>
+    /// The statuses of a user's audited calls, in the order in which they ended. Results are written behind the caller's back: this waits for so
+    /// many.
+    /// </summary>
     public static async Task<List<int>> ActionStatusesAsync(this TestDatabase database, string subject, int count)
     {
         int[] statuses = [];

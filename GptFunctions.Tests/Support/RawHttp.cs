@@ -10,7 +10,8 @@ internal static class RawHttp
     /// <summary>Sends one request and reads until the server closes the connection.</summary>
     /// <param name="target">The request target as it stands on the request line.</param>
     /// <param name="headers">Whole lines.</param>
-    public static async Task<(int Status, string Body)> SendAsync(HttpClient server, string target, string? token, IEnumerable<string> headers, string method = "GET")
+    public static async Task<(int Status, string Body)> SendAsync(
+        HttpClient server, string target, string? token, IEnumerable<string> headers, string method = "GET")
     {
         var address = server.BaseAddress!;
         using var client = new TcpClient();
@@ -27,13 +28,16 @@ internal static class RawHttp
         using var reader = new StreamReader(stream, Encoding.UTF8);
         var answer = await reader.ReadToEndAsync();
         var (head, body) = answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) is > 0 and var end ? (answer[..end], answer[(end + 4)..]) : (answer, "");
-        return (int.Parse(head.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture), head.Contains("chunked", StringComparison.OrdinalIgnoreCase) ? Dechunk(body) : body);
+        return (
+            int.Parse(head.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture),
+            head.Contains("chunked", StringComparison.OrdinalIgnoreCase) ? Dechunk(body) : body);
     }
 
     /// <summary>A header's value in a head; null when it is not there, several joined by commas.</summary>
     public static string? Header(string head, string name)
     {
-        var values = head.Split("\r\n").Where(line => line.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase)).Select(line => line[(name.Length + 1)..].Trim()).ToList();
+        var values = head.Split("\r\n").Where(line => line.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase))
+            .Select(line => line[(name.Length + 1)..].Trim()).ToList();
         return values.Count == 0 ? null : string.Join(", ", values);
     }
 

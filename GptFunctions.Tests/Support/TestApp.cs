@@ -33,7 +33,8 @@ internal sealed class TestApp : IAsyncDisposable
         Settings = settings;
         Log = log;
         BaseUrl = settings["PUBLIC_BASE_URL"]!;
-        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{settings["PORT"]}") };
+        Http = new HttpClient(
+            new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{settings["PORT"]}") };
     }
 
     /// <summary>The issuer. Several apps may share it; <see cref="Http"/> talks to this one.</summary>
@@ -75,7 +76,8 @@ internal sealed class TestApp : IAsyncDisposable
 
     private Task<TestApp> StartReplicaAsync((string Name, string? Value)[] instead, TimeSpan? wrongBy)
     {
-        var settings = new Dictionary<string, string?>(Settings, StringComparer.OrdinalIgnoreCase) { ["PORT"] = FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture) };
+        var settings = new Dictionary<string, string?>(
+            Settings, StringComparer.OrdinalIgnoreCase) { ["PORT"] = FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture) };
         foreach (var (name, value) in instead)
         {
             settings[name] = value;
@@ -84,7 +86,8 @@ internal sealed class TestApp : IAsyncDisposable
         return StartAsync(Database, ownsDatabase: false, settings, [], wrongBy);
     }
 
-    private static async Task<TestApp> StartAsync(TestDatabase database, bool ownsDatabase, Dictionary<string, string?>? settings, Assembly[] functions, TimeSpan? wrongBy = null)
+    private static async Task<TestApp> StartAsync(
+        TestDatabase database, bool ownsDatabase, Dictionary<string, string?>? settings, Assembly[] functions, TimeSpan? wrongBy = null)
     {
         var all = DefaultSettings(database.Url, FreePort());
         foreach (var (key, value) in settings ?? [])
@@ -162,7 +165,8 @@ internal static class TestSettings
     public static IReadOnlyList<string> Problems<T>(bool isProduction, params (string Name, string? Value)[] given)
         where T : class, ISettings, new()
     {
-        var configuration = new ConfigurationBuilder().AddInMemoryCollection(given.Select(setting => KeyValuePair.Create(setting.Name, setting.Value))).Build();
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(given.Select(setting => KeyValuePair.Create(setting.Name, setting.Value)))
+            .Build();
         try
         {
             new SettingsReader<T>(configuration, isProduction, NullLogger<SettingsReader<T>>.Instance).Create(Options.DefaultName);

@@ -23,18 +23,29 @@ internal sealed class TestBroker : IAsyncDisposable
     public static async Task<TestBroker> ConnectAsync(string url)
     {
         var opened = await new ConnectionFactory { Uri = new Uri(url) }.CreateConnectionAsync();
-        return new TestBroker(url, opened, await opened.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true)));
+        return new TestBroker(
+            url, opened,
+            await opened.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true)));
     }
 
     /// <summary>An empty queue that stays until the next run, so that a failure can be looked at.</summary>
     public async Task DeclareAsync(string queue, string? deadLetterQueue = null)
     {
         await channel.QueueDeleteAsync(queue);
-        await DeclareExactlyAsync(queue, deadLetterQueue is null ? [] : new Dictionary<string, object?>(StringComparer.Ordinal) { ["x-dead-letter-exchange"] = "", ["x-dead-letter-routing-key"] = deadLetterQueue });
+        await DeclareExactlyAsync(
+            queue,
+            deadLetterQueue is null
+                ? []
+                : new Dictionary<string, object?>(StringComparer.Ordinal)
+                {
+                    ["x-dead-letter-exchange"] = "",
+                    ["x-dead-letter-routing-key"] = deadLetterQueue,
+                });
     }
 
     /// <summary>Refused when the queue exists with other arguments.</summary>
-    public Task DeclareExactlyAsync(string queue, Dictionary<string, object?> arguments) => channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, arguments);
+    public Task DeclareExactlyAsync(string queue, Dictionary<string, object?> arguments) =>
+        channel.QueueDeclareAsync(queue, durable: true, exclusive: false, autoDelete: false, arguments);
 
     public Task BindAsync(string queue, string exchange, string routingKey) => channel.QueueBindAsync(queue, exchange, routingKey);
 

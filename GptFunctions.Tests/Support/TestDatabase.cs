@@ -3,7 +3,9 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Support;
 
-/// <summary>A database of its own for one test class, copied from a migrated template. It stays until the next run, so that a failure can be looked at.</summary>
+/// <summary>
+/// A database of its own for one test class, copied from a migrated template. It stays until the next run, so that a failure can be looked at.
+/// </summary>
 internal sealed class TestDatabase : IAsyncDisposable
 {
     private static readonly SemaphoreSlim Turn = new(1, 1);

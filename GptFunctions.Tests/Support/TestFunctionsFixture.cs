@@ -7,9 +7,11 @@ public abstract class TestFunctionsFixture : IAsyncLifetime
 
     protected abstract IReadOnlyList<string> Functions { get; }
 
-    protected virtual Task<IReadOnlyDictionary<string, string?>> SettingsAsync() => Task.FromResult<IReadOnlyDictionary<string, string?>>(new Dictionary<string, string?>(StringComparer.Ordinal));
+    protected virtual Task<IReadOnlyDictionary<string, string?>> SettingsAsync() =>
+        Task.FromResult<IReadOnlyDictionary<string, string?>>(new Dictionary<string, string?>(StringComparer.Ordinal));
 
-    public async Task InitializeAsync() => App = await TestFunctions.StartAsync(GetType().Name, new(await SettingsAsync(), StringComparer.Ordinal), [.. Functions]);
+    public async Task InitializeAsync() =>
+        App = await TestFunctions.StartAsync(GetType().Name, new(await SettingsAsync(), StringComparer.Ordinal), [.. Functions]);
 
     public virtual async Task DisposeAsync() => await App.DisposeAsync();
 }

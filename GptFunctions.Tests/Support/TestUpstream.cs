@@ -39,7 +39,8 @@ internal sealed class TestUpstream : IAsyncDisposable
     }
 
     /// <summary>The correlation ids of the requests that came, in order.</summary>
-    public async Task<IReadOnlyList<string>> ActionsAsync() => JsonSerializer.Deserialize<string[]>(await http.GetStringAsync(new Uri(Url + "/control/actions")))!;
+    public async Task<IReadOnlyList<string>> ActionsAsync() =>
+        JsonSerializer.Deserialize<string[]>(await http.GetStringAsync(new Uri(Url + "/control/actions")))!;
 
     /// <summary>Lets /events send its next piece.</summary>
     public async Task NextAsync() => (await http.GetAsync(new Uri(Url + "/control/next"))).Dispose();

@@ -8,9 +8,11 @@ internal static class Wait
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
 
-    public static Task UntilAsync(Func<bool> condition, CancellationToken cancellationToken = default) => UntilAsync(() => Task.FromResult(condition()), cancellationToken);
+    public static Task UntilAsync(Func<bool> condition, CancellationToken cancellationToken = default) =>
+        UntilAsync(() => Task.FromResult(condition()), cancellationToken);
 
-    public static Task UntilAsync(Func<Task<bool>> condition, CancellationToken cancellationToken = default) => UntilAsync(condition, Limit, cancellationToken);
+    public static Task UntilAsync(Func<Task<bool>> condition, CancellationToken cancellationToken = default) =>
+        UntilAsync(condition, Limit, cancellationToken);
 
     public static async Task UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancellationToken = default)
     {

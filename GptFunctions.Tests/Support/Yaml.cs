@@ -42,11 +42,14 @@ internal static class Yaml
 
     /// <summary>The members of the object at a path; none when there is no object.</summary>
     public static IReadOnlyDictionary<string, string> Map(this JsonNode? node, string path) =>
-        node.At(path) is JsonObject members ? members.ToDictionary(member => member.Key, member => member.Value?.ToString() ?? "", StringComparer.Ordinal) : new Dictionary<string, string>(StringComparer.Ordinal);
+        node.At(path) is JsonObject members
+            ? members.ToDictionary(member => member.Key, member => member.Value?.ToString() ?? "", StringComparer.Ordinal)
+            : new Dictionary<string, string>(StringComparer.Ordinal);
 
     private static JsonNode? Convert(YamlNode node) => node switch
     {
-        YamlMappingNode mapping => new JsonObject(mapping.Children.Select(member => KeyValuePair.Create(((YamlScalarNode)member.Key).Value!, Convert(member.Value)))),
+        YamlMappingNode mapping => new JsonObject(
+            mapping.Children.Select(member => KeyValuePair.Create(((YamlScalarNode)member.Key).Value!, Convert(member.Value)))),
         YamlSequenceNode sequence => new JsonArray([.. sequence.Children.Select(Convert)]),
         YamlScalarNode { Style: not ScalarStyle.Plain } quoted => JsonValue.Create(quoted.Value),
         YamlScalarNode { Value: null or "" or "~" or "null" } => null,
