@@ -10,12 +10,17 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions;
 
-/// <summary><c>GptFunctions setup</c>: brings the database to this program's schema, declares the broker's topology and writes the first client. Run before the functions start; safe to repeat, and by several at once.</summary>
+/// <summary>
+/// <c>GptFunctions setup</c>: brings the database to this program's schema, declares the broker's topology and writes the first client. Run before
+/// the functions start; safe to repeat, and by several at once.
+/// </summary>
 internal static class SetupCommand
 {
     public static Command Create()
     {
-        var command = new Command("setup", "Apply database migrations, declare the RabbitMQ topology, and write the first client (GPT_CLIENT_ID). Idempotent; says what it did.");
+        var command = new Command(
+            "setup",
+            "Apply database migrations, declare the RabbitMQ topology, and write the first client (GPT_CLIENT_ID). Idempotent; says what it did.");
         command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, services => RunAsync(services, cancellationToken)));
         return command;
     }
@@ -35,7 +40,8 @@ internal static class SetupCommand
             ? $"database: schema version {version} is newer than this program's {migrator.LatestVersion}: nothing applied, the program can run on it"
             : $"database: schema version {version}{(applied.Count == 0 ? ", nothing to do" : "")}");
 
-        var partitions = await services.GetRequiredService<AuditTrail>().CreatePartitionsAsync(services.GetRequiredService<TimeProvider>().GetUtcNow(), cancellationToken);
+        var partitions = await services.GetRequiredService<AuditTrail>()
+            .CreatePartitionsAsync(services.GetRequiredService<TimeProvider>().GetUtcNow(), cancellationToken);
         Console.WriteLine($"audit trail: {(partitions == 0 ? "all partitions are there" : $"{partitions} monthly partitions added")}");
         await DeclareTopologyAsync(services, cancellationToken);
 
@@ -47,12 +53,16 @@ internal static class SetupCommand
             var name = Path.GetRelativePath(Environment.CurrentDirectory, file);
             try
             {
-                DevelopmentDefaults.Write(file, $"GPT_CLIENT_ID={settings.ClientId}\nGPT_CLIENT_SECRET={settings.ClientSecret}\nGPT_REDIRECT_URI={settings.RedirectUris[0]}\n", overwrite: true);
+                DevelopmentDefaults.Write(
+                    file,
+                    $"GPT_CLIENT_ID={settings.ClientId}\nGPT_CLIENT_SECRET={settings.ClientSecret}\nGPT_REDIRECT_URI={settings.RedirectUris[0]}\n",
+                    overwrite: true);
                 Console.WriteLine($"clients: id, secret and redirect URI are in {name}");
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                Console.WriteLine($"clients: {name} with id, secret and redirect URI could not be written ({error.Message.TrimEnd('.')}); they are as your settings say");
+                Console.WriteLine(
+                    $"clients: {name} with id, secret and redirect URI could not be written ({error.Message.TrimEnd('.')}); they are as your settings say");
             }
         }
 

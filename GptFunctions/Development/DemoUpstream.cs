@@ -5,7 +5,10 @@ using Microsoft.Extensions.Configuration;
 
 namespace GptFunctions.Development;
 
-/// <summary>What stands behind the gateway in Development when GATEWAY_CONFIG is not set: the sample's routes, answered by <c>/dev/upstream</c> of this program.</summary>
+/// <summary>
+/// What stands behind the gateway in Development when GATEWAY_CONFIG is not set: the sample's routes, answered by <c>/dev/upstream</c> of this
+/// program.
+/// </summary>
 internal static class DemoUpstream
 {
     /// <summary>Null outside of a checkout.</summary>

@@ -6,15 +6,20 @@ using Microsoft.Extensions.Hosting;
 
 namespace GptFunctions.Development;
 
-/// <summary>Development only: answers the sample's actions as a company's API would, and shows which headers reached it. Anywhere else the route does not exist.</summary>
+/// <summary>
+/// Development only: answers the sample's actions as a company's API would, and shows which headers reached it. Anywhere else the route does not
+/// exist.
+/// </summary>
 internal sealed class DemoUpstreamFunctions(IHostEnvironment environment)
 {
     private static readonly string[] Jobs = ["Gardener", "Baker", "Locksmith"];
 
     [Function("DevUpstream")]
-    public IResult Answer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", "delete", Route = "dev/upstream/{*path}")] HttpRequest request, string? path) => !environment.IsDevelopment()
-        ? Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "There is nothing here.")
-        : Results.Text(
+    public IResult Answer(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", "delete", Route = "dev/upstream/{*path}")] HttpRequest request,
+        string? path) => !environment.IsDevelopment()
+            ? Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "There is nothing here.")
+            : Results.Text(
             new JsonObject
             {
                 ["action"] = $"{request.Method} /{path}{request.QueryString}",
@@ -24,7 +29,8 @@ internal sealed class DemoUpstreamFunctions(IHostEnvironment environment)
 
     private static JsonNode Act(string path, string query) => path switch
     {
-        "/gpt/jobs/search" => new JsonArray([.. Jobs.Select((title, index) => (title, index)).Where(job => job.title.Contains(query, StringComparison.OrdinalIgnoreCase)).Select(job => Job(job.index))]),
+        "/gpt/jobs/search" => new JsonArray(
+            [.. Enumerable.Range(0, Jobs.Length).Where(index => Jobs[index].Contains(query, StringComparison.OrdinalIgnoreCase)).Select(Job)]),
         "/gpt/applications" => new JsonArray(new JsonObject { ["job"] = Job(0), ["status"] = "interview" }),
         "/gpt/applications/submit" => new JsonObject { ["status"] = "sent" },
         "/gpt/resume/analyze" => new JsonObject { ["strengths"] = new JsonArray("clear", "short") },

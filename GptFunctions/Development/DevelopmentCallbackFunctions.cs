@@ -9,7 +9,9 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Development;
 
-/// <summary>Development only: where the demo client's redirect ends, so that the flow can be walked in a browser. It shows the code and the next command.</summary>
+/// <summary>
+/// Development only: where the demo client's redirect ends, so that the flow can be walked in a browser. It shows the code and the next command.
+/// </summary>
 internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     private const int CodeLength = 43;

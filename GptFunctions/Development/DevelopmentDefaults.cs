@@ -50,7 +50,10 @@ internal static class DevelopmentDefaults
         return Path.Combine(Environment.CurrentDirectory, ".local");
     }
 
-    /// <summary>Writes a file that only its owner may read. Several processes may do so at once: a whole file is moved into place, and unless it overwrites, the first one stays.</summary>
+    /// <summary>
+    /// Writes a file that only its owner may read. Several processes may do so at once: a whole file is moved into place, and unless it overwrites,
+    /// the first one stays.
+    /// </summary>
     public static void Write(string path, string text, bool overwrite)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
@@ -76,7 +79,10 @@ internal static class DevelopmentDefaults
         }
     }
 
-    /// <summary>The generated values that the settings lack, from the file; those that it lacks too are added. When nothing is lacking the file is left alone.</summary>
+    /// <summary>
+    /// The generated values that the settings lack, from the file; those that it lacks too are added. When nothing is lacking the file is left
+    /// alone.
+    /// </summary>
     private static Dictionary<string, string?> ReadOrCreate(string directory, IConfiguration configuration)
     {
         var lacking = Generated.Keys.Where(name => string.IsNullOrEmpty(configuration[name])).ToList();
@@ -101,12 +107,16 @@ internal static class DevelopmentDefaults
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             var names = string.Join(", ", added.Keys);
-            throw new OptionsValidationException("", typeof(OAuthSettings), [$"{names}: Development makes what is missing and keeps it in {path}, but that could not be written ({error.Message.TrimEnd('.')}): set {names}, or start in a directory where files may be written."]);
+            throw new OptionsValidationException(
+                "", typeof(OAuthSettings),
+                [$"{names}: Development makes what is missing and keeps it in {path}, but that could not be written ({error.Message.TrimEnd('.')}): set "
+                    + $"{names}, or start in a directory where files may be written."]);
         }
     }
 
     private static Dictionary<string, string?> Read(string path) => File.Exists(path)
-        ? File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2).ToDictionary(parts => parts[0], parts => (string?)parts[1], StringComparer.Ordinal)
+        ? File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2)
+            .ToDictionary(parts => parts[0], parts => (string?)parts[1], StringComparer.Ordinal)
         : [];
 
     private static string NewKey() => Convert.ToBase64String(System.Security.Cryptography.RandomNumberGenerator.GetBytes(32));

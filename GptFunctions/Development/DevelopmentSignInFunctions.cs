@@ -64,7 +64,8 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
 
     private sealed record SignInForm(string Request, string Csrf, StartedSignIn Started);
 
-    private static bool IsUserId(string text) => text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
+    private static bool IsUserId(string text) =>
+        text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
 
     private static IResult NotInProgress(HttpRequest request) =>
         OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This sign-in is not in progress here", "Go back to the app and connect again.");
@@ -76,5 +77,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
             [nameof(DevelopmentSignInPage.SignInRequest)] = page.Request,
             [nameof(DevelopmentSignInPage.Csrf)] = page.Csrf,
             [nameof(DevelopmentSignInPage.Problem)] = problem,
-        }, OAuthPages.FormTargets(page.Started.Client.RedirectUris, page.Started.Request.RedirectUri), problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+        },
+        OAuthPages.FormTargets(page.Started.Client.RedirectUris, page.Started.Request.RedirectUri),
+        problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
 }

@@ -21,13 +21,17 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
 
     /// <summary>Octets of the content as it came, also where only the length is told (HEAD, 304). Null when it is not known.</summary>
     public long? Length =>
-        Single(contentHeaders, "Content-Length") is { } text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : null;
+        Single(contentHeaders, "Content-Length") is { } text && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var length)
+            ? length
+            : null;
 
     public string? ContentType => Single(contentHeaders, "Content-Type");
 
     /// <summary>How the content is encoded, in lower case; null when it is not.</summary>
     public string? Coding =>
-        contentHeaders.TryGetValues("Content-Encoding", out var values) && values.ToString().ToLowerInvariant() is not ("" or "identity") and var coding ? coding : null;
+        contentHeaders.TryGetValues("Content-Encoding", out var values) && values.ToString().ToLowerInvariant() is not ("" or "identity") and var coding
+            ? coding
+            : null;
 
     public bool IsEvents => ContentType?.StartsWith("text/event-stream", StringComparison.OrdinalIgnoreCase) == true;
 

@@ -37,7 +37,9 @@ internal sealed class Assertions(SigningKeys keys, IOptions<TokenSettings> setti
         json.WriteString("sub"u8, caller.Subject);
         json.WriteString("aud"u8, audience);
         json.WriteString("internal_id"u8, user.Id);
-        foreach (var (name, value) in (ReadOnlySpan<(string, string?)>)[("client_id", caller.ClientId), ("scope", caller.Scope), ("plan", user.Plan), ("plan_status", user.PlanStatus)])
+        ReadOnlySpan<(string, string?)> known =
+            [("client_id", caller.ClientId), ("scope", caller.Scope), ("plan", user.Plan), ("plan_status", user.PlanStatus)];
+        foreach (var (name, value) in known)
         {
             if (value is not null)
             {

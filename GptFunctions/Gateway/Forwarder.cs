@@ -38,7 +38,8 @@ internal sealed partial class Forwarder(
         RequestHeaderEncodingSelector = static (_, _) => Encoding.UTF8, // as the server read them
         ResponseHeaderEncodingSelector = static (_, _) => Encoding.Latin1, // octet by octet
         PlaintextStreamFilter = static (connection, _) =>
-            ValueTask.FromResult(connection.NegotiatedHttpVersion.Major == 1 ? new UpstreamConnection(connection.PlaintextStream) : connection.PlaintextStream),
+            ValueTask.FromResult(
+                connection.NegotiatedHttpVersion.Major == 1 ? new UpstreamConnection(connection.PlaintextStream) : connection.PlaintextStream),
     });
 
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);

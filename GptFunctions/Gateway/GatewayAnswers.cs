@@ -11,7 +11,8 @@ namespace GptFunctions.Gateway;
 
 /// <summary>RFC 9457, with the members of the quota-exceeded problem type where that applies.</summary>
 internal sealed record GatewayProblem(
-    string Type, string Title, int Status, string Detail, string CorrelationId, string? Code, [property: JsonPropertyName("violated-policies")] string[]? ViolatedPolicies, int? RetryAfterSeconds);
+    string Type, string Title, int Status, string Detail, string CorrelationId, string? Code,
+    [property: JsonPropertyName("violated-policies")] string[]? ViolatedPolicies, int? RetryAfterSeconds);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(GatewayProblem))]
@@ -53,7 +54,9 @@ internal static class GatewayAnswers
         }
 
         return Results.Json(
-            new GatewayProblem(refusal.ViolatedPolicy is null ? "about:blank" : QuotaExceeded, refusal.Title, refusal.Status, refusal.Detail, context.CorrelationId(), refusal.Code,
+            new GatewayProblem(
+                refusal.ViolatedPolicy is null ? "about:blank" : QuotaExceeded, refusal.Title, refusal.Status, refusal.Detail,
+                context.CorrelationId(), refusal.Code,
                 refusal.ViolatedPolicy is { } policy ? [policy] : null, refusal.ViolatedPolicy is null ? null : refusal.RetryAfterSeconds),
             GatewayJson.Default.GatewayProblem, "application/problem+json", refusal.Status);
     }

@@ -7,7 +7,9 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.Gateway;
 
 /// <summary>The resource that access tokens are for: everything below /gpt.</summary>
-internal sealed class GatewayFunctions(GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls, Occasions occasions, TimeProvider clock)
+internal sealed class GatewayFunctions(
+    GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls, Occasions occasions,
+    TimeProvider clock)
 {
     public const string OpenApiPath = "/gpt/openapi.json";
 
@@ -37,7 +39,9 @@ internal sealed class GatewayFunctions(GatewayService service, Forwarder forward
         var (context, started) = (request.HttpContext, clock.GetTimestamp());
         using var call = new OpenCall(calls);
         var verdict = await service.AdmitAsync(
-            new GatewayRequest(request.Method, request.Path.Value!, request.QueryString.Value ?? "", Bearer.Read(request), request.Query.ContainsKey("access_token"), occasions.Of(context), call));
+            new GatewayRequest(
+                request.Method, request.Path.Value!, request.QueryString.Value ?? "", Bearer.Read(request), request.Query.ContainsKey("access_token"),
+                occasions.Of(context), call));
         if (verdict.Quota is { } quota)
         {
             GatewayAnswers.Tell(context.Response, quota);

@@ -27,21 +27,31 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
 
     public static GatewayRefusal NotFound { get; } = new(StatusCodes.Status404NotFound, "No such action", "The gateway has no action at this path.");
 
-    public static GatewayRefusal UserNotFound { get; } = new(StatusCodes.Status404NotFound, "Unknown user", "There is no account for the person who signed in. Ask them to sign up first, then to connect again.") { Code = "USER_NOT_FOUND" };
+    public static GatewayRefusal UserNotFound { get; } = new(
+        StatusCodes.Status404NotFound, "Unknown user",
+        "There is no account for the person who signed in. Ask them to sign up first, then to connect again.")
+    {
+        Code = "USER_NOT_FOUND",
+    };
 
-    public static GatewayRefusal UserBlocked { get; } =
-        new(StatusCodes.Status403Forbidden, "Account blocked", "The account of the person who signed in is blocked. Trying again does not help; ask them to turn to support.")
-        {
-            Code = "USER_BLOCKED",
-        };
+    public static GatewayRefusal UserBlocked { get; } = new(
+        StatusCodes.Status403Forbidden, "Account blocked",
+        "The account of the person who signed in is blocked. Trying again does not help; ask them to turn to support.")
+    {
+        Code = "USER_BLOCKED",
+    };
 
-    public static GatewayRefusal IdentityUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "The user's account cannot be looked up right now. Nothing was changed; try again in a few seconds.")
+    public static GatewayRefusal IdentityUnavailable { get; } = new(
+        StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable",
+        "The user's account cannot be looked up right now. Nothing was changed; try again in a few seconds.")
     {
         Code = "IDENTITY_UNAVAILABLE",
         RetryAfterSeconds = 2,
     };
 
-    public static GatewayRefusal Busy { get; } = new(StatusCodes.Status503ServiceUnavailable, "Too many calls are open", "The gateway has as many calls open as it can take. Nothing was changed; try again in a few seconds.")
+    public static GatewayRefusal Busy { get; } = new(
+        StatusCodes.Status503ServiceUnavailable, "Too many calls are open",
+        "The gateway has as many calls open as it can take. Nothing was changed; try again in a few seconds.")
     {
         Code = "GATEWAY_BUSY",
         RetryAfterSeconds = 2,
@@ -54,7 +64,12 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         RetryAfterSeconds = 2,
     };
 
-    public static GatewayRefusal Unreachable { get; } = new(StatusCodes.Status502BadGateway, "The service behind this action cannot be reached", "The connection failed. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_UNREACHABLE" };
+    public static GatewayRefusal Unreachable { get; } = new(
+        StatusCodes.Status502BadGateway, "The service behind this action cannot be reached",
+        "The connection failed. If the action changes something, check whether it did before you try again.")
+    {
+        Code = "UPSTREAM_UNREACHABLE",
+    };
 
     public static GatewayRefusal InvalidAnswer { get; } = new(
         StatusCodes.Status502BadGateway, "The service behind this action answered with something else than HTTP",
@@ -66,7 +81,8 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     /// <summary>No 401: a host would ask people to sign in again, which changes nothing.</summary>
     public static GatewayRefusal UpstreamUnauthorized { get; } = new(
         StatusCodes.Status502BadGateway, "The service behind this action does not accept the gateway",
-        "This is a mistake in the set-up of the service, not in the request or the user's sign-in. Trying or signing in again will not help: tell whoever runs it.")
+        "This is a mistake in the set-up of the service, not in the request or the user's sign-in. Trying or signing in again will not help: tell whoever "
+            + "runs it.")
     {
         Code = "UPSTREAM_UNAUTHORIZED",
     };
@@ -84,9 +100,15 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized), scope);
 
     public static GatewayRefusal Unauthenticated(OAuthError error, string scope) =>
-        new(error.Status, error.Status == StatusCodes.Status401Unauthorized ? "Sign-in needed" : "Bad request", error.Description) { Challenge = error, Scope = scope };
+        new(error.Status, error.Status == StatusCodes.Status401Unauthorized ? "Sign-in needed" : "Bad request", error.Description)
+        {
+            Challenge = error,
+            Scope = scope,
+        };
 
-    public static GatewayRefusal InsufficientScope(string scope) => new(StatusCodes.Status403Forbidden, "Not permitted", $"The user has not allowed this: the access token lacks the scope {scope}. Ask the user to connect again and to allow it.")
+    public static GatewayRefusal InsufficientScope(string scope) => new(
+        StatusCodes.Status403Forbidden, "Not permitted",
+        $"The user has not allowed this: the access token lacks the scope {scope}. Ask the user to connect again and to allow it.")
     {
         Challenge = new OAuthError("insufficient_scope", $"The scope {scope} is needed.", StatusCodes.Status403Forbidden),
         Scope = scope,
@@ -95,26 +117,38 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     public static GatewayRefusal TooMany(Quota quota)
     {
         var seconds = quota.Decision.RetryAfterSeconds!.Value;
-        var detail = $"All {quota.Limit} calls of this kind per {(int)quota.Period.TotalSeconds} seconds are used up. Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
+        var detail =
+            $"All {quota.Limit} calls of this kind per {(int)quota.Period.TotalSeconds} seconds are used up. "
+            + $"Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
         return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail) { RetryAfterSeconds = seconds, ViolatedPolicy = quota.Policy };
     }
 
     public static GatewayRefusal TooManyOpen(int open) => new(
-        StatusCodes.Status429TooManyRequests, "Too many calls at once", $"The user has {open} calls open already. Wait until one of them has ended, then try again. Nothing was changed.")
+        StatusCodes.Status429TooManyRequests, "Too many calls at once",
+        $"The user has {open} calls open already. Wait until one of them has ended, then try again. Nothing was changed.")
     {
         Code = "TOO_MANY_OPEN_CALLS",
         RetryAfterSeconds = 5,
     };
 
-    public static GatewayRefusal TooSlow(TimeSpan timeout) =>
-        new(StatusCodes.Status504GatewayTimeout, "The service behind this action is too slow", $"There was no answer within {(int)timeout.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.") { Code = "UPSTREAM_TIMEOUT" };
+    public static GatewayRefusal TooSlow(TimeSpan timeout) => new(
+        StatusCodes.Status504GatewayTimeout, "The service behind this action is too slow",
+        $"There was no answer within {(int)timeout.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.")
+    {
+        Code = "UPSTREAM_TIMEOUT",
+    };
 
-    public static GatewayRefusal TooLarge(int maximum) =>
-        new(StatusCodes.Status502BadGateway, "The answer is too large", $"The service behind this action answered with more than {maximum} characters. Ask for less: narrow the search, or page through the results.") { Code = "RESPONSE_TOO_LARGE" };
+    public static GatewayRefusal TooLarge(int maximum) => new(
+        StatusCodes.Status502BadGateway, "The answer is too large",
+        $"The service behind this action answered with more than {maximum} characters. Ask for less: narrow the search, or page through the results.")
+    {
+        Code = "RESPONSE_TOO_LARGE",
+    };
 
     public static GatewayRefusal UploadStalled(TimeSpan patience) =>
         new(StatusCodes.Status408RequestTimeout, "The request did not arrive",
-            $"Nothing of the request's body came for {(int)patience.TotalSeconds} seconds. If the action changes something, check whether it did before you try again.")
+            $"Nothing of the request's body came for {(int)patience.TotalSeconds} seconds. If the action changes something, check whether it did before you "
+                + "try again.")
         {
             Code = "UPLOAD_TIMEOUT",
             EndsConnection = true,

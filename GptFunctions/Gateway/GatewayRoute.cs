@@ -30,7 +30,11 @@ internal sealed record GatewayRoute(
     /// <param name="values">What <see cref="Path"/> matched.</param>
     /// <param name="query">As it came, with its question mark; or empty.</param>
     public Uri Target(string[] values, string query) =>
-        new(string.Concat(Upstream.AbsoluteUri.AsSpan().TrimEnd('/'), UpstreamPath.Fill(Path.Parameters, values), query.AsSpan(0, query.IndexOf('#') is >= 0 and var end ? end : query.Length)), AsItIs);
+        new(
+            string.Concat(
+                Upstream.AbsoluteUri.AsSpan().TrimEnd('/'), UpstreamPath.Fill(Path.Parameters, values),
+                query.AsSpan(0, query.IndexOf('#') is >= 0 and var end ? end : query.Length)),
+            AsItIs);
 
     // Nothing is left to straighten out: the path is built from the route, and the query is the upstream's to read.
     private static readonly UriCreationOptions AsItIs = new() { DangerousDisablePathAndQueryCanonicalization = true };

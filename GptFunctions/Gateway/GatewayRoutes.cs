@@ -3,7 +3,9 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
 
-/// <summary>The route of a request and what its path's parameters stand for; without a route, the methods that the path has (none: there is no such path).</summary>
+/// <summary>
+/// The route of a request and what its path's parameters stand for; without a route, the methods that the path has (none: there is no such path).
+/// </summary>
 internal readonly record struct RouteMatch(GatewayRoute? Route, string[] Values, IReadOnlyList<string> AllowedMethods);
 
 /// <summary>What stands in for the routes when GATEWAY_CONFIG names none; not registered in Production.</summary>

@@ -151,7 +151,9 @@ internal sealed partial class GatewayService(
     {
         if (TokenCheck.IsForgery(error))
         {
-            var quota = new Quota("forged-tokens", ForgeriesPerAddress, Minute, await limits.TryTakeAsync($"forged-token|{occasion.Network}", ForgeriesPerAddress, Minute));
+            var quota = new Quota(
+                "forged-tokens", ForgeriesPerAddress, Minute,
+                await limits.TryTakeAsync($"forged-token|{occasion.Network}", ForgeriesPerAddress, Minute));
             if (quota.Decision.RetryAfterSeconds is not null)
             {
                 return new Verdict(null, GatewayRefusal.TooMany(quota), quota);
@@ -164,6 +166,8 @@ internal sealed partial class GatewayService(
     [LoggerMessage(6010, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because session or user cannot be looked up: {Reason}")]
     private partial void LogIdentityUnavailable(string correlationId, string reason);
 
-    [LoggerMessage(6014, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because the attempt {EventType} cannot be recorded: {Reason}")]
+    [LoggerMessage(
+        6014, LogLevel.Warning,
+        "The gateway answered 503 (correlation id {CorrelationId}), because the attempt {EventType} cannot be recorded: {Reason}")]
     private partial void LogNotRecordable(string correlationId, string? eventType, string reason);
 }

@@ -21,7 +21,9 @@ internal enum HeaderRule
 internal static class HeaderRules
 {
     // RFC 9110 7.6.1, and what older software uses in its place
-    private static readonly string[] HopByHop = ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"];
+    private static readonly string[] HopByHop = [
+        "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+    ];
 
     internal static readonly FrozenSet<string> Standard = FrozenSet.Create(StringComparer.Ordinal,
     [
@@ -38,7 +40,8 @@ internal static class HeaderRules
         .. HopByHop, "authorization", "cookie", "cookie2", "host", "content-length", "expect", "http2-settings", "forwarded", "via",
         "x-correlation-id", "traceparent",
         // Another path, method or address than the one that was checked; some frameworks believe these.
-        "x-original-url", "x-original-host", "x-original-for", "x-original-proto", "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override",
+        "x-original-url", "x-original-host", "x-original-for", "x-original-proto", "x-rewrite-url", "x-http-method", "x-http-method-override",
+        "x-method-override",
         "x-real-ip", "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "fastly-client-ip",
     ]);
 

@@ -32,7 +32,8 @@ internal sealed class OpenApiDocument
     {
         try
         {
-            return JsonNode.Parse(File.ReadAllText(file)) is JsonObject document && document["openapi"] is JsonValue && document["paths"] is JsonObject paths && paths.All(path => path.Value is JsonObject)
+            return JsonNode.Parse(File.ReadAllText(file)) is JsonObject document && document["openapi"] is JsonValue && document["paths"] is JsonObject paths
+                && paths.All(path => path.Value is JsonObject)
                 ? null
                 : $"{file} is no OpenAPI document in JSON.";
         }
@@ -71,7 +72,9 @@ internal sealed class OpenApiDocument
     /// <summary>What a path says for all its operations.</summary>
     private static JsonObject Shared(JsonObject path, GatewayRoute[] routes)
     {
-        var shared = new JsonObject(path.Where(member => member.Key is "parameters" or "summary" or "description").Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone())));
+        var shared = new JsonObject(
+            path.Where(member => member.Key is "parameters" or "summary" or "description")
+                .Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone())));
         RemoveHeaders(shared, routes);
         return shared;
     }

@@ -51,7 +51,9 @@ internal sealed class OpenCalls(IOptions<GatewaySettings> settings)
     }
 }
 
-/// <summary>One call's place among <see cref="OpenCalls"/>, taken once its user is known and given back when this is disposed of, however the call ends.</summary>
+/// <summary>
+/// One call's place among <see cref="OpenCalls"/>, taken once its user is known and given back when this is disposed of, however the call ends.
+/// </summary>
 internal sealed class OpenCall(OpenCalls calls) : IDisposable
 {
     private Guid? user;

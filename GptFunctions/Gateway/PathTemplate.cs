@@ -34,7 +34,9 @@ internal sealed class PathTemplate
             return null;
         }
 
-        var template = new PathTemplate(text, text == "/" ? [] : [.. text[1..].Split('/').Select(part => part is ['{', .. var name, '}'] ? new Segment(name, true) : new Segment(part, false))]);
+        var template = new PathTemplate(
+            text,
+            text == "/" ? [] : [.. text[1..].Split('/').Select(part => part is ['{', .. var name, '}'] ? new Segment(name, true) : new Segment(part, false))]);
         return template.segments.All(IsWellFormed) && template.Parameters.Distinct().Count() == template.Parameters.Count ? template : null;
     }
 
@@ -125,7 +127,8 @@ internal sealed class PathTemplate
     /// Nothing that an upstream could take for more than a name: no dots alone, no slash of either kind, no control character, and no
     /// percent sign, because that is a slash the server left encoded or something encoded twice.
     /// </summary>
-    private static bool IsValue(ReadOnlySpan<char> part) => part is not ("" or "." or "..") && part.IndexOfAny('/', '\\', '%') < 0 && !part.ContainsAnyInRange('\0', '\x1f') && !part.Contains('\x7f');
+    private static bool IsValue(ReadOnlySpan<char> part) =>
+        part is not ("" or "." or "..") && part.IndexOfAny('/', '\\', '%') < 0 && !part.ContainsAnyInRange('\0', '\x1f') && !part.Contains('\x7f');
 
     private static bool IsWellFormed(Segment segment) =>
         segment.Text is not ("" or "." or "..") && segment.Text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-');

@@ -169,7 +169,9 @@ internal sealed class UpstreamConnection(Stream inner) : Stream
         }
     }
 
-    /// <summary>Whether the final answer has begun, not just interim ones. If so, it is made to end the connection, where the request stays half sent.</summary>
+    /// <summary>
+    /// Whether the final answer has begun, not just interim ones. If so, it is made to end the connection, where the request stays half sent.
+    /// </summary>
     private bool IsFinal()
     {
         while (end - examined >= StatusLineStart)

@@ -24,7 +24,9 @@ internal static class Correlation
     }
 
     private static string? FromCaller(string? value) =>
-        value is { Length: > 0 and <= MaximumLength } && value.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '_' or '.' or ':') ? value : null;
+        value is { Length: > 0 and <= MaximumLength } && value.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or '_' or '.' or ':')
+            ? value
+            : null;
 
     private static string? FromTraceParent(string? value) =>
         ActivityContext.TryParse(value, null, out var parent) ? parent.TraceId.ToHexString() : null;

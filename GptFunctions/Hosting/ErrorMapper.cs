@@ -13,9 +13,12 @@ internal sealed record ErrorFormat(string PathPrefix, Func<HttpContext, Failure,
 /// <summary>What an exception becomes on the wire: 500 for a bug, 503 with Retry-After for an outage, 4xx for a request that Kestrel refused.</summary>
 internal sealed record Failure(int Status, string Title, string Detail)
 {
-    public static Failure Outage { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable", "Something that this service depends on does not answer right now. Nothing was changed; try again shortly.");
+    public static Failure Outage { get; } = new(
+        StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable",
+        "Something that this service depends on does not answer right now. Nothing was changed; try again shortly.");
 
-    public static Failure Bug { get; } = new(StatusCodes.Status500InternalServerError, "Internal error", "Something went wrong on our side. Quote the correlation id when you report it.");
+    public static Failure Bug { get; } = new(
+        StatusCodes.Status500InternalServerError, "Internal error", "Something went wrong on our side. Quote the correlation id when you report it.");
 }
 
 /// <summary>Turns an exception that left a function into an answer. Shared by both hosts; the Functions host alone would send an empty 500.</summary>
@@ -53,8 +56,11 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
 
     private static Failure Classify(Exception error) => error switch
     {
-        BadHttpRequestException bad => new Failure(bad.StatusCode, "Bad request", bad.StatusCode == StatusCodes.Status413PayloadTooLarge ? "The request body is too large." : "The request could not be read: " + bad.Message),
-        IOException { InnerException: OverflowException } => new Failure(StatusCodes.Status400BadRequest, "Bad request", "The request could not be read: a chunk's size is no number that there can be."),
+        BadHttpRequestException bad => new Failure(
+            bad.StatusCode, "Bad request",
+            bad.StatusCode == StatusCodes.Status413PayloadTooLarge ? "The request body is too large." : "The request could not be read: " + bad.Message),
+        IOException { InnerException: OverflowException } => new Failure(
+            StatusCodes.Status400BadRequest, "Bad request", "The request could not be read: a chunk's size is no number that there can be."),
         _ when IsOutage(error) => Failure.Outage,
         _ => Failure.Bug,
     };
@@ -64,15 +70,19 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
     /// one that the hang-up cancels; then a request can be neither read nor written, and in the Functions host no longer be used at all.
     /// </summary>
     public static bool IsHangUp(Exception error, CancellationToken hungUp) =>
-        error is ConnectionResetException || (hungUp.IsCancellationRequested && error is (OperationCanceledException or IOException or ObjectDisposedException));
+        error is ConnectionResetException
+            || (hungUp.IsCancellationRequested && error is (OperationCanceledException or IOException or ObjectDisposedException));
 
     /// <summary>Trouble with a server we depend on, as opposed to a bug: the same request can succeed later.</summary>
     public static bool IsOutage(Exception error) => error switch
     {
         // Class 08 is the connection (poolers say 08P01 for what they lack), 57 an operator at work: shutting down, starting up, cancelling.
-        PostgresException postgres => postgres.IsTransient || postgres.SqlState is ['0', '8', ..] or ['5', '7', ..] || postgres.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction
-            or PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification or PostgresErrorCodes.InvalidCatalogName, // a password is being changed, a database restored
-        NpgsqlException npgsql => npgsql.IsTransient || npgsql.InnerException is TimeoutException or IOException or SocketException or EndOfStreamException || npgsql.InnerException is null,
+        PostgresException postgres => postgres.IsTransient || postgres.SqlState is ['0', '8', ..] or ['5', '7', ..]
+            || postgres.SqlState is PostgresErrorCodes.ReadOnlySqlTransaction
+            // A password is being changed, a database restored.
+            or PostgresErrorCodes.InvalidPassword or PostgresErrorCodes.InvalidAuthorizationSpecification or PostgresErrorCodes.InvalidCatalogName,
+        NpgsqlException npgsql => npgsql.IsTransient || npgsql.InnerException is TimeoutException or IOException or SocketException or EndOfStreamException
+            || npgsql.InnerException is null,
         ServiceOutageException or TimeoutException => true,
         _ => false,
     };

@@ -16,7 +16,9 @@ internal sealed partial record FunctionDescriptor(string Name, MethodInfo Method
 
     /// <summary>A trigger's text with each <c>%NAME%</c> replaced by the setting of that name.</summary>
     public string Resolve(string text, IConfiguration configuration) =>
-        Placeholder().Replace(text, match => configuration[match.Groups["name"].Value] is { Length: > 0 } value ? value : throw Refusal($"{match.Groups["name"].Value} is not set"));
+        Placeholder().Replace(
+            text,
+            match => configuration[match.Groups["name"].Value] is { Length: > 0 } value ? value : throw Refusal($"{match.Groups["name"].Value} is not set"));
 
     [GeneratedRegex("%(?<name>[^%]+)%", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Placeholder();
@@ -42,7 +44,8 @@ internal static class FunctionCatalog
     public static bool IsEnabled(IConfiguration configuration, string name)
     {
         var allowed = configuration.GetSection("AzureFunctionsJobHost:functions").GetChildren().Select(child => child.Value!).ToList();
-        return (allowed.Count == 0 || allowed.Contains(name, StringComparer.OrdinalIgnoreCase)) && !configuration.GetValue<bool>($"AzureWebJobs.{name}.Disabled");
+        return (allowed.Count == 0 || allowed.Contains(name, StringComparer.OrdinalIgnoreCase))
+            && !configuration.GetValue<bool>($"AzureWebJobs.{name}.Disabled");
     }
 
     private static FunctionDescriptor Describe(MethodInfo method)
@@ -50,9 +53,11 @@ internal static class FunctionCatalog
         var name = method.GetCustomAttribute<FunctionAttribute>()!.Name;
         foreach (var parameter in method.GetParameters())
         {
-            if (parameter.GetCustomAttributes().FirstOrDefault(attribute => attribute is HttpTriggerAttribute or TimerTriggerAttribute or RabbitMQTriggerAttribute) is { } trigger)
+            if (parameter.GetCustomAttributes().FirstOrDefault(
+                attribute => attribute is HttpTriggerAttribute or TimerTriggerAttribute or RabbitMQTriggerAttribute) is { } trigger)
             {
-                return new FunctionDescriptor(name, method, parameter, trigger, method.IsStatic ? null : ActivatorUtilities.CreateFactory(method.DeclaringType!, []));
+                return new FunctionDescriptor(
+                    name, method, parameter, trigger, method.IsStatic ? null : ActivatorUtilities.CreateFactory(method.DeclaringType!, []));
             }
         }
 

@@ -6,6 +6,9 @@ internal static class FunctionNames
     /// <summary>Issues tokens: where it is, people and clients are served.</summary>
     public const string Token = "OAuthToken";
 
-    /// <summary>Forwards calls: where it is, sessions and users are kept in memory. Sorts behind every other function below /gpt: the Functions host tries routes by function name.</summary>
+    /// <summary>
+    /// Forwards calls: where it is, sessions and users are kept in memory. Sorts behind every other function below /gpt: the Functions host tries
+    /// routes by function name.
+    /// </summary>
     public const string Gateway = "GatewayRequest";
 }

@@ -22,7 +22,9 @@ internal static class HostingSetup
     public static void AddHosting(this IHostApplicationBuilder builder)
     {
         // Development must be said in so many words; a missing or misspelt value is Production.
-        builder.Environment.EnvironmentName = builder.Configuration["AZURE_FUNCTIONS_ENVIRONMENT"] == Environments.Development ? Environments.Development : Environments.Production;
+        builder.Environment.EnvironmentName = builder.Configuration["AZURE_FUNCTIONS_ENVIRONMENT"] == Environments.Development
+            ? Environments.Development
+            : Environments.Production;
         builder.Services.AddSingleton<IHostEnvironment>(builder.Environment); // ASP.NET Core's builder keeps two; this is the one just set
         builder.Configuration.Add<SecretsSource>(source => source.Path = builder.Configuration["SECRETS_PATH"] ?? DefaultSecretsPath);
 

@@ -16,7 +16,8 @@ internal static class HttpFunctions
     public static void Map(IEndpointRouteBuilder app, IEnumerable<FunctionDescriptor> functions)
     {
         var order = 0;
-        var endpoints = functions.Where(function => function.Trigger is HttpTriggerAttribute).Select(function => Build(function, app.ServiceProvider, order++)).ToList();
+        var endpoints = functions.Where(function => function.Trigger is HttpTriggerAttribute).Select(function => Build(function, app.ServiceProvider, order++))
+            .ToList();
         app.DataSources.Add(new DefaultEndpointDataSource(endpoints));
     }
 
@@ -24,7 +25,8 @@ internal static class HttpFunctions
     {
         var trigger = (HttpTriggerAttribute)function.Trigger;
         var pattern = RoutePatternFactory.Parse("/" + (trigger.Route ?? function.Name));
-        var invoke = RequestDelegateFactory.Create(function.Method, context => function.Create!(context.RequestServices, null), new RequestDelegateFactoryOptions
+        var invoke = RequestDelegateFactory.Create(
+            function.Method, context => function.Create!(context.RequestServices, null), new RequestDelegateFactoryOptions
         {
             ServiceProvider = services,
             RouteParameterNames = [.. pattern.Parameters.Select(parameter => parameter.Name)],
@@ -70,7 +72,8 @@ internal sealed class ListedMethodsPolicy : MatcherPolicy, IEndpointSelectorPoli
     {
         for (var index = 0; index < candidates.Count; index++)
         {
-            if (candidates.IsValidCandidate(index) && candidates[index].Endpoint.Metadata.GetMetadata<ListedMethods>()?.Contains(httpContext.Request.Method) == false)
+            if (candidates.IsValidCandidate(index)
+                && candidates[index].Endpoint.Metadata.GetMetadata<ListedMethods>()?.Contains(httpContext.Request.Method) == false)
             {
                 candidates.SetValidity(index, false);
             }

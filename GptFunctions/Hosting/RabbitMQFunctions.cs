@@ -8,7 +8,8 @@ namespace GptFunctions.Hosting;
 /// <summary>A RabbitMQ trigger, ready to run.</summary>
 /// <param name="ConnectionSetting">The name of the setting that holds the broker's URL.</param>
 /// <param name="ToArgument">The message as the function wants it.</param>
-internal sealed record RabbitMQFunction(string Name, string Queue, string ConnectionSetting, Func<ReadOnlyMemory<byte>, object> ToArgument, FunctionInvoker Invoker);
+internal sealed record RabbitMQFunction(
+    string Name, string Queue, string ConnectionSetting, Func<ReadOnlyMemory<byte>, object> ToArgument, FunctionInvoker Invoker);
 
 /// <summary>RabbitMQ triggers as the Functions host's extension (2.x) runs them: see <see cref="RabbitMQConsumer"/>.</summary>
 internal static class RabbitMQFunctions
@@ -32,7 +33,8 @@ internal static class RabbitMQFunctions
             var parameter = function.TriggerParameter;
             if (ReservedNames.Contains(parameter.Name!))
             {
-                throw function.Refusal($"the Functions host rejects '{parameter.Name}' as the name of a message parameter (so it does {string.Join(", ", ReservedNames)})");
+                throw function.Refusal(
+                    $"the Functions host rejects '{parameter.Name}' as the name of a message parameter (so it does {string.Join(", ", ReservedNames)})");
             }
 
             Func<ReadOnlyMemory<byte>, object> toArgument =

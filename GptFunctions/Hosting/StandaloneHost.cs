@@ -38,7 +38,8 @@ internal static class StandaloneHost
         AddConsole(builder);
         builder.AddSettings<StandaloneSettings>();
         // As a URL, because that is read when the server starts: a port that is none is listed among the other problems before that.
-        builder.WebHost.UseUrls($"http://127.0.0.1:{(int.TryParse(builder.Configuration["PORT"], CultureInfo.InvariantCulture, out var port) ? port : StandaloneSettings.DefaultPort)}");
+        var isPort = int.TryParse(builder.Configuration["PORT"], CultureInfo.InvariantCulture, out var port);
+        builder.WebHost.UseUrls($"http://127.0.0.1:{(isPort ? port : StandaloneSettings.DefaultPort)}");
         builder.WebHost.ConfigureKestrel(options =>
         {
             options.AddServerHeader = false;

@@ -33,7 +33,8 @@ internal static class Startup
     /// <summary>Writes what keeps the program from starting to standard error.</summary>
     public static async Task<int> ReportAsync(IReadOnlyList<string> problems)
     {
-        await Console.Error.WriteLineAsync($"GptFunctions cannot start: {(problems.Count == 1 ? "one setting needs" : $"{problems.Count} settings need")} attention.");
+        await Console.Error.WriteLineAsync(
+            $"GptFunctions cannot start: {(problems.Count == 1 ? "one setting needs" : $"{problems.Count} settings need")} attention.");
         foreach (var problem in problems)
         {
             await Console.Error.WriteLineAsync(" - " + problem);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the formatting of the C# code and, if shellcheck is installed, the scripts.
+# Checks the formatting of the C# code, the length of its lines and, if shellcheck is installed,
+# the scripts.
 #
 # usage: infra/dev/lint.sh
 #
@@ -26,6 +27,13 @@ if have shellcheck; then
 else
   say "shellcheck is not installed: the scripts are not checked (Debian, Ubuntu: apt-get install shellcheck)."
 fi
+
+# The length that .editorconfig sets.
+longest=$(sed -n 's/^max_line_length = //p' .editorconfig)
+if git ls-files -z --cached --others --exclude-standard '*.cs' | xargs -0 awk -v longest="$longest" '
+  length > longest { printf "%s:%d: %d characters\n", FILENAME, FNR, length; found = 1 } END { exit found }'; then
+  say "Lines: none is longer than $longest characters."
+else code=1; say "Lines end before column $((longest + 1)): break those above where a reader would."; fi
 
 t0=$(now)
 if dotnet format Functions.sln --verify-no-changes; then say "dotnet format: nothing to change ($(seconds_since "$t0") s)."

@@ -19,11 +19,14 @@ public sealed class Webhook
         this.key = Convert.FromBase64String(key.StartsWith(prefix, StringComparison.Ordinal) ? key[prefix.Length..] : key);
     }
 
-    /// <exception cref="WebhookVerificationException">Headers are missing or malformed, the time is more than five minutes off, or no signature matches.</exception>
+    /// <exception cref="WebhookVerificationException">
+    /// Headers are missing or malformed, the time is more than five minutes off, or no signature matches.
+    /// </exception>
     public void Verify(ReadOnlySpan<char> payload, Func<string?, string?> headersProvider)
     {
         ArgumentNullException.ThrowIfNull(headersProvider);
-        var (id, timestamp, signatures) = Headers(headersProvider, "svix") ?? Headers(headersProvider, "webhook") ?? throw new WebhookVerificationException("Headers are missing.");
+        var (id, timestamp, signatures) = Headers(headersProvider, "svix") ?? Headers(headersProvider, "webhook")
+            ?? throw new WebhookVerificationException("Headers are missing.");
         if (!long.TryParse(timestamp, NumberStyles.Integer, CultureInfo.InvariantCulture, out var seconds))
         {
             throw new WebhookVerificationException("The timestamp is not a number.");
@@ -56,7 +59,8 @@ public sealed class Webhook
         "v1," + Compute(msgId.ToString(), timestamp.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture), payload);
 
     private static (string Id, string Timestamp, string Signatures)? Headers(Func<string?, string?> headers, string prefix) =>
-        headers(prefix + "-id") is { Length: > 0 } id && headers(prefix + "-timestamp") is { Length: > 0 } timestamp && headers(prefix + "-signature") is { Length: > 0 } signatures
+        headers(prefix + "-id") is { Length: > 0 } id && headers(prefix + "-timestamp") is { Length: > 0 } timestamp
+            && headers(prefix + "-signature") is { Length: > 0 } signatures
             ? (id, timestamp, signatures)
             : null;
 
