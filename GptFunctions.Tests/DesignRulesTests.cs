@@ -13,6 +13,17 @@ public sealed partial class DesignRulesTests
         .Where(file => Path.GetFileName(file) != "README.md")
         .ToDictionary(file => Path.GetFileName(file), Read, StringComparer.Ordinal);
 
+    /// <summary>Classes, and methods with their class.</summary>
+    private static readonly HashSet<string> Tests = typeof(DesignRulesTests).Assembly.GetTypes()
+        .SelectMany(type => type.GetMethods(), (type, method) => (Class: type.Name, Method: method))
+        .Where(test => test.Method.IsDefined(typeof(FactAttribute), inherit: true))
+        .SelectMany(test => (string[])[test.Class, $"{test.Class}.{test.Method.Name}"])
+        .ToHashSet(StringComparer.Ordinal);
+
+    /// <summary>What the examples of docs/adding.md add.</summary>
+    private static readonly string[] Added =
+        ["GptFunctions/OAuth/Pages/HelpPage.razor", "GptFunctions/OAuth/HelpFunctions.cs", "GptFunctions/Data/Migrations/V###_Name.sql"];
+
     private sealed record Rule(int Number, string Text, string[] Tests);
 
     [Fact]
@@ -27,16 +38,11 @@ public sealed partial class DesignRulesTests
     [Fact]
     public void Rule_names_tests_that_exist()
     {
-        var tests = typeof(DesignRulesTests).Assembly.GetTypes()
-            .SelectMany(type => type.GetMethods(), (type, method) => (Class: type.Name, Method: method))
-            .Where(test => test.Method.IsDefined(typeof(FactAttribute), inherit: true))
-            .SelectMany(test => (string[])[test.Class, $"{test.Class}.{test.Method.Name}"])
-            .ToHashSet(StringComparer.Ordinal);
         foreach (var (file, rules) in Rules)
         {
             Assert.NotEmpty(rules);
             Assert.All(rules, rule => Assert.True(rule.Text.Length > 0 && rule.Tests.Length > 0, $"{file} {rule.Number} names no test."));
-            Assert.All(rules, rule => Assert.All(rule.Tests, test => Assert.True(tests.Contains(test), $"{file} {rule.Number}: there is no test {test}.")));
+            Assert.All(rules, rule => Assert.All(rule.Tests, test => Assert.True(Tests.Contains(test), $"{file} {rule.Number}: there is no test {test}.")));
         }
     }
 
@@ -68,6 +74,17 @@ public sealed partial class DesignRulesTests
         }
     }
 
+    /// <summary>docs/adding.md leads a newcomer by the hand: what it names is there.</summary>
+    [Fact]
+    public void Guide_names_files_and_tests_that_exist()
+    {
+        var named = Quoted().Matches(File.ReadAllText(Path.Combine(Root, "docs", "adding.md"))).Select(match => match.Groups["name"].Value).ToList();
+        var files = named.Where(name => RepositoryFile().IsMatch(name) && !Added.Contains(name)).ToList();
+        Assert.True(files.Count > 15);
+        Assert.All(files, file => Assert.True(Path.Exists(Path.Combine(Root, file.Replace("*", "production", StringComparison.Ordinal))), file));
+        Assert.All(named.Where(name => TestName().IsMatch(name)), test => Assert.True(Tests.Contains(test), test));
+    }
+
     private static void AssertLeads(string source, Match citation)
     {
         var numbers = Number().Matches(citation.Groups["rules"].Value).Select(number => int.Parse(number.Value, CultureInfo.InvariantCulture)).ToList();
@@ -91,12 +108,18 @@ public sealed partial class DesignRulesTests
         RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex RuleText();
 
-    [GeneratedRegex("`(?<name>[^`]+)`", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("`(?<name>[^`\n]+)`", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Quoted();
 
     [GeneratedRegex(
         @"(?<![\w.-])(?<file>[a-z][a-z-]*\.md)\b(?<rules> \d+((, | and | to )\d+)*)?", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Citation();
+
+    [GeneratedRegex(@"^(GptFunctions(\.Tests)?|infra|docs)/[^ ]+$|^local\.settings\.sample\.json$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex RepositoryFile();
+
+    [GeneratedRegex(@"^\w+Tests(\.\w+)?$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex TestName();
 
     [GeneratedRegex(@"\d+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Number();
