@@ -13,7 +13,7 @@ using Xunit.Abstractions;
 namespace GptFunctions.Tests.Tokens;
 
 /// <summary>
-/// Our own writing and checking of tokens is there for its speed; here it is held against a library that many rely on. A failure names its seed,
+/// oauth.md 14. Our own writing and checking of tokens is there for its speed; here it is held against a library that many rely on. A failure names its seed,
 /// with which <c>CROSS_CHECK_SEED</c> repeats it.
 /// </summary>
 public sealed class CrossCheckTests : IDisposable

@@ -1,3 +1,5 @@
+using System.Text;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -30,22 +32,27 @@ internal sealed class OpenIdProvider : IDisposable
     }
 
     /// <summary>For every call to the provider: short time-out, no redirects followed, small answers only.</summary>
-    public HttpClient Http { get; } = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.FromMinutes(5) })
+    public HttpClient Http { get; } = new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        UseCookies = false,
+        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
+    })
     {
         Timeout = TimeSpan.FromSeconds(5),
         MaxResponseContentBufferSize = MaximumBytes,
     };
 
     /// <summary>Its discovery document, which names at least the endpoints of a sign-in and the keys.</summary>
-    /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
+    /// <exception cref="ServiceOutageException">The provider cannot be reached, or its document is not usable.</exception>
     public Task<OpenIdConnectConfiguration> ReadConfigurationAsync() => configuration.GetAsync(ConfigurationFreshness);
 
     /// <summary>A Clerk session JWT whose signature is the provider's; its claims are not checked. Null for anything else.</summary>
-    /// <exception cref="Hosting.ServiceOutageException">No key is known and the provider cannot be reached.</exception>
+    /// <exception cref="ServiceOutageException">No key is known and the provider cannot be reached.</exception>
     public Task<Jwt?> VerifySessionAsync(string token) => VerifyAsync(token, sessionKeys, "RS256");
 
     /// <summary>The same for an ID token.</summary>
-    /// <exception cref="Hosting.ServiceOutageException">No key is known and the provider cannot be reached.</exception>
+    /// <exception cref="ServiceOutageException">No key is known and the provider cannot be reached.</exception>
     public async Task<Jwt?> VerifyIdTokenAsync(string token)
     {
         await ReadConfigurationAsync();
@@ -64,7 +71,7 @@ internal sealed class OpenIdProvider : IDisposable
     // not know (crit) and anything behind the claims; and it refuses a token for half a surrogate pair in a display name.
     private static async Task<Jwt?> VerifyAsync(string token, ProviderDocument<SecurityKey[]> keys, params string[] algorithms)
     {
-        if (Jwt.Parse(token) is not { } jwt || !algorithms.Contains(jwt.Algorithm) || jwt.KeyId is null || await FindAsync(keys, jwt.KeyId) is not { } key)
+        if (Jwt.Parse(token) is not { KeyId: { } keyId } jwt || !algorithms.Contains(jwt.Algorithm) || await FindAsync(keys, keyId) is not { } key)
         {
             return null;
         }
@@ -128,4 +135,79 @@ internal sealed class OpenIdProvider : IDisposable
 
     // The scheme is asked for because a path alone is an absolute file: URL on Unix.
     private static bool IsWebAddress(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "https" or "http";
+}
+
+/// <summary>
+/// A document that the identity provider publishes, read when first needed and kept. There is one read at a time, and everybody who waited for it
+/// shares its outcome. When a read fails, what is known goes on, and nobody tries again for <see cref="MinimumInterval"/>: an absent provider must
+/// not slow us down. (The library's own ConfigurationManager lets everybody wait in a queue for a provider that is away, refuses the first token of
+/// a new key, and takes its time from the system's clock.)
+/// </summary>
+/// <param name="parse">Throws <see cref="ArgumentException"/> or <see cref="FormatException"/> when the text is not what it should be.</param>
+internal sealed class ProviderDocument<T>(HttpClient http, Uri url, Func<string, T> parse, TimeProvider clock) : IDisposable
+    where T : class
+{
+    public static readonly TimeSpan MinimumInterval = TimeSpan.FromSeconds(30);
+
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private Reading? known;
+    private DateTimeOffset triedAt = DateTimeOffset.MinValue;
+    private ServiceOutageException? failure;
+
+    private sealed record Reading(T Value, DateTimeOffset At);
+
+    public Uri Url => url;
+
+    /// <summary>What is known, if possible not older than <paramref name="maximumAge"/>.</summary>
+    /// <exception cref="ServiceOutageException">Nothing is known, and the provider cannot be reached or says nothing usable.</exception>
+    public async Task<T> GetAsync(TimeSpan maximumAge)
+    {
+        var asked = clock.GetUtcNow();
+        if (known is { } current && asked - current.At < maximumAge)
+        {
+            return current.Value;
+        }
+
+        await turn.WaitAsync();
+        try
+        {
+            if (MayTry(asked, maximumAge))
+            {
+                await TryAsync();
+            }
+
+            return known?.Value ?? throw new ServiceOutageException(failure!.Message, failure);
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    public void Dispose() => turn.Dispose();
+
+    private bool MayTry(DateTimeOffset asked, TimeSpan maximumAge) => known is null
+        ? triedAt < asked // otherwise somebody tried, and failed, while this caller waited
+        : asked - known.At >= maximumAge && asked - triedAt >= MinimumInterval;
+
+    private async Task TryAsync()
+    {
+        var address = url.GetLeftPart(UriPartial.Path);
+        try
+        {
+            using var response = await http.GetAsync(url);
+            response.EnsureSuccessStatusCode();
+            known = new Reading(parse(Encoding.UTF8.GetString(await response.Content.ReadAsByteArrayAsync())), clock.GetUtcNow());
+        }
+        catch (Exception error) when (error is HttpRequestException or TaskCanceledException)
+        {
+            failure = new ServiceOutageException($"The identity provider does not answer at {address}.", error);
+        }
+        catch (Exception error) when (error is ArgumentException or FormatException)
+        {
+            failure = new ServiceOutageException($"What the identity provider publishes at {address} cannot be used: {error.Message}", error);
+        }
+
+        triedAt = clock.GetUtcNow();
+    }
 }

@@ -47,7 +47,7 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
         // RFC 9068 4; the algorithm is fixed, so the token's own word for it opens no door.
         if (Jwt.Parse(token) is not { Algorithm: "ES256", Type: Type } jwt
             || keys.Find(jwt.KeyId) is not { } key
-            || jwt.Signature.Length != JwtWriter.SignatureBytes
+            || jwt.Signature.Length != SigningKey.SignatureBytes
             || !key.Verify(jwt.SignedPart, jwt.Signature))
         {
             return NotOurs;

@@ -8,8 +8,6 @@ namespace GptFunctions.Tokens;
 /// <summary>Signs JWTs of one type (<c>typ</c>) with the current key: ES256.</summary>
 internal sealed class JwtWriter(SigningKeys keys, string type)
 {
-    public const int SignatureBytes = 64;
-
     // The first part of every token: it changes only with the key.
     private Tuple<SigningKey, byte[]>? header;
 
@@ -27,10 +25,10 @@ internal sealed class JwtWriter(SigningKeys keys, string type)
         var key = keys.Current;
         var start = HeaderFor(key);
         var signedLength = start.Length + Base64Url.GetEncodedLength(claims.WrittenCount);
-        var token = new byte[signedLength + 1 + Base64Url.GetEncodedLength(SignatureBytes)];
+        var token = new byte[signedLength + 1 + Base64Url.GetEncodedLength(SigningKey.SignatureBytes)];
         start.CopyTo(token, 0);
         Base64Url.EncodeToUtf8(claims.WrittenSpan, token.AsSpan(start.Length));
-        Span<byte> signature = stackalloc byte[SignatureBytes];
+        Span<byte> signature = stackalloc byte[SigningKey.SignatureBytes];
         key.Sign(token.AsSpan(0, signedLength), signature);
         token[signedLength] = (byte)'.';
         Base64Url.EncodeToUtf8(signature, token.AsSpan(signedLength + 1));
