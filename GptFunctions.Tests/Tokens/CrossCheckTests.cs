@@ -29,7 +29,9 @@ public sealed class CrossCheckTests : IDisposable
     private static readonly string?[] OtherTypes = ["JWT", "at+JWT", "AT+JWT", "application/at+jwt", "at+jwt ", "", null];
 
     private readonly ITestOutputHelper output;
-    private readonly int firstSeed = int.TryParse(Environment.GetEnvironmentVariable("CROSS_CHECK_SEED"), out var seed) ? seed : Random.Shared.Next(1_000_000_000);
+    private readonly int firstSeed =
+        int.TryParse(Environment.GetEnvironmentVariable("CROSS_CHECK_SEED"), out var seed) ? seed : Random.Shared.Next(1_000_000_000);
+
     private readonly ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
     private readonly ECDsa stranger = ECDsa.Create(ECCurve.NamedCurves.nistP256);
     private readonly ServiceProvider services;
@@ -156,7 +158,12 @@ public sealed class CrossCheckTests : IDisposable
     private static Dictionary<string, JsonNode?> Claims(Random random)
     {
         var now = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        var claims = new Dictionary<string, JsonNode?>(StringComparer.Ordinal) { ["iss"] = Issuer, ["aud"] = Audience, ["exp"] = now + 60 + random.Next(1_000_000) };
+        var claims = new Dictionary<string, JsonNode?>(StringComparer.Ordinal)
+        {
+            ["iss"] = Issuer,
+            ["aud"] = Audience,
+            ["exp"] = now + 60 + random.Next(1_000_000),
+        };
         for (var count = random.Next(12); count > 0; count--)
         {
             claims["c" + Text(random)] = Value(random, depth: 2);

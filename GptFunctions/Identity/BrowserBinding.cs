@@ -53,14 +53,15 @@ internal sealed class BrowserBinding
             ? new BrowserBinding(Base64Url.DecodeFromChars(value))
             : null;
 
-    private void Write(HttpContext context, string name, bool isHttps) => context.Response.Cookies.Append(name, Base64Url.EncodeToString(secret), new CookieOptions
-    {
-        HttpOnly = true,
-        Secure = isHttps,
-        SameSite = SameSiteMode.Lax, // the return from the identity provider is a cross-site navigation
-        Path = "/",
-        MaxAge = Lifetime,
-    });
+    private void Write(HttpContext context, string name, bool isHttps) =>
+        context.Response.Cookies.Append(name, Base64Url.EncodeToString(secret), new CookieOptions
+        {
+            HttpOnly = true,
+            Secure = isHttps,
+            SameSite = SameSiteMode.Lax, // the return from the identity provider is a cross-site navigation
+            Path = "/",
+            MaxAge = Lifetime,
+        });
 
     // __Host-: only this host could have set it, over https, for all paths. Browsers refuse the prefix over plain http.
     private static string CookieName(bool isHttps) => isHttps ? "__Host-gpt-request" : "gpt-request";

@@ -39,7 +39,8 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
             _ when jwt.Has("sts") && jwt["sts"] is not "active" => Invalid("The session is not active (sts)."),
             // A session token has no audience; one that has is made, from a template of Clerk's, for another API, which could use it here.
             _ when jwt.Has("aud") => Invalid("The token is for another API (aud); send the session token."),
-            _ when settings.Value.AuthorizedParties is { Length: > 0 } parties && !parties.Contains(jwt["azp"]) => Invalid("The session token is for another application (azp)."),
+            _ when settings.Value.AuthorizedParties is { Length: > 0 } parties && !parties.Contains(jwt["azp"]) =>
+                Invalid("The session token is for another application (azp)."),
             _ when !Person.IsSubject(jwt["sub"]) => Invalid("The session token names no user."),
             _ => jwt["sub"]!,
         };

@@ -10,7 +10,8 @@ using Microsoft.IdentityModel.Protocols.OpenIdConnect;
 namespace GptFunctions.Identity;
 
 /// <summary>Sign-in by OpenID Connect: authorization code flow with PKCE, state and nonce (OpenID Connect Core 3.1, RFC 7636).</summary>
-internal sealed partial class OpenIdSignIn(OpenIdProvider provider, IOptions<ClerkSettings> clerk, IOptions<TokenSettings> tokens, TimeProvider clock, ILogger<OpenIdSignIn> logger) : ISignIn
+internal sealed partial class OpenIdSignIn(
+    OpenIdProvider provider, IOptions<ClerkSettings> clerk, IOptions<TokenSettings> tokens, TimeProvider clock, ILogger<OpenIdSignIn> logger) : ISignIn
 {
     private const int LeewaySeconds = 30;
 

@@ -27,7 +27,10 @@ internal sealed record SignInFailure(string Reason, bool IsDenial);
 /// <summary>Where people prove who they are: Clerk, or in Development a page of ours.</summary>
 internal interface ISignIn
 {
-    /// <summary>The URL to send the browser to, with a <c>state</c> that comes back unchanged. It returns to <c>/oauth/callback</c> or, in Development, posts to <c>/dev/sign-in</c>.</summary>
+    /// <summary>
+    /// The URL to send the browser to, with a <c>state</c> that comes back unchanged. It returns to <c>/oauth/callback</c> or, in Development,
+    /// posts to <c>/dev/sign-in</c>.
+    /// </summary>
     /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached.</exception>
     Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser);
 

@@ -3,7 +3,8 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.Tokens;
 
 /// <summary>What an access token says (RFC 9068).</summary>
-internal sealed record AccessToken(string Subject, string ClientId, Guid SessionId, string Scope, string Resource, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
+internal sealed record AccessToken(
+    string Subject, string ClientId, Guid SessionId, string Scope, string Resource, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
 
 /// <summary>Issues and verifies access tokens: JWTs of type at+jwt, signed with ES256.</summary>
 internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOptions<TokenSettings> settings, TimeProvider clock)

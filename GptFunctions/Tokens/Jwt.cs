@@ -44,7 +44,10 @@ internal sealed class Jwt
 
     /// <summary>A NumericDate claim in whole seconds; null when it is absent or not a number.</summary>
     public long? Seconds(string claim) =>
-        Claims.TryGetProperty(claim, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var seconds) && Math.Abs(seconds) < 1e15 ? (long)seconds : null;
+        Claims.TryGetProperty(claim, out var value) && value.ValueKind == JsonValueKind.Number
+            && value.TryGetDouble(out var seconds) && Math.Abs(seconds) < 1e15
+            ? (long)seconds
+            : null;
 
     /// <summary>RFC 7519 4.1.3: <c>aud</c> is a string or a list of strings.</summary>
     public bool HasAudience(string audience) =>

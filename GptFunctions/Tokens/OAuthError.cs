@@ -26,7 +26,10 @@ internal sealed record OAuthError(string Code, string Description, int Status = 
     public static OAuthError ClientAuthenticationFailed { get; } = InvalidClient("Client authentication failed: check the client id and the client secret.");
 
     public static OAuthError TooManyFailures(int retryAfterSeconds) =>
-        new("invalid_client", $"Too many failed client authentications from this address. Check the client secret and try again in {retryAfterSeconds} seconds.", StatusCodes.Status429TooManyRequests)
+        new(
+            "invalid_client",
+            $"Too many failed client authentications from this address. Check the client secret and try again in {retryAfterSeconds} seconds.",
+            StatusCodes.Status429TooManyRequests)
         {
             RetryAfterSeconds = retryAfterSeconds,
         };

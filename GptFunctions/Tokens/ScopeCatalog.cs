@@ -58,7 +58,8 @@ internal sealed class ScopeCatalog
     }
 
     /// <summary>Splits a scope parameter (RFC 6749 3.3); repeated names count once.</summary>
-    public static string[] Split(string? scope) => scope is null ? [] : [.. scope.Split(' ', StringSplitOptions.RemoveEmptyEntries).Distinct(StringComparer.Ordinal)];
+    public static string[] Split(string? scope) =>
+        scope is null ? [] : [.. scope.Split(' ', StringSplitOptions.RemoveEmptyEntries).Distinct(StringComparer.Ordinal)];
 
     // RFC 6749 3.3: %x21 / %x23-5B / %x5D-7E
     public static bool IsScopeToken(string name) => name.Length > 0 && name.All(character => character is >= '!' and <= '~' and not '"' and not '\\');

@@ -77,7 +77,9 @@ internal sealed class SigningKey : IDisposable
     /// <summary>Reads base64 of a PKCS#8 PEM. Says nothing of the reason, which could quote the key.</summary>
     public static bool TryParse(string base64, out SigningKey? key) => TryParse(base64, isToSign: true, out key);
 
-    /// <summary>Reads base64 of a PEM with a public key (SPKI), or with a private one, of which only the public half is kept: the key verifies and cannot sign.</summary>
+    /// <summary>
+    /// Reads base64 of a PEM with a public key (SPKI), or with a private one, of which only the public half is kept: the key verifies and cannot sign.
+    /// </summary>
     public static bool TryParsePublic(string base64, out SigningKey? key) => TryParse(base64, isToSign: false, out key);
 
     private static bool TryParse(string base64, bool isToSign, out SigningKey? key)
