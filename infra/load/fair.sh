@@ -17,25 +17,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . infra/load/lib.sh
 seconds=10 rounds=3 users=200
 options "seconds rounds users" "$@"
-peers=()
-trap 'kill "${peers[@]}" 2>/dev/null || true; finish' EXIT
 need wrk
 begin gpt_fair --no-rabbitmq
 dotnet build infra/load/peers.cs -c Release -o "$work/peers" -v quiet --nologo >&2
 
 half=$((users / 2)) app=http://127.0.0.1:$PORT upstream=http://127.0.0.1:$((PORT + 1))
-dotnet "$work/peers/peers.dll" upstream $((PORT + 1)) & peers+=($!)
-for _ in $(seq 100); do curl -sf -o /dev/null "$upstream" && break; sleep 0.1; done
-cat >"$work/gateway.json" <<JSON
-{ "routes": [{ "name": "searchJobs", "methods": ["GET"], "path": "/gpt/jobs/search", "upstream": "$upstream", "scope": "jobs:read", "tier": "read" }] }
-JSON
-start_app GATEWAY_CONFIG="$work/gateway.json" GATEWAY_READ_LIMIT=1000000 OUTBOX_RELAY=false
-
-sql -v secret="$CLIENT_SECRET" -v users="$half" -v resource="$app/gpt" -f infra/load/gateway-seed.sql
-for number in $(seq "$half"); do
-  answer=$(curl -sf "$app/oauth/token" -d "grant_type=refresh_token&refresh_token=bench-$number&client_id=$CLIENT_ID" --data-urlencode "client_secret=$CLIENT_SECRET")
-  sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p' <<<"$answer"
-done >"$work/access"
+start_peer "$upstream" dotnet "$work/peers/peers.dll" upstream $((PORT + 1))
+start_gateway "$upstream" "$half" OUTBOX_RELAY=false
 
 # both SECONDS -> of the gateway, then of refreshes: requests per second, p50, p95, p99 ms, errors
 both() {

@@ -18,8 +18,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . infra/load/lib.sh
 seconds=4 rounds=3 connections="1 8 32 64" users=64
 options "seconds rounds connections" "$@"
-peers=()
-trap 'kill "${peers[@]}" 2>/dev/null || true; finish' EXIT
 need wrk
 need_pgbench
 begin gpt_gateway --no-rabbitmq
@@ -28,24 +26,12 @@ for part in peers allocations; do dotnet build "infra/load/$part.cs" -c Release 
 gateway=http://127.0.0.1:$PORT upstream=http://127.0.0.1:$((PORT + 1)) bare=http://127.0.0.1:$((PORT + 2))
 export DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS=1 # the program sets it for itself; its peers get it too
 counted() { echo "ALLOCATIONS_FILE=$work/$1.allocated DOTNET_STARTUP_HOOKS=$work/allocations/allocations.dll"; }
-dotnet "$work/peers/peers.dll" upstream $((PORT + 1)) & peers+=($!)
+start_peer "$upstream" dotnet "$work/peers/peers.dll" upstream $((PORT + 1))
 # shellcheck disable=SC2046 # settings
-env $(counted bare) dotnet "$work/peers/peers.dll" forward $((PORT + 2)) "$upstream" & peers+=($!)
-for url in "$upstream" "$bare"; do
-  for _ in $(seq 100); do curl -sf -o /dev/null "$url" && break; sleep 0.1; done
-done
-cat >"$work/gateway.json" <<JSON
-{ "routes": [{ "name": "searchJobs", "methods": ["GET"], "path": "/gpt/jobs/search", "upstream": "$upstream", "scope": "jobs:read", "tier": "read" }] }
-JSON
+start_peer "$bare" $(counted bare) dotnet "$work/peers/peers.dll" forward $((PORT + 2)) "$upstream"
 # shellcheck disable=SC2046
-start_app $(counted gateway) GATEWAY_CONFIG="$work/gateway.json" GATEWAY_READ_LIMIT=1000000
-
-export TOKENS=$work/tokens
-sql -v secret="$CLIENT_SECRET" -v users="$users" -v resource="$gateway/gpt" -f infra/load/gateway-seed.sql
-for number in $(seq "$users"); do
-  answer=$(curl -sf "$gateway/oauth/token" -d "grant_type=refresh_token&refresh_token=bench-$number&client_id=$CLIENT_ID" --data-urlencode "client_secret=$CLIENT_SECRET")
-  sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p' <<<"$answer"
-done >"$TOKENS"
+start_gateway "$upstream" "$users" $(counted gateway)
+export TOKENS=$work/access
 
 calls() { # URL CONNECTIONS SECONDS -> requests per second, p50 ms, p99 ms, errors, requests
   wrk -t $(($2 > 1 ? 2 : 1)) -c "$2" -d "${3}s" --latency -s infra/load/gateway.lua "$1" | sed -n 's/^RESULT //p'

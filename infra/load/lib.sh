@@ -2,9 +2,10 @@
 # What the benchmarks share. Sourced from the root of the checkout.
 
 root=$PWD
-work=$(mktemp -d) pid="" own=false
+work=$(mktemp -d) pid="" own=false peers=()
 finish() {
   stop_app
+  kill "${peers[@]}" 2>/dev/null || true
   ! $own || "$root/infra/dev/services.sh" down --name bench
   rm -rf "$work"
 }
@@ -58,13 +59,33 @@ program() { (cd "$work" && dotnet "$root/GptFunctions/bin/Release/net10.0/GptFun
 start_app() {
   (cd "$work" && exec env "$@" dotnet "$root/GptFunctions/bin/Release/net10.0/GptFunctions.dll" >app.log 2>&1) &
   pid=$!
-  for _ in $(seq 100); do curl -sf -o /dev/null "http://127.0.0.1:$PORT/ready" && return; sleep 0.1; done
-  tail "$work/app.log" >&2
-  exit 1
+  answers "http://127.0.0.1:$PORT/ready" || { tail "$work/app.log" >&2; exit 1; }
 }
+answers() { for _ in $(seq 100); do curl -sf -o /dev/null "$1" && return; sleep 0.1; done; return 1; }
 stop_app() {
   [ -z "$pid" ] || { kill "$pid" && wait "$pid"; } 2>/dev/null || true
   pid=""
+}
+
+# start_peer URL [NAME=VALUE...] COMMAND...: what stands beside the program, until the URL answers.
+start_peer() {
+  env "${@:2}" & peers+=($!)
+  answers "$1" || { say "${0##*/}: nothing answers at $1"; exit 1; }
+}
+
+# start_gateway UPSTREAM USERS [NAME=VALUE...]: the program with one route that leads there; in $work/access an access token of each user.
+start_gateway() {
+  local url=http://127.0.0.1:$PORT number answer
+  cat >"$work/gateway.json" <<JSON
+{ "routes": [{ "name": "searchJobs", "methods": ["GET"], "path": "/gpt/jobs/search", "upstream": "$1", "scope": "jobs:read", "tier": "read" }] }
+JSON
+  start_app GATEWAY_CONFIG="$work/gateway.json" GATEWAY_READ_LIMIT=1000000 "${@:3}"
+  sql -v secret="$CLIENT_SECRET" -v users="$2" -v resource="$url/gpt" -f infra/load/gateway-seed.sql
+  for number in $(seq "$2"); do
+    answer=$(curl -sf "$url/oauth/token" -d "grant_type=refresh_token&refresh_token=bench-$number&client_id=$CLIENT_ID" \
+      --data-urlencode "client_secret=$CLIENT_SECRET")
+    sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p' <<<"$answer"
+  done >"$work/access"
 }
 
 sql() { psql "$DATABASE_URL" -qAt -v ON_ERROR_STOP=1 "$@"; }
