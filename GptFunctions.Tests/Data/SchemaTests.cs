@@ -60,10 +60,6 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
         "INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, payload) VALUES ('clerk', 'msg', 'type', "
             + "'completed', 1, now(), now(), 'x')",
         "23514")]
-    [InlineData(
-        "INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at) VALUES ('github', 'msg', 'type', 'completed', 1, "
-            + "now(), now())",
-        "23514")]
     [InlineData("INSERT INTO webhook_subjects (source, subject) VALUES ('clerk', 'user')", "23514")] // known for nothing
     [InlineData("INSERT INTO verification_sessions (order_id, status, created_at) VALUES ('o', 'pending_verification', now())", "23514")] // without a deadline
     [InlineData("INSERT INTO verification_sessions (order_id, status, created_at) VALUES ('o', 'verified', now())", "23514")] // decided never

@@ -77,6 +77,10 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         "ffffffffffffffff", "fffffffffffffffffffffffff", "7fffffff", "80000000", "-1", "0x5", "5;a=b", "g", "", " ", "00000000000000000000005",
     ];
 
+    /// <summary>One route leads to all of them; each signs in its own way.</summary>
+    private static readonly IEnumerable<(string Path, string[] Methods)> Senders =
+        [.. ((string[])["clerk", "stripe", "orders", "verification"]).Select(name => ("/webhooks/" + name, (string[])["POST"]))];
+
     private readonly (string Path, string[] Methods)[] routes = [.. FunctionCatalog.Find(
         [typeof(GatewayFunctions).Assembly], new ConfigurationBuilder().Build())
         .Select(function => function.Trigger).OfType<HttpTriggerAttribute>().Select(trigger => ("/" + trigger.Route, trigger.Methods!))
@@ -84,7 +88,7 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
         .Concat(
             [
                 ("/gpt/good", ["GET", "POST", "PUT", "HEAD", "DELETE"]), ("/gpt/good", ["POST"]), ("/gpt/items/{id}", ["GET", "POST"]),
-                ("/gpt/bad", ["GET", "POST", "HEAD"]), ("/gpt/badopen", ["GET", "POST", "HEAD"]), ("/", ["GET"]), ("/webhooks/{id}", ["POST"]),
+                ("/gpt/bad", ["GET", "POST", "HEAD"]), ("/gpt/badopen", ["GET", "POST", "HEAD"]), ("/", ["GET"]), .. Senders,
             ])];
 
     public FuzzRequest Next(Random random, bool isBroken)

@@ -169,7 +169,7 @@ internal static class TestSettings
             .Build();
         try
         {
-            new SettingsReader<T>(configuration, isProduction, NullLogger<SettingsReader<T>>.Instance).Create(Options.DefaultName);
+            new SettingsReader<T>(configuration, isProduction, () => new T(), NullLogger<SettingsReader<T>>.Instance).Create(Options.DefaultName);
             return [];
         }
         catch (OptionsValidationException refusal)

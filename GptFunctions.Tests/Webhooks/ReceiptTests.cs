@@ -156,6 +156,14 @@ public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassF
     }
 
     [Fact]
+    public async Task Source_is_found_by_its_name_in_any_case_and_another_is_404()
+    {
+        var answer = await sender.PostAsync("/Webhooks/Clerk", "{}"u8.ToArray());
+        Assert.Equal((HttpStatusCode.BadRequest, "Missing webhook verification headers"), (answer.Status, answer.Error));
+        Assert.Equal(HttpStatusCode.NotFound, (await sender.PostAsync("/webhooks/nobody", "{}"u8.ToArray())).Status);
+    }
+
+    [Fact]
     public async Task Old_path_of_stripe_is_410_and_says_where_to_go()
     {
         var answer = await sender.StripeAsync(Events.Stripe("customer.created", 1, []));

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using GptFunctions.Audit;
 using GptFunctions.Tests.Support;
+using GptFunctions.Webhooks;
 
 namespace GptFunctions.Tests.Webhooks;
 
@@ -357,7 +357,7 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
         await SendAsync(Events.Subscription("created", Time, subscription, customer, user: user));
         await SendAsync(Events.Subscription("updated", Time + 1, subscription, customer));
         await SendAsync(Events.Subscription("deleted", Time + 2, subscription, customer));
-        var told = await app.Database.EventsAsync(AuditEvents.PlanChanged, "clerk_user_id", user);
+        var told = await app.Database.EventsAsync(StripeWebhooks.PlanChanged, "clerk_user_id", user);
         Assert.Equal(["pro active", " canceled"], told.Select(change => change.GetProperty("payload")).Select(payload => payload.GetProperty("plan") + " " + payload.GetProperty("plan_status")));
     }
 

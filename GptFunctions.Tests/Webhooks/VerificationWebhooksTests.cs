@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text.Json.Nodes;
-using GptFunctions.Audit;
 using GptFunctions.Tests.Support;
+using GptFunctions.Webhooks;
 
 namespace GptFunctions.Tests.Webhooks;
 
@@ -26,7 +26,7 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
         Assert.InRange(answer.Json.GetProperty("deadline").GetDateTimeOffset(), before.AddHours(72).AddMilliseconds(-1), App.Clock.GetUtcNow().AddHours(72));
         Assert.Equal("buyer@example.com 129.9", await App.Database.ScalarAsync<string>("SELECT concat_ws(' ', customer_email, trim_scale(order_total)) FROM verification_sessions WHERE order_id = $1", order));
         Assert.Equal("verification.expiry 72 active, verification.reminder 24 active", await CountdownsAsync());
-        Assert.Single(await App.Database.EventsAsync(AuditEvents.VerificationOpened, "order_id", order));
+        Assert.Single(await App.Database.EventsAsync(OrderWebhooks.Opened, "order_id", order));
     }
 
     /// <summary>"the same order again: `idempotent: true`", under another event id; the deadline stays, and nothing is scheduled twice.</summary>
@@ -41,7 +41,7 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
         Assert.Equal((HttpStatusCode.OK, order, "pending_verification", "True"), (again.Status, again["orderId"], again["status"], again["idempotent"]));
         Assert.Equal(first["deadline"], again["deadline"]);
         Assert.Equal("verification.expiry 72 active, verification.reminder 24 completed", await CountdownsAsync());
-        Assert.Single(await App.Database.EventsAsync(AuditEvents.VerificationOpened, "order_id", order));
+        Assert.Single(await App.Database.EventsAsync(OrderWebhooks.Opened, "order_id", order));
     }
 
     [Fact]
@@ -81,8 +81,8 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
 
     /// <summary>"`approved` -> `verified`, both countdowns cancelled; `declined` -> `declined`, event."</summary>
     [Theory]
-    [InlineData("approved", "verified", AuditEvents.Verified)]
-    [InlineData("declined", "declined", AuditEvents.VerificationDeclined)]
+    [InlineData("approved", "verified", VerificationWebhooks.Verified)]
+    [InlineData("declined", "declined", VerificationWebhooks.Declined)]
     public async Task Decision_finishes_the_session_and_cancels_both_countdowns(string decision, string status, string told)
     {
         await sender.OrderAsync(Events.Order(order));
@@ -113,7 +113,7 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
         await sender.VerificationAsync(Events.Verification(order, "approved"));
         Assert.Equal("""{"received":true}""", (await sender.VerificationAsync(Events.Verification(order, "declined"))).Text);
         Assert.Equal("verified", await StatusAsync());
-        Assert.Empty(await App.Database.EventsAsync(AuditEvents.VerificationDeclined, "order_id", order));
+        Assert.Empty(await App.Database.EventsAsync(VerificationWebhooks.Declined, "order_id", order));
     }
 
     /// <summary>Two senders keep no order between them: the decision may come first, and then nothing is waited for.</summary>
@@ -151,7 +151,7 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
         Assert.Equal(status, await StatusAsync());
         Assert.Equal("verification.expiry 72 active, verification.reminder 24 active", await CountdownsAsync());
         Assert.Equal(0, await App.Database.CountAsync("webhook_events", $"subject = '{order}' AND source = 'verification'"));
-        Assert.Empty(await App.Database.EventsAsync(AuditEvents.Verified, "order_id", order));
+        Assert.Empty(await App.Database.EventsAsync(VerificationWebhooks.Verified, "order_id", order));
     }
 
     [Fact]

@@ -1,6 +1,8 @@
 namespace GptFunctions.Audit;
 
-/// <summary>The types of audit events; each is the routing key of its message as well.</summary>
+/// <summary>
+/// The types of audit events; each is the routing key of its message as well. Those that only one webhook source writes stand in its class.
+/// </summary>
 internal static class AuditEvents
 {
     public const string Authorize = "gpt.oauth.authorize";
@@ -18,8 +20,4 @@ internal static class AuditEvents
     public const string SignedIn = "gpt.oauth.signed_in";
     public const string UserUpdated = "gpt.webhook.user_updated";
     public const string UserDeleted = "gpt.webhook.user_deleted";
-    public const string PlanChanged = "gpt.webhook.plan_changed";
-    public const string VerificationOpened = "gpt.webhook.verification_opened";
-    public const string Verified = "gpt.webhook.verified";
-    public const string VerificationDeclined = "gpt.webhook.verification_declined";
 }

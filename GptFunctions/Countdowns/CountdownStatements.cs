@@ -6,16 +6,21 @@ namespace GptFunctions.Countdowns;
 /// </summary>
 internal static class CountdownStatements
 {
-    /// <summary>Starts a countdown for each row (kind, subject, due_at) of the statement's part <c>due</c>; one that runs already is left as it is. @now is now.</summary>
+    /// <summary>
+    /// Starts a countdown for each row (kind, subject, due_at) of the statement's part <c>due</c>; one that runs already is left as it is. @now is now.
+    /// </summary>
     public const string Schedule = """
         INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at)
-        SELECT uuid_v7(@now), kind, subject, due_at, due_at, @now FROM due
+        SELECT uuid_v7(@now), kind, subject, due_at, due_at, @now
+        FROM due
         ON CONFLICT (kind, subject) WHERE status = 'active' DO NOTHING
         """;
 
     /// <summary>Cancels the active countdowns of each row (kind, subject) of the statement's part <c>over</c>. @now is now.</summary>
     public const string Cancel = """
-        UPDATE countdowns SET status = 'cancelled', finished_at = @now, lease_until = NULL
-        FROM over WHERE countdowns.kind = over.kind AND countdowns.subject = over.subject AND countdowns.status = 'active'
+        UPDATE countdowns
+        SET status = 'cancelled', finished_at = @now, lease_until = NULL
+        FROM over
+        WHERE countdowns.kind = over.kind AND countdowns.subject = over.subject AND countdowns.status = 'active'
         """;
 }

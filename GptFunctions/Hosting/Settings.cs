@@ -24,11 +24,16 @@ internal static class SettingsRegistration
 {
     /// <summary>Reads <typeparamref name="T"/> from configuration and checks it before anything starts.</summary>
     public static void AddSettings<T>(this IHostApplicationBuilder builder)
-        where T : class, ISettings, new()
+        where T : class, ISettings, new() => builder.AddSettings(_ => new T());
+
+    /// <summary>The same for a class that reads settings of its own when it is made.</summary>
+    public static void AddSettings<T>(this IHostApplicationBuilder builder, Func<IServiceProvider, T> create)
+        where T : class, ISettings
     {
         var isProduction = builder.Environment.IsProduction();
-        builder.Services.AddSingleton<IOptionsFactory<T>>(services =>
-            new SettingsReader<T>(services.GetRequiredService<IConfiguration>(), isProduction, services.GetRequiredService<ILogger<SettingsReader<T>>>()));
+        builder.Services.AddSingleton<IOptionsFactory<T>>(services => new SettingsReader<T>(
+            services.GetRequiredService<IConfiguration>(), isProduction, () => create(services),
+            services.GetRequiredService<ILogger<SettingsReader<T>>>()));
         if (typeof(T).IsAssignableTo(typeof(IKeys)))
         {
             builder.Services.AddSingleton<IOptionsChangeTokenSource<T>>(services =>
@@ -43,8 +48,9 @@ internal static class SettingsRegistration
 /// Reads every property that has a <see cref="SettingAttribute"/>. A value that cannot be read is a problem among the others, not an exception, so that a start
 /// shows all that is wrong at once. A file with a key that turns bad while the program runs is reported, and the last good values stay in force.
 /// </summary>
-internal sealed partial class SettingsReader<T>(IConfiguration configuration, bool isProduction, ILogger<SettingsReader<T>> logger) : IOptionsFactory<T>
-    where T : class, ISettings, new()
+internal sealed partial class SettingsReader<T>(IConfiguration configuration, bool isProduction, Func<T> create, ILogger<SettingsReader<T>> logger)
+    : IOptionsFactory<T>
+    where T : class, ISettings
 {
     private T? lastGood;
 
@@ -55,7 +61,7 @@ internal sealed partial class SettingsReader<T>(IConfiguration configuration, bo
             return lastGood;
         }
 
-        var settings = new T();
+        var settings = create();
         var problems = new List<string>();
         foreach (var property in typeof(T).GetProperties())
         {

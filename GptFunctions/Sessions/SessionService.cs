@@ -56,7 +56,7 @@ internal sealed class SessionService(SessionStore store, TimeProvider clock)
         store.EndAllAsync(owner, reason, occasion);
 
     /// <summary>The same as part of a change that the caller is making: adds the statements to its batch. The caller raises the outbox signal after its commit.</summary>
-    public void EndAll(NpgsqlBatch batch, string subject, string reason, Occasion occasion) =>
+    public static void EndAll(NpgsqlBatch batch, string subject, string reason, Occasion occasion) =>
         SessionStore.AddEndAll(batch, new SessionOwner(subject, null), reason, occasion);
 
     /// <summary>Ends a session for a reason of our own, such as a replayed token; false when it had ended before.</summary>

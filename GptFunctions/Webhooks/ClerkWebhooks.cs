@@ -2,24 +2,19 @@ using System.Text.Json;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
-using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;
 
 /// <summary>Clerk tells who the users are: their profile, and when they are banned, locked or deleted.</summary>
-internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<WebhookKeys> keys) : IWebhookSource
+internal sealed class ClerkWebhooks : IWebhookSource
 {
     private const string UserDeleted = "user.deleted";
     private const long LongestLock = 10L * 365 * 24 * 3600; // in seconds; anything more is as good as for ever
 
     public string Name => "clerk";
 
-    public string SecretSetting => "CLERK_WEBHOOK_SECRET";
-
-    public IReadOnlyList<string> Secrets => [.. keys.CurrentValue.ClerkSecrets, .. keys.CurrentValue.ClerkSigningSecrets];
-
-    public ISignature Signature { get; } = new SvixSignature();
+    public ISignature Signature { get; } = new SvixSignature("Clerk");
 
     public WebhookEvent? Read(JsonElement body, string? headerId)
     {
@@ -32,7 +27,8 @@ internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<Web
         var webhook = new WebhookEvent(headerId, type, data) { Subject = data.Text("id"), OccurredAt = data.UnixTime("updated_at", 1000) ?? sent };
         return type switch
         {
-            "user.created" or "user.updated" => webhook.Subject is null || webhook.OccurredAt is null ? null : webhook with { Order = EventOrder.Change },
+            "user.created" or "user.updated" =>
+                webhook.Subject is null || webhook.OccurredAt is null ? null : webhook with { Order = EventOrder.Change },
             UserDeleted when webhook.Subject is null => webhook with { IsHandled = false, Warning = "it does not name the user" },
             UserDeleted => webhook with { Order = EventOrder.Deletion, OccurredAt = sent },
             "session.ended" or "session.removed" or "session.revoked" => webhook, // our sessions have a life of their own
@@ -46,21 +42,22 @@ internal sealed class ClerkWebhooks(SessionService sessions, IOptionsMonitor<Web
         {
             case EventOrder.Deletion:
                 UserStore.AddDelete(batch, webhook.Subject!, occasion);
-                sessions.EndAll(batch, webhook.Subject!, "user_deleted", occasion);
+                SessionService.EndAll(batch, webhook.Subject!, "user_deleted", occasion);
                 break;
             case EventOrder.Change:
                 var person = new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data));
                 UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, occasion);
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {
-                    sessions.EndAll(batch, webhook.Subject!, reason, occasion);
+                    SessionService.EndAll(batch, webhook.Subject!, reason, occasion);
                 }
 
                 break;
         }
     }
 
-    private static string? BlockedBecause(JsonElement user) => user.Flag("banned") == true ? "user_banned" : user.Flag("locked") == true ? "user_locked" : null;
+    private static string? BlockedBecause(JsonElement user) =>
+        user.Flag("banned") == true ? "user_banned" : user.Flag("locked") == true ? "user_locked" : null;
 
     // Clerk lets a locked user go after a while, and that is no change of the user that it would tell.
     private static Block BlockOf(WebhookEvent webhook) => new(

@@ -50,7 +50,8 @@ internal static class JsonBody
     }
 
     /// <summary>The elements of an array.</summary>
-    public static IEnumerable<JsonElement> Items(this JsonElement element, string name) => element.Member(name) is { ValueKind: JsonValueKind.Array } array ? array.EnumerateArray() : [];
+    public static IEnumerable<JsonElement> Items(this JsonElement element, string name) =>
+        element.Member(name) is { ValueKind: JsonValueKind.Array } array ? array.EnumerateArray() : [];
 
     /// <summary>True or false; null when it is neither.</summary>
     public static bool? Flag(this JsonElement element, string name) => element.Member(name)?.ValueKind switch

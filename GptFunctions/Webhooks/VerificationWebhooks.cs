@@ -1,21 +1,23 @@
 using System.Text.Json;
+using GptFunctions.Audit;
+using GptFunctions.Countdowns;
+using GptFunctions.Data;
 using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;
 
 /// <summary>An identity-verification provider decides about orders.</summary>
-internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookKeys> keys) : IWebhookSource
+internal sealed class VerificationWebhooks : IWebhookSource
 {
-    private static readonly WebhookResult TooLate = new("too_late", StatusCodes.Status410Gone, new WebhookAnswer { Error = "The deadline of this verification has passed" });
+    public const string Verified = "gpt.webhook.verified";
+    public const string Declined = "gpt.webhook.verification_declined";
+
+    private static readonly WebhookResult TooLate =
+        new("too_late", StatusCodes.Status410Gone, new WebhookAnswer { Error = "The deadline of this verification has passed" });
 
     public string Name => "verification";
-
-    public string SecretSetting => "VERIFICATION_WEBHOOK_SECRET";
-
-    public IReadOnlyList<string> Secrets => keys.CurrentValue.VerificationSecrets;
 
     public ISignature Signature { get; } = new HmacSignature();
 
@@ -35,19 +37,82 @@ internal sealed class VerificationWebhooks(IOptionsMonitor<WebhookKeys> keys) : 
             : webhook;
     }
 
+    private static readonly Sql Decide = new($"""
+        WITH decided AS (
+            INSERT INTO verification_sessions AS session (order_id, status, created_at, decided_at)
+            VALUES (@order_id, @status, @now, @now)
+            ON CONFLICT (order_id) DO UPDATE SET
+                status = excluded.status,
+                decided_at = excluded.decided_at
+            WHERE session.status = 'pending_verification' AND session.deadline > @now
+            RETURNING order_id
+        ), over AS (
+            SELECT kind, order_id AS subject
+            FROM decided, (VALUES ('{VerificationSession.Expiry}'), ('{VerificationSession.Reminder}')) countdown (kind)
+        ), countdowns AS (
+            {CountdownStatements.Cancel}
+        ), event AS (
+            {Outbox.Tell("@event_type", "decided", "'order_id', order_id")}
+        )
+        SELECT count(*) > 0 FROM decided
+        """);
+
+    // What came too late changes nothing. Not even the event is recorded, so that each delivery of it gets the same answer.
+    private static readonly Sql Forget = new($"""
+        DELETE FROM webhook_events
+        USING verification_sessions session
+        WHERE source = @source AND event_id = @event_id AND session.order_id = @order_id AND {VerificationSession.IsOver}
+        """);
+
     public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion)
     {
         if (webhook.IsHandled)
         {
-            VerificationStore.AddDecide(batch, webhook.Subject!, IsApproval(webhook), (Name, webhook.Id), occasion);
+            var isApproval = webhook.Data.Text("status") == "approved";
+            batch.Add(new Statement(Decide)
+                .Bind("order_id", webhook.Subject!).Bind("status", isApproval ? "verified" : "declined")
+                .Bind("event_type", isApproval ? Verified : Declined).Bind(occasion));
+            VerificationSession.AddRead(batch, webhook.Subject!, occasion);
+            batch.Add(new Statement(Forget)
+                .Bind("source", Name).Bind("event_id", webhook.Id).Bind("order_id", webhook.Subject!).Bind(occasion));
         }
     }
 
     public async Task<WebhookResult> AnswerAsync(NpgsqlDataReader reader, WebhookEvent webhook, CancellationToken cancellationToken)
     {
-        var session = await VerificationStore.ReadAsync(reader, cancellationToken);
+        var session = await VerificationSession.ReadAsync(reader, cancellationToken);
         return session.IsTooLate ? TooLate : WebhookResult.Handled;
     }
+}
 
-    private static bool IsApproval(WebhookEvent webhook) => webhook.Data.Text("status") == "approved";
+/// <summary>A verification session after an event: opened by an order, decided once, before the deadline. Either event may come first.</summary>
+/// <param name="HasChanged">Whether this event changed it.</param>
+/// <param name="IsTooLate">Whether this event came after the deadline.</param>
+internal sealed record VerificationSession(string Status, DateTimeOffset? Deadline, bool HasChanged, bool IsTooLate)
+{
+    /// <summary>Kinds of countdowns.</summary>
+    public const string Expiry = "verification.expiry";
+
+    /// <inheritdoc cref="Expiry"/>
+    public const string Reminder = "verification.reminder";
+
+    /// <summary>Whether the deadline has passed without a decision.</summary>
+    public const string IsOver = "session.status IN ('pending_verification', 'refund_due') AND session.deadline <= @now";
+
+    // A statement of its own, so that it sees what another delivery committed meanwhile.
+    private static readonly Sql Read = new($"SELECT status, deadline, {IsOver} FROM verification_sessions session WHERE order_id = @order_id");
+
+    public static void AddRead(NpgsqlBatch batch, string orderId, Occasion occasion) =>
+        batch.Add(new Statement(Read).Bind("order_id", orderId).Bind(occasion));
+
+    /// <summary>From the results of a statement that says whether it changed something, and of the one of <see cref="AddRead"/>.</summary>
+    public static async Task<VerificationSession> ReadAsync(NpgsqlDataReader reader, CancellationToken cancellationToken)
+    {
+        await reader.ReadAsync(cancellationToken);
+        var hasChanged = reader.GetBoolean(0);
+        await reader.NextResultAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        var isOver = reader.GetFieldValue<bool?>(2) == true;
+        return new VerificationSession(reader.GetString(0), reader.Get<DateTimeOffset?>(1), hasChanged, !hasChanged && isOver);
+    }
 }

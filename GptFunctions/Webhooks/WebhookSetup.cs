@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -6,20 +7,22 @@ namespace GptFunctions.Webhooks;
 
 internal static class WebhookSetup
 {
-    /// <summary>The webhook inbox: Clerk, Stripe, orders, verification.</summary>
+    /// <summary>The webhook inbox and its senders.</summary>
     public static void AddWebhooks(this IHostApplicationBuilder builder)
     {
-        builder.AddSettings<WebhookKeys>();
+        // One line for each sender: IWebhookSource says what belongs to one.
+        builder.Services
+            .AddSingleton<IWebhookSource, ClerkWebhooks>()
+            .AddSingleton<IWebhookSource, StripeWebhooks>()
+            .AddSingleton<IWebhookSource, OrderWebhooks>()
+            .AddSingleton<IWebhookSource, VerificationWebhooks>();
+
+        builder.AddSettings(services => new WebhookKeys(services.GetServices<IWebhookSource>(), services.GetRequiredService<IConfiguration>()));
         builder.AddSettings<VerificationSettings>();
-        var services = builder.Services;
-        services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
-        services.AddSource<ClerkWebhooks>().AddSource<StripeWebhooks>().AddSource<VerificationWebhooks>().AddSource<OrderWebhooks>();
-        if (FunctionCatalog.IsEnabled(builder.Configuration, WebhookFunctions.Clerk))
+        builder.Services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
+        if (FunctionCatalog.IsEnabled(builder.Configuration, WebhookFunctions.Receive))
         {
-            services.AddHostedService<WebhookSecretsCheck>();
+            builder.Services.AddHostedService<WebhookSecretsCheck>();
         }
     }
-
-    private static IServiceCollection AddSource<T>(this IServiceCollection services)
-        where T : class, IWebhookSource => services.AddSingleton<T>().AddSingleton<IWebhookSource>(provider => provider.GetRequiredService<T>());
 }

@@ -1,10 +1,41 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using GptFunctions.Hosting;
+using Microsoft.AspNetCore.Http;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;
 
-/// <summary>What an event does to the order of its subject.</summary>
+/// <summary>
+/// A sender of webhooks: how it signs, what its events are, and what they change. A new one is a class like <see cref="OrderWebhooks"/> in a file of
+/// its own, with its SQL and the types of its audit events (each a row of docs/events.md), and its line in <see cref="WebhookSetup"/>. Then
+/// <c>POST /webhooks/{name}</c> receives its events, signed with <c>{NAME}_WEBHOOK_SECRET</c> (<see cref="WebhookKeys"/>), and each takes effect once.
+/// Its parts are called in the order in which they stand here.
+/// </summary>
+internal interface IWebhookSource
+{
+    /// <summary>In <c>webhook_events</c>, in the route, in the setting of its secret, in metrics: lower case.</summary>
+    string Name { get; }
+
+    ISignature Signature { get; }
+
+    /// <summary>Null when the body lacks what an event needs.</summary>
+    /// <param name="headerId">The id in the headers, of sources that send it there.</param>
+    /// <exception cref="JsonException">The same.</exception>
+    WebhookEvent? Read(JsonElement body, string? headerId);
+
+    /// <summary>
+    /// Adds the statements that make the event's changes and write its audit events (<see cref="Audit.Outbox"/>); none when it is only recorded. They
+    /// run in the transaction of the event's claim.
+    /// </summary>
+    void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion);
+
+    /// <summary>The answer to an event whose statements have run, from their results.</summary>
+    Task<WebhookResult> AnswerAsync(NpgsqlDataReader reader, WebhookEvent webhook, CancellationToken cancellationToken) =>
+        Task.FromResult(WebhookResult.Handled);
+}
+
+/// <summary>What an event does to the order of its subject. Compared by the SQL function <c>webhook_claim</c>.</summary>
 internal enum EventOrder
 {
     /// <summary>Nothing: it may come at any time.</summary>
@@ -40,40 +71,71 @@ internal sealed record WebhookEvent(string Id, string Type, JsonElement Data)
     public string? Warning { get; init; }
 }
 
-/// <summary>A sender of webhooks: how it signs, what its events are, and what they change.</summary>
-internal interface IWebhookSource
+/// <summary>What became of a delivery: the status and body of the answer, and the word for it in metrics and logs.</summary>
+internal sealed record WebhookResult(string Outcome, int Status, WebhookAnswer Answer)
 {
-    /// <summary>In <c>webhook_events</c>, in routes and in metrics.</summary>
-    string Name { get; }
+    public static WebhookResult Handled { get; } = new("completed", StatusCodes.Status200OK, new WebhookAnswer { Received = true });
 
-    /// <summary>The setting that holds <see cref="Secrets"/>.</summary>
-    string SecretSetting { get; }
+    public static WebhookResult Ignored { get; } = Handled with { Outcome = "ignored" };
 
-    /// <summary>Any of them may have signed; empty when the source is not configured.</summary>
-    IReadOnlyList<string> Secrets { get; }
+    public static WebhookResult SkippedStale { get; } = Handled with { Outcome = "skipped_stale" };
 
-    ISignature Signature { get; }
+    public static WebhookResult Duplicate { get; } =
+        new("duplicate", StatusCodes.Status200OK, new WebhookAnswer { Received = true, Duplicate = true, Idempotent = true, Reason = "already_completed" });
 
-    /// <summary>Null when the body lacks what an event needs.</summary>
-    /// <param name="headerId">The id in the headers, of sources that send it there.</param>
-    WebhookEvent? Read(JsonElement body, string? headerId);
+    /// <summary>Never 200: the delivery that handles it may die.</summary>
+    public static WebhookResult InProgress { get; } = new(
+        "in_progress", StatusCodes.Status503ServiceUnavailable, new WebhookAnswer { Error = "This event is being handled right now", Reason = "in_progress" })
+    {
+        RetryAfterSeconds = 1,
+    };
 
-    /// <summary>Adds the statements that make the event's changes and write its audit events; none when it is only recorded.</summary>
-    void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion);
+    public static WebhookResult Failed { get; } =
+        Refusal("failed", StatusCodes.Status500InternalServerError, "The event could not be handled; deliver it again");
 
-    /// <summary>The answer to an event whose statements have run, from their results.</summary>
-    Task<WebhookResult> AnswerAsync(NpgsqlDataReader reader, WebhookEvent webhook, CancellationToken cancellationToken) => Task.FromResult(WebhookResult.Handled);
+    public static WebhookResult TooLarge { get; } = Refusal("too_large", StatusCodes.Status413PayloadTooLarge, "The body is larger than 1 MB");
+
+    public static WebhookResult MissingHeaders { get; } =
+        Refusal("missing_headers", StatusCodes.Status400BadRequest, "Missing webhook verification headers");
+
+    public static WebhookResult InvalidSignature { get; } = Refusal("invalid_signature", StatusCodes.Status400BadRequest, "Invalid webhook signature");
+
+    public static WebhookResult Malformed { get; } = Refusal("malformed", StatusCodes.Status400BadRequest, "Invalid webhook payload");
+
+    /// <summary>The store was away: nothing is known of the event. The exception goes on to <see cref="ErrorMapper"/>.</summary>
+    public static WebhookResult Outage { get; } = Refusal("outage", StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable");
+
+    public static WebhookResult NoSecret { get; } =
+        Refusal("no_secret", StatusCodes.Status503ServiceUnavailable, "This webhook is not configured") with { RetryAfterSeconds = 300 };
+
+    public int? RetryAfterSeconds { get; init; }
+
+    /// <summary>Accepted without a signature, as only Development does.</summary>
+    public bool IsUnverified { get; init; }
+
+    private static WebhookResult Refusal(string outcome, int status, string error) => new(outcome, status, new WebhookAnswer { Error = error });
 }
 
-/// <summary>How a source signs what it sends.</summary>
-internal interface ISignature
+/// <summary>The body of an answer.</summary>
+internal sealed record WebhookAnswer
 {
-    /// <summary>Whether the request has what a signature needs.</summary>
-    bool IsPresent(Func<string, string?> headers);
+    public bool? Received { get; init; }
 
-    /// <summary>Whether this secret made the signature of exactly these bytes, at about this time.</summary>
-    bool IsValid(Func<string, string?> headers, ReadOnlySpan<byte> body, string secret, DateTimeOffset now);
+    public bool? Duplicate { get; init; }
 
-    /// <summary>The event's id, when it is among the signed headers.</summary>
-    string? EventId(Func<string, string?> headers) => null;
+    public string? OrderId { get; init; }
+
+    public string? Status { get; init; }
+
+    public DateTimeOffset? Deadline { get; init; }
+
+    public bool? Idempotent { get; init; }
+
+    public string? Reason { get; init; }
+
+    public string? Error { get; init; }
 }
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(WebhookAnswer))]
+internal sealed partial class WebhookJson : JsonSerializerContext;

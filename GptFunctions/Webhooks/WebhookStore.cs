@@ -1,21 +1,39 @@
-using GptFunctions.Audit;
 using GptFunctions.Data;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;
 
 /// <summary>An event as operators see it.</summary>
-internal sealed record RecordedEvent(
-    string Source, string EventId, string Type, string? Subject, string Status, int Attempts, DateTimeOffset? EventAt, DateTimeOffset ReceivedAt, DateTimeOffset ProcessedAt, string? Error);
-
-/// <summary>The inbox: one transaction holds the claim of an event, its changes, their audit events and its completion.</summary>
-internal sealed class WebhookStore(Database database, OutboxSignal outbox)
+internal sealed record RecordedEvent
 {
-    /// <summary>When the server is silent; a handler that takes its time has a limit of its own, before this one.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+    public required string Source { get; init; }
 
-    private static readonly Sql Commit = new("COMMIT");
+    public required string EventId { get; init; }
 
+    public required string Type { get; init; }
+
+    public required string? Subject { get; init; }
+
+    public required string Status { get; init; }
+
+    public required int Attempts { get; init; }
+
+    public required DateTimeOffset? EventAt { get; init; }
+
+    public required DateTimeOffset ReceivedAt { get; init; }
+
+    public required DateTimeOffset ProcessedAt { get; init; }
+
+    public required string? Error { get; init; }
+}
+
+/// <summary>The inbox: claims events, and records those that failed.</summary>
+internal sealed class WebhookStore(Database database)
+{
+    /// <summary>
+    /// The one place that decides whether an event takes effect, or is a duplicate or stale: a function, because each of its statements must see what
+    /// was committed before it (V007_Webhooks.sql). It records what becomes of the event, in the caller's transaction.
+    /// </summary>
     private static readonly Sql Claim = new("SELECT webhook_claim(@source, @event_id, @type, @subject, @event_at, @is_handled, @event_order, @now)");
 
     // Not while another delivery handles the event: its result will count, and this one must not wait for it.
@@ -23,34 +41,53 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
         INSERT INTO webhook_events AS known (source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error, payload)
         SELECT @source, @event_id, @type, @subject, 'failed', 1, @event_at, @received_at, greatest(@received_at, @failed_at), @error, @payload
         WHERE pg_try_advisory_xact_lock(hashtextextended(@source || ' ' || @event_id, 0))
-        ON CONFLICT (source, event_id) DO UPDATE SET attempts = known.attempts + 1, processed_at = excluded.processed_at, error = excluded.error, payload = excluded.payload
+        ON CONFLICT (source, event_id) DO UPDATE SET
+            attempts = known.attempts + 1,
+            processed_at = excluded.processed_at,
+            error = excluded.error,
+            payload = excluded.payload
         WHERE known.status = 'failed'
         """);
 
-    private static readonly Sql FindPayload = new("SELECT payload FROM webhook_events WHERE source = @source AND event_id = @event_id AND status = 'failed'");
-
-    private static readonly Sql List = new("""
-        SELECT source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error FROM webhook_events
-        WHERE (@source::text IS NULL OR source = @source) AND (@status::text IS NULL OR status = @status)
-        ORDER BY processed_at DESC LIMIT @count
+    private static readonly Sql FindPayload = new("""
+        SELECT payload
+        FROM webhook_events
+        WHERE source = @source AND event_id = @event_id AND status = 'failed'
         """);
 
-    /// <summary>Claims the event and, if it is to take effect, makes its changes: two round trips, of which the first begins the transaction and the second commits it.</summary>
-    /// <param name="limit">How long that may take.</param>
-    public Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken limit) =>
-        database.RunAsync(Patience, async (connection, cancellationToken) =>
+    private static readonly Sql List = new("""
+        SELECT source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error
+        FROM webhook_events
+        WHERE (@source::text IS NULL OR source = @source) AND (@status::text IS NULL OR status = @status)
+        ORDER BY processed_at DESC
+        LIMIT @count
+        """);
+
+    /// <returns>
+    /// <c>completed</c>: the transaction goes on to make the changes. <c>ignored</c>, <c>skipped_stale</c>: it has none to make. Nothing was recorded of
+    /// <c>already_completed</c> and, while another delivery handles the event, of <c>in_progress</c>.
+    /// </returns>
+    public static async Task<string> ClaimAsync(
+        NpgsqlConnection connection, string source, WebhookEvent webhook, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var order = webhook.Order switch
         {
-            using var both = CancellationTokenSource.CreateLinkedTokenSource(limit, cancellationToken);
-            return await HandleAsync(connection, source, webhook, changes, now, both.Token);
-        });
+            EventOrder.Creation => "creation",
+            EventOrder.Change => "change",
+            EventOrder.Deletion => "deletion",
+            _ => "none",
+        };
+        await using var command = Describe(new Statement(Claim), source, webhook)
+            .Bind("is_handled", webhook.IsHandled).Bind("event_order", order).Bind("now", now).On(connection);
+        return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
 
     /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
-    public async Task RecordFailureAsync(string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt)
+    public async Task RecordFailureAsync(
+        string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt)
     {
-        var command = database.Change(RecordFailure)
-            .Bind("source", source).Bind("event_id", webhook.Id).Bind("type", webhook.Type).Bind("subject", webhook.Subject)
-            .Bind("event_at", webhook.OccurredAt).Bind("received_at", receivedAt).Bind("failed_at", failedAt).Bind("error", error)
-            .Bind("payload", payload);
+        var command = Describe(database.Change(RecordFailure), source, webhook)
+            .Bind("received_at", receivedAt).Bind("failed_at", failedAt).Bind("error", error).Bind("payload", payload);
         await command.ExecuteAsync();
     }
 
@@ -65,50 +102,23 @@ internal sealed class WebhookStore(Database database, OutboxSignal outbox)
     public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit)
     {
         var command = database.Report(List).Bind("source", source).Bind("status", status).Bind("count", limit);
-        return await command.AllAsync(reader => new RecordedEvent(
-            reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.Get<string?>(3), reader.GetString(4), reader.GetInt32(5),
-            reader.Get<DateTimeOffset?>(6), reader.GetFieldValue<DateTimeOffset>(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<string?>(9)));
+        return await command.AllAsync(reader => new RecordedEvent
+        {
+            Source = reader.GetString(0),
+            EventId = reader.GetString(1),
+            Type = reader.GetString(2),
+            Subject = reader.Get<string?>(3),
+            Status = reader.GetString(4),
+            Attempts = reader.GetInt32(5),
+            EventAt = reader.Get<DateTimeOffset?>(6),
+            ReceivedAt = reader.GetFieldValue<DateTimeOffset>(7),
+            ProcessedAt = reader.GetFieldValue<DateTimeOffset>(8),
+            Error = reader.Get<string?>(9),
+        });
     }
 
-    private async Task<WebhookResult> HandleAsync(
-        NpgsqlConnection connection, IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now, CancellationToken cancellationToken)
-    {
-        changes.Add(new Statement(Commit));
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
-        var claimed = await ClaimAsync(connection, source.Name, webhook, now, cancellationToken);
-        if (claimed is "in_progress" or "already_completed")
-        {
-            return claimed == "in_progress" ? WebhookResult.InProgress : WebhookResult.Duplicate;
-        }
-
-        if (claimed != "completed")
-        {
-            await transaction.CommitAsync(cancellationToken);
-            return claimed == "ignored" ? WebhookResult.Ignored : WebhookResult.SkippedStale;
-        }
-
-        changes.Connection = connection;
-        WebhookResult result;
-        await using (var reader = await changes.ExecuteReaderAsync(cancellationToken))
-        {
-            result = await source.AnswerAsync(reader, webhook, cancellationToken);
-            while (await reader.NextResultAsync(cancellationToken))
-            {
-                // Until the commit has answered, nothing has happened.
-            }
-        }
-
-        outbox.Raise();
-        return result;
-    }
-
-    private static async Task<string> ClaimAsync(NpgsqlConnection connection, string source, WebhookEvent webhook, DateTimeOffset now, CancellationToken cancellationToken)
-    {
-        await using var command = new Statement(Claim)
-            .Bind("source", source).Bind("event_id", webhook.Id).Bind("type", webhook.Type).Bind("subject", webhook.Subject)
-            .Bind("event_at", webhook.OccurredAt).Bind("is_handled", webhook.IsHandled)
-            .Bind("event_order", webhook.Order switch { EventOrder.Creation => "creation", EventOrder.Change => "change", EventOrder.Deletion => "deletion", _ => "none" })
-            .Bind("now", now).On(connection);
-        return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
-    }
+    private static TStatement Describe<TStatement>(TStatement statement, string source, WebhookEvent webhook)
+        where TStatement : Statement =>
+        statement.Bind("source", source).Bind("event_id", webhook.Id).Bind("type", webhook.Type).Bind("subject", webhook.Subject)
+            .Bind("event_at", webhook.OccurredAt);
 }
