@@ -74,7 +74,7 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     [InlineData("SELECT envelope FROM outbox_messages")]
     [InlineData("SELECT message FROM audit_quarantine")]
     [InlineData("SELECT customer_email FROM verification_sessions")]
-    [InlineData("SELECT subject FROM countdowns")]
+    [InlineData("SELECT payload FROM countdowns")]
     [InlineData("SELECT FROM rate_limits")]
     [InlineData("SELECT FROM gpt_oauth_events_other")] // past the policies of gpt_oauth_events
     [InlineData("SELECT gpt_create_event_partitions('2040-01-01', 1)")]
