@@ -21,7 +21,10 @@ public sealed class BrowserCookieTests : IAsyncLifetime
     public async Task Authorize_sets_the_cookie_that_fits_the_scheme(string? issuer, string expected)
     {
         await using var app = await TestApp.StartAsync(database, issuer is null ? null : new(StringComparer.Ordinal) { ["PUBLIC_BASE_URL"] = issuer });
-        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{app.Settings["PORT"]}") };
+        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
+        {
+            BaseAddress = new Uri($"http://127.0.0.1:{app.Settings["PORT"]}"),
+        };
         var client = await OAuthFlow.AddClientAsync(app);
 
         using var response = await new OAuthFlow(http).AuthorizeAsync(OAuthFlow.Parameters(client));

@@ -22,13 +22,15 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         ["unknown key id"] = (provider, claims) => provider.Sign(claims, keyId: "unknown"),
         ["no key id"] = (provider, claims) => provider.Sign(claims, keyId: null),
         ["key id as number"] = (provider, claims) => provider.Sign(claims, keyId: null, header: new JsonObject { ["kid"] = 1 }),
-        ["thumbprint in place of the key id"] = (provider, claims) => provider.Sign(claims, keyId: null, header: new JsonObject { ["x5t"] = FakeProvider.KeyId }),
+        ["thumbprint in place of the key id"] = (provider, claims) =>
+            provider.Sign(claims, keyId: null, header: new JsonObject { ["x5t"] = FakeProvider.KeyId }),
         ["key id in another case"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.KeyId.ToUpperInvariant()),
         ["key of 1024 bits"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.SmallKeyId, key: provider.SmallKey),
         ["key that cannot be read"] = (provider, claims) => provider.Sign(claims, keyId: FakeProvider.BrokenKeyId),
         ["key of a type that nobody here knows"] = (provider, claims) => provider.Sign(claims, keyId: "okp-1"),
         ["algorithm in another case"] = (provider, claims) => Relabel(provider.Sign(claims), "RS256", "rs256"),
-        ["key in the header"] = (provider, claims) => provider.Sign(claims, keyId: null, header: new JsonObject { ["jku"] = provider.Issuer + "/.well-known/jwks.json" }),
+        ["key in the header"] = (provider, claims) =>
+            provider.Sign(claims, keyId: null, header: new JsonObject { ["jku"] = provider.Issuer + "/.well-known/jwks.json" }),
         ["critical extension"] = (provider, claims) => provider.Sign(claims, header: new JsonObject { ["crit"] = new JsonArray("b64"), ["b64"] = false }),
         ["another issuer"] = (provider, claims) => provider.Sign(With(claims, "iss", "https://clerk.evil.example")),
         ["issuer with a slash"] = (provider, claims) => provider.Sign(With(claims, "iss", provider.Issuer + "/")),
@@ -45,7 +47,8 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         ["subject as number"] = (provider, claims) => provider.Sign(With(claims, "sub", 1)),
         ["subject with a line end"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\r\nx-internal-id: 1")),
         ["subject with a NUL"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\0")),
-        ["subject with half a surrogate pair"] = (provider, claims) => provider.SignText(claims.ToJsonString().Replace((string)claims["sub"]!, "\\ud800", StringComparison.Ordinal)),
+        ["subject with half a surrogate pair"] = (provider, claims) =>
+            provider.SignText(claims.ToJsonString().Replace((string)claims["sub"]!, "\\ud800", StringComparison.Ordinal)),
         ["subject of 256 characters"] = (provider, claims) => provider.Sign(With(claims, "sub", new string('u', 256))),
         ["impersonated by an operator"] = (provider, claims) => provider.Sign(With(claims, "act", new JsonObject { ["sub"] = "user_operator" })),
         ["actor as text"] = (provider, claims) => provider.Sign(With(claims, "act", "user_operator")),
@@ -136,7 +139,9 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         var answer = await flow.SendAsync(request);
 
         Assert.Equal(HttpStatusCode.Unauthorized, answer.Status);
-        Assert.Equal($"Bearer resource_metadata=\"{app.BaseUrl}/.well-known/oauth-protected-resource\"", Assert.Single(answer.Headers.WwwAuthenticate).ToString());
+        Assert.Equal(
+            $"Bearer resource_metadata=\"{app.BaseUrl}/.well-known/oauth-protected-resource\"",
+            Assert.Single(answer.Headers.WwwAuthenticate).ToString());
     }
 
     /// <summary>Our own access tokens are for the gateway and the sessions API: no app may consent for its user.</summary>
@@ -148,7 +153,8 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/oauth/consent", UriKind.Relative))
         {
             Headers = { Authorization = new("Bearer", session) },
-            Content = new StringContent(OAuthFlow.Query(OAuthFlow.Parameters(client)).TrimStart('?'), System.Text.Encoding.ASCII, "application/x-www-form-urlencoded"),
+            Content = new StringContent(
+                OAuthFlow.Query(OAuthFlow.Parameters(client)).TrimStart('?'), Encoding.ASCII, "application/x-www-form-urlencoded"),
         };
         var redirect = new Uri((await flow.SendAsync(request)).Json.GetProperty("data").GetProperty("redirect_to").GetString()!);
         var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(redirect, "code")!);
@@ -185,7 +191,9 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
         Assert.Equal(2, rotating.KeyReads);
     }
 
-    /// <summary>No key known and the provider away: 503, never 401. Afterwards known keys go on, and the absent provider is not asked on every request.</summary>
+    /// <summary>
+    /// No key known and the provider away: 503, never 401. Afterwards known keys go on, and the absent provider is not asked on every request.
+    /// </summary>
     [Fact]
     public async Task Key_outage_is_503_for_the_first_token_and_nothing_once_keys_are_known()
     {
@@ -262,7 +270,11 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
 
     private static async Task<JsonAnswer> ReadAsync(TestApp app, string token)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/consent?client_id=" + (await OAuthFlow.AddClientAsync(app)).Id, UriKind.Relative)) { Headers = { Authorization = new("Bearer", token) } };
+        var client = await OAuthFlow.AddClientAsync(app);
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/consent?client_id=" + client.Id, UriKind.Relative))
+        {
+            Headers = { Authorization = new("Bearer", token) },
+        };
         return await new OAuthFlow(app.Http).SendAsync(request);
     }
 

@@ -30,7 +30,8 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         ["another audience"] = (provider, claims) => provider.Sign(With(claims, "aud", "another-client")),
         ["audiences without us"] = (provider, claims) => provider.Sign(With(claims, "aud", new JsonArray("another-client", "a-third"))),
         ["no audience"] = (provider, claims) => provider.Sign(With(claims, "aud", null)),
-        ["another authorized party"] = (provider, claims) => provider.Sign(With(With(claims, "aud", new JsonArray(FakeProvider.ClientId, "another-client")), "azp", "another-client")),
+        ["another authorized party"] = (provider, claims) =>
+            provider.Sign(With(With(claims, "aud", new JsonArray(FakeProvider.ClientId, "another-client")), "azp", "another-client")),
         ["authorized party in another case"] = (provider, claims) => provider.Sign(With(claims, "azp", FakeProvider.ClientId.ToUpperInvariant())),
         ["another nonce"] = (provider, claims) => provider.Sign(With(claims, "nonce", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
         ["no nonce"] = (provider, claims) => provider.Sign(With(claims, "nonce", null)),
@@ -45,7 +46,8 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         ["empty subject"] = (provider, claims) => provider.Sign(With(claims, "sub", "")),
         ["subject with a line end"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\r\nx-internal-id: 1")),
         ["subject with a NUL"] = (provider, claims) => provider.Sign(With(claims, "sub", "user\0")),
-        ["subject with half a surrogate pair"] = (provider, claims) => provider.SignText(claims.ToJsonString().Replace($"\"sub\":\"{claims["sub"]}\"", "\"sub\":\"\\ud800\"", StringComparison.Ordinal)),
+        ["subject with half a surrogate pair"] = (provider, claims) => provider.SignText(
+            claims.ToJsonString().Replace($"\"sub\":\"{claims["sub"]}\"", "\"sub\":\"\\ud800\"", StringComparison.Ordinal)),
         ["subject of 256 characters"] = (provider, claims) => provider.Sign(With(claims, "sub", new string('u', 256))),
         ["claims with something behind them"] = (provider, claims) => provider.SignText(claims.ToJsonString() + " x"),
         ["no signature"] = (provider, claims) => provider.Sign(claims) is var token ? token[..(token.LastIndexOf('.') + 1)] : "",
@@ -85,7 +87,8 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         provider.Answers["a-code"] = FakeProvider.Success(kind switch
         {
             "ES256" => provider.Sign(claims, "ES256", FakeProvider.EllipticKeyId),
-            "several audiences" => provider.Sign(With(With(claims, "aud", new JsonArray("another-client", FakeProvider.ClientId)), "azp", FakeProvider.ClientId)),
+            "several audiences" =>
+                provider.Sign(With(With(claims, "aud", new JsonArray("another-client", FakeProvider.ClientId)), "azp", FakeProvider.ClientId)),
             "clock a little behind" => provider.Sign(With(claims, "iat", (long)claims["iat"]! + 20)),
             _ => provider.Sign(claims),
         });
@@ -104,7 +107,8 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
     {
         var (_, browser, state, nonce) = await StartAsync();
         var user = $"user_control_{text?.Length}";
-        provider.Answers["a-code"] = FakeProvider.Success(provider.Sign(With(With(provider.IdTokenClaims(user, nonce, app.Clock.GetUtcNow()), "email", text), "name", text)));
+        var claims = With(With(provider.IdTokenClaims(user, nonce, app.Clock.GetUtcNow()), "email", text), "name", text);
+        provider.Answers["a-code"] = FakeProvider.Success(provider.Sign(claims));
 
         using var page = await CallbackAsync(browser, state);
 
@@ -186,10 +190,13 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
             provider.Answers[$"code-{number}"] = FakeProvider.Success(idToken); // the other half is invalid_grant
         }
 
-        var responses = await Task.WhenAll(Enumerable.Range(0, 10).Select(number => browser.SendAsync(new HttpRequestMessage(HttpMethod.Get, new Uri($"/oauth/callback?code=code-{number}&state={state}", UriKind.Relative)))));
+        var responses = await Task.WhenAll(Enumerable.Range(0, 10).Select(number =>
+            browser.SendAsync(new HttpRequestMessage(HttpMethod.Get, new Uri($"/oauth/callback?code=code-{number}&state={state}", UriKind.Relative)))));
 
-        var winners = responses.Where(response => response.Headers.Location?.OriginalString.StartsWith("/oauth/authorize?continue=", StringComparison.Ordinal) == true).ToList();
-        var refusals = responses.Where(response => response.Headers.Location?.OriginalString.StartsWith(client.RedirectUri + "?error=server_error", StringComparison.Ordinal) == true).ToList();
+        bool LeadsTo(HttpResponseMessage response, string start) =>
+            response.Headers.Location?.OriginalString.StartsWith(start, StringComparison.Ordinal) == true;
+        var winners = responses.Where(response => LeadsTo(response, "/oauth/authorize?continue=")).ToList();
+        var refusals = responses.Where(response => LeadsTo(response, client.RedirectUri + "?error=server_error")).ToList();
         // Whoever came first has decided: one sign-in, or one error to the client; everybody else is told that it is over.
         Assert.Equal(1, winners.Count + refusals.Count);
         Assert.Equal(9, responses.Count(response => response.StatusCode == HttpStatusCode.Forbidden));
@@ -254,7 +261,8 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
     [Fact]
     public async Task Sign_in_of_a_deleted_account_is_access_denied()
     {
-        await app.Database.ExecuteAsync("INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES (gen_random_uuid(), 'user_deleted', now(), now())");
+        await app.Database.ExecuteAsync(
+            "INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES (gen_random_uuid(), 'user_deleted', now(), now())");
         var (client, browser, state, nonce) = await StartAsync();
         provider.Answers["a-code"] = FakeProvider.Success(provider.Sign(provider.IdTokenClaims("user_deleted", nonce, app.Clock.GetUtcNow())));
 
@@ -269,13 +277,16 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
     [Fact]
     public async Task Sign_in_fills_gaps_of_a_known_user_and_overwrites_nothing()
     {
-        await app.Database.ExecuteAsync("INSERT INTO users (id, clerk_user_id, email, created_at) VALUES (gen_random_uuid(), 'user_known', 'newer@example.com', now())");
+        await app.Database.ExecuteAsync(
+            "INSERT INTO users (id, clerk_user_id, email, created_at) VALUES (gen_random_uuid(), 'user_known', 'newer@example.com', now())");
         var (_, browser, state, nonce) = await StartAsync();
         provider.Answers["a-code"] = FakeProvider.Success(provider.Sign(provider.IdTokenClaims("user_known", nonce, app.Clock.GetUtcNow())));
 
         using var page = await CallbackAsync(browser, state);
 
-        Assert.Equal("newer@example.com, Person user_known", await app.Database.ScalarAsync<string>("SELECT email || ', ' || name FROM users WHERE clerk_user_id = 'user_known'"));
+        Assert.Equal(
+            "newer@example.com, Person user_known",
+            await app.Database.ScalarAsync<string>("SELECT email || ', ' || name FROM users WHERE clerk_user_id = 'user_known'"));
     }
 
     private string? lastChallenge;
@@ -290,7 +301,8 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         return (client, browser, OAuthFlow.Parameter(url, "state")!, OAuthFlow.Parameter(url, "nonce")!);
     }
 
-    private static Task<HttpResponseMessage> CallbackAsync(TestBrowser browser, string state) => browser.GetAsync("/oauth/callback" + OAuthFlow.Query([("code", "a-code"), ("state", state)]));
+    private static Task<HttpResponseMessage> CallbackAsync(TestBrowser browser, string state) =>
+        browser.GetAsync("/oauth/callback" + OAuthFlow.Query([("code", "a-code"), ("state", state)]));
 
     private static void AssertError(HttpResponseMessage response, TestClient client, string error)
     {

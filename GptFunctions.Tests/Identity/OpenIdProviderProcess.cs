@@ -42,7 +42,8 @@ public sealed class OpenIdProviderProcess : IAsyncLifetime
     {
         var port = TestApp.FreePort();
         var baseUrl = $"http://127.0.0.1:{port}";
-        process = await ClientPackages.StartAsync("oidc-provider.mjs", new Uri(Issuer).Port.ToString(CultureInfo.InvariantCulture), ClientId, ClientSecret, baseUrl + "/oauth/callback");
+        process = await ClientPackages.StartAsync(
+            "oidc-provider.mjs", new Uri(Issuer).Port.ToString(CultureInfo.InvariantCulture), ClientId, ClientSecret, baseUrl + "/oauth/callback");
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         process.OutputDataReceived += (_, line) =>
         {

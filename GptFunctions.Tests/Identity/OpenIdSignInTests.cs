@@ -26,7 +26,9 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
         Assert.Contains("user_provider@example.com", html, StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, tokens.Status);
         Assert.Equal("user_provider", AccessTokenText.Claims(tokens["access_token"]!).GetProperty("sub").GetString());
-        Assert.Equal("user_provider@example.com, Person user_provider", await app.Database.ScalarAsync<string>("SELECT email || ', ' || name FROM users WHERE clerk_user_id = 'user_provider'"));
+        Assert.Equal(
+            "user_provider@example.com, Person user_provider",
+            await app.Database.ScalarAsync<string>("SELECT email || ', ' || name FROM users WHERE clerk_user_id = 'user_provider'"));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.SignedIn, "clerk_user_id", "user_provider"));
     }
 
@@ -164,12 +166,14 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
         Assert.Contains("is not in progress here", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
-    private static Uri WithParameter(Uri url, string name, string value) => new(Regex.Replace(url.ToString(), $"([?&]{name}=)[^&]*", "${1}" + value, RegexOptions.None, TimeSpan.FromSeconds(1)));
+    private static Uri WithParameter(Uri url, string name, string value) =>
+        new(Regex.Replace(url.ToString(), $"([?&]{name}=)[^&]*", "${1}" + value, RegexOptions.None, TimeSpan.FromSeconds(1)));
 
     private Uri AuthorizeUrl(TestClient client) => new(app.BaseUrl + "/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client)));
 
     /// <summary>From the client's link through the provider's pages to our consent page.</summary>
-    private async Task<HttpResponseMessage> SignInAsync(Browser browser, TestClient client, string account) => await browser.GetAsync(await CallbackAsync(browser, client, account));
+    private async Task<HttpResponseMessage> SignInAsync(Browser browser, TestClient client, string account) =>
+        await browser.GetAsync(await CallbackAsync(browser, client, account));
 
     /// <summary>The same, stopping where the provider sends the browser back to us.</summary>
     private async Task<Uri> CallbackAsync(Browser browser, TestClient client, string account)
@@ -200,7 +204,10 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
 
         public void Dispose() => http.Dispose();
 
-        private static string? Attribute(string tag, string name) => Regex.Match(tag, $"{name}=\"([^\"]*)\"", RegexOptions.None, TimeSpan.FromSeconds(1)) is { Success: true } match ? WebUtility.HtmlDecode(match.Groups[1].Value) : null;
+        private static string? Attribute(string tag, string name) =>
+            Regex.Match(tag, $"{name}=\"([^\"]*)\"", RegexOptions.None, TimeSpan.FromSeconds(1)) is { Success: true } match
+                ? WebUtility.HtmlDecode(match.Groups[1].Value)
+                : null;
 
         private async Task<HttpResponseMessage> FollowAsync(HttpRequestMessage request, string? stopAt)
         {

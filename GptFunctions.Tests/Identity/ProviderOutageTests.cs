@@ -4,7 +4,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Identity;
 
-/// <summary>identity.md 6, architecture.md 3: the identity provider is away or talks nonsense: 503, nothing is written, and nobody waits in a queue for it.</summary>
+/// <summary>
+/// identity.md 6, architecture.md 3: the identity provider is away or talks nonsense: 503, nothing is written, and nobody waits in a queue for it.
+/// </summary>
 public sealed class ProviderOutageTests
 {
     [Theory]
@@ -99,7 +101,8 @@ public sealed class ProviderOutageTests
         var browser = new TestBrowser(app.Http);
         using var start = await browser.GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(await OAuthFlow.AddClientAsync(app))));
 
-        using var response = await browser.GetAsync("/oauth/callback" + OAuthFlow.Query([("code", "x"), ("state", OAuthFlow.Parameter(start.Headers.Location!, "state"))]));
+        var state = OAuthFlow.Parameter(start.Headers.Location!, "state");
+        using var response = await browser.GetAsync("/oauth/callback" + OAuthFlow.Query([("code", "x"), ("state", state)]));
         var (form, authorization) = Assert.Single(provider.TokenRequests);
 
         Assert.Equal(FakeProvider.ClientId, form["client_id"]);
