@@ -139,7 +139,8 @@ public sealed class BlockedUserTests(WebhookFixture<BlockedUserTests> fixture) :
     }
 
     private Task<bool> IsBlockedAsync() =>
-        App.Database.ScalarAsync<bool>("SELECT NOT user_may_act(users, $2) AND blocked_at IS NOT NULL FROM users WHERE clerk_user_id = $1", user, App.Clock.GetUtcNow());
+        App.Database.ScalarAsync<bool>(
+            "SELECT NOT user_may_act(users, $2) AND blocked_at IS NOT NULL FROM users WHERE clerk_user_id = $1", user, App.Clock.GetUtcNow());
 }
 
 /// <summary>An app that takes Clerk's session JWTs, with its gateway.</summary>
@@ -194,11 +195,16 @@ public sealed class BlockedWebUserTests(WithClerkSessions fixture) : IClassFixtu
     {
         var user = await fixture.Users.AddAsync();
         await app.Database.ExecuteAsync($"UPDATE users SET blocked_at = now() WHERE id = '{user.Id}'");
-        var authorization = new System.Net.Http.Headers.AuthenticationHeaderValue("Bearer", fixture.Provider.Sign(fixture.Provider.SessionClaims(user.Subject, app.Clock.GetUtcNow())));
+        var authorization = new System.Net.Http.Headers.AuthenticationHeaderValue(
+            "Bearer", fixture.Provider.Sign(fixture.Provider.SessionClaims(user.Subject, app.Clock.GetUtcNow())));
         var flow = new OAuthFlow(app.Http);
 
-        var read = await flow.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/oauth/consent?client_id=" + user.ClientId) { Headers = { Authorization = authorization } });
-        var approved = await flow.PostFormAsync("/oauth/consent", authorization, OAuthFlow.Parameters(new TestClient(user.ClientId, null, "https://client.example/callback")));
+        var read = await flow.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/oauth/consent?client_id=" + user.ClientId)
+        {
+            Headers = { Authorization = authorization },
+        });
+        var approved = await flow.PostFormAsync(
+            "/oauth/consent", authorization, OAuthFlow.Parameters(new TestClient(user.ClientId, null, "https://client.example/callback")));
 
         Assert.Equal((HttpStatusCode.Forbidden, "access_denied"), (read.Status, read.Error));
         Assert.Equal((HttpStatusCode.Forbidden, "access_denied"), (approved.Status, approved.Error));

@@ -33,7 +33,9 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
         (data["id"], data["updated_at"]) = (user, Time);
         var answer = await sender.ClerkAsync(new JsonObject { ["type"] = "user.updated", ["data"] = data });
         Assert.Equal("""{"received":true}""", answer.Text);
-        Assert.Equal(expected, await app.Database.ScalarAsync<string>("SELECT coalesce(email, '') || '|' || coalesce(name, '') FROM users WHERE clerk_user_id = $1", user));
+        Assert.Equal(
+            expected,
+            await app.Database.ScalarAsync<string>("SELECT coalesce(email, '') || '|' || coalesce(name, '') FROM users WHERE clerk_user_id = $1", user));
     }
 
     /// <summary>"A placeholder made by another path is completed": the internal id stays.</summary>
@@ -66,7 +68,9 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
             Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(tokens["access_token"]!)).Status);
         }
 
-        await sender.ClerkAsync(what == "deleted" ? Events.UserDeleted(user, Time) : Events.User("user.updated", user, Time, isBanned: what == "banned", isLocked: what == "locked"));
+        await sender.ClerkAsync(what == "deleted"
+            ? Events.UserDeleted(user, Time)
+            : Events.User("user.updated", user, Time, isBanned: what == "banned", isLocked: what == "locked"));
 
         foreach (var flow in (OAuthFlow[])[fixture.Flow, new(replica.Http)])
         {
@@ -91,7 +95,9 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
 
         await sender.ClerkAsync(Events.UserDeleted(user, Time + 1));
 
-        Assert.Equal(1, await app.Database.CountAsync("users", $"clerk_user_id = '{user}' AND deleted_at IS NOT NULL AND num_nonnulls(email, name, plan, plan_status, stripe_customer_id) = 0"));
+        Assert.Equal(1, await app.Database.CountAsync(
+            "users",
+            $"clerk_user_id = '{user}' AND deleted_at IS NOT NULL AND num_nonnulls(email, name, plan, plan_status, stripe_customer_id) = 0"));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.UserDeleted, "clerk_user_id", user));
     }
 
@@ -115,7 +121,8 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
         var tokens = await fixture.Flow.TokensAsync(await OAuthFlow.AddClientAsync(app), user);
         var id = WebhookSender.NewId("msg");
 
-        await sender.ClerkAsync(new JsonObject { ["type"] = type, ["timestamp"] = Time, ["data"] = new JsonObject { ["id"] = "sess_1", ["user_id"] = user } }, id);
+        await sender.ClerkAsync(
+            new JsonObject { ["type"] = type, ["timestamp"] = Time, ["data"] = new JsonObject { ["id"] = "sess_1", ["user_id"] = user } }, id);
 
         Assert.Equal("completed", await app.Database.ScalarAsync<string>("SELECT status FROM webhook_events WHERE event_id = $1", id));
         Assert.Equal(HttpStatusCode.OK, (await fixture.Flow.SessionsAsync(tokens["access_token"]!)).Status);
@@ -127,7 +134,10 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
     public async Task Audit_event_names_the_delivery()
     {
         var body = Events.User("user.created", user, Time).ToJsonString();
-        await sender.PostAsync("/webhooks/clerk", System.Text.Encoding.UTF8.GetBytes(body), [("x-correlation-id", "delivery-" + user), .. WebhookSender.SvixHeaders(WebhookSender.NewId("msg"), body)]);
+        await sender.PostAsync(
+            "/webhooks/clerk",
+            System.Text.Encoding.UTF8.GetBytes(body),
+            [("x-correlation-id", "delivery-" + user), .. WebhookSender.SvixHeaders(WebhookSender.NewId("msg"), body)]);
         var told = Assert.Single(await app.Database.EventsAsync(AuditEvents.UserUpdated, "clerk_user_id", user));
         Assert.Equal("delivery-" + user, told.GetProperty("correlation_id").GetString());
         Assert.Equal("127.0.0.1", told.GetProperty("payload").GetProperty("ip_address").GetString());

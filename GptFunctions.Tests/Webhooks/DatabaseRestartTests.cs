@@ -4,7 +4,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Webhooks;
 
-/// <summary>The database restarts while events are delivered: senders are told to come again, and in the end each event took effect once. On a server of its own.</summary>
+/// <summary>
+/// The database restarts while events are delivered: senders are told to come again, and in the end each event took effect once. On a server of its own.
+/// </summary>
 [Trait("Category", "Chaos")]
 public sealed class DatabaseRestartTests : IAsyncLifetime
 {

@@ -45,7 +45,9 @@ public sealed class EventOrderTests(WebhookFixture<EventOrderTests> fixture) : I
         Assert.Equal("completed", await SendAsync(body));
     }
 
-    /// <summary>"A deletion wins ties and is final: a later `user.updated` with an older or equal time never revives the user"; nor does a newer one.</summary>
+    /// <summary>
+    /// "A deletion wins ties and is final: a later `user.updated` with an older or equal time never revives the user"; nor does a newer one.
+    /// </summary>
     [Theory]
     [InlineData("user.updated", -1)]
     [InlineData("user.updated", 0)]
@@ -58,7 +60,9 @@ public sealed class EventOrderTests(WebhookFixture<EventOrderTests> fixture) : I
 
         Assert.Equal("skipped_stale", await SendAsync(type, Time + later, "again@example.com"));
 
-        Assert.Equal("gone", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', CASE WHEN deleted_at IS NOT NULL THEN 'gone' END, email, name) FROM users WHERE clerk_user_id = $1", user));
+        Assert.Equal("gone", await app.Database.ScalarAsync<string>(
+            "SELECT concat_ws(' ', CASE WHEN deleted_at IS NOT NULL THEN 'gone' END, email, name) FROM users WHERE clerk_user_id = $1",
+            user));
     }
 
     [Fact]
@@ -87,7 +91,9 @@ public sealed class EventOrderTests(WebhookFixture<EventOrderTests> fixture) : I
         Assert.Equal("skipped_stale", await SendAsync(Events.UserDeleted(user, Time + 1)));
     }
 
-    /// <summary>The tombstone of a user whom nobody knew: the creation that comes late makes no user, and what is left of the account cannot sign in.</summary>
+    /// <summary>
+    /// The tombstone of a user whom nobody knew: the creation that comes late makes no user, and what is left of the account cannot sign in.
+    /// </summary>
     [Fact]
     public async Task Deletion_before_the_creation_leaves_a_tombstone()
     {
@@ -107,7 +113,8 @@ public sealed class EventOrderTests(WebhookFixture<EventOrderTests> fixture) : I
         var order = Enumerable.Range(0, 40).ToArray();
         new Random(1).Shuffle(order);
 
-        var statuses = await Task.WhenAll(order.Select(step => SendAsync("user.updated", Time + step, string.Create(CultureInfo.InvariantCulture, $"{step}@example.com"))));
+        var statuses = await Task.WhenAll(order.Select(step => SendAsync(
+            "user.updated", Time + step, string.Create(CultureInfo.InvariantCulture, $"{step}@example.com"))));
 
         Assert.Equal("39@example.com", await EmailAsync());
         Assert.All(statuses, status => Assert.True(status is "completed" or "skipped_stale", status));
@@ -129,13 +136,16 @@ public sealed class EventOrderTests(WebhookFixture<EventOrderTests> fixture) : I
         await SendAsync("user.created", Time, "one@example.com");
         var id = WebhookSender.NewId("msg");
         await app.Database.ExecuteAsync($"""
-            INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, error, payload) VALUES ('clerk', '{id}', 'user.updated', 'failed', 1, now(), now(), 'x', 'x')
+            INSERT INTO webhook_events (source, event_id, type, status, attempts, received_at, processed_at, error, payload)
+            VALUES ('clerk', '{id}', 'user.updated', 'failed', 1, now(), now(), 'x', 'x')
             """);
         await SendAsync("user.updated", Time + 2, "three@example.com");
 
         await sender.ClerkAsync(Events.User("user.updated", user, Time + 1, "two@example.com"), id);
 
-        Assert.Equal("skipped_stale 2", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "skipped_stale 2",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
         Assert.Equal("three@example.com", await EmailAsync());
     }
 

@@ -37,7 +37,8 @@ public sealed class HistoryTests(WebhookFixture<HistoryTests> fixture) : IClassF
         CREATE TRIGGER strike AFTER INSERT OR UPDATE ON stripe_subscriptions FOR EACH ROW EXECUTE FUNCTION strike();
         CREATE TRIGGER strike AFTER INSERT OR UPDATE ON gpt_sessions FOR EACH ROW EXECUTE FUNCTION strike();
         CREATE TRIGGER strike AFTER INSERT ON outbox_messages FOR EACH ROW EXECUTE FUNCTION strike();
-        CREATE CONSTRAINT TRIGGER strike_at_commit AFTER INSERT OR UPDATE ON webhook_events DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION strike()
+        CREATE CONSTRAINT TRIGGER strike_at_commit AFTER INSERT OR UPDATE ON webhook_events DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION strike()
         """);
 
     public Task DisposeAsync() => Task.CompletedTask;
@@ -47,7 +48,8 @@ public sealed class HistoryTests(WebhookFixture<HistoryTests> fixture) : IClassF
     {
         var steps = Gen.Choose(0, Users - 1).Zip(Gen.Choose(0, 11)).ListOf(24).Select(list => list.Select(step => new Step(step.Item1, step.Item2)).ToList());
         var histories = steps.Zip(Gen.Choose(0, int.MaxValue - 1)).Select(pair => new History(pair.Item1, pair.Item2));
-        return Task.Run(() => Check.One(Config.QuickThrowOnFailure.WithMaxTest(30), Prop.ForAll(Arb.From(histories), history => CompareAsync(history).GetAwaiter().GetResult())));
+        return Task.Run(() => Check.One(
+            Config.QuickThrowOnFailure.WithMaxTest(30), Prop.ForAll(Arb.From(histories), history => CompareAsync(history).GetAwaiter().GetResult())));
     }
 
     private async Task<bool> CompareAsync(History history)
@@ -103,29 +105,45 @@ public sealed class HistoryTests(WebhookFixture<HistoryTests> fixture) : IClassF
         }
     }
 
-    private Task<JsonAnswer> SendAsync(Delivery delivery) => delivery.IsClerk ? sender.ClerkAsync(delivery.Body(), delivery.Id) : sender.StripeAsync(delivery.Body());
+    private Task<JsonAnswer> SendAsync(Delivery delivery) =>
+        delivery.IsClerk ? sender.ClerkAsync(delivery.Body(), delivery.Id) : sender.StripeAsync(delivery.Body());
 
     private Task ThrowDiceAsync(double crashes, double exceptions) =>
         app.Database.ExecuteAsync(string.Create(CultureInfo.InvariantCulture, $"UPDATE chaos SET crash_rate = {crashes}, throw_rate = {exceptions}"));
 
     /// <summary>Everybody has signed in before anything is heard of them, and has a session.</summary>
     private Task AddUsersAsync(string prefix) => app.Database.ExecuteAsync($$"""
-        WITH person AS (INSERT INTO users (id, clerk_user_id, created_at) SELECT gen_random_uuid(), '{{prefix}}_user' || n, now() FROM generate_series(0, {{Users - 1}}) n RETURNING id)
+        WITH person AS (
+            INSERT INTO users (id, clerk_user_id, created_at)
+            SELECT gen_random_uuid(), '{{prefix}}_user' || n, now()
+            FROM generate_series(0, {{Users - 1}}) n
+            RETURNING id
+        )
         INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
         SELECT gen_random_uuid(), 'history', id, '{jobs:read}', '{jobs:read}', 'r', now(), now(), now() + interval '1 day' FROM person
         """);
 
     private Task<string?> StateAsync(string prefix) => app.Database.ScalarAsync<string>("""
-        SELECT replace(string_agg(concat_ws(' ', clerk_user_id, email, name, 'plan', plan, 'status', plan_status, 'customer', stripe_customer_id, 'deleted', (deleted_at IS NOT NULL)::text,
-            'sessions', (SELECT count(*) FROM gpt_sessions WHERE user_id = users.id AND revoked_at IS NULL)), E'\n' ORDER BY clerk_user_id), $1, '')
-        FROM users WHERE clerk_user_id LIKE $1 || '\_%'
+        SELECT replace(string_agg(
+            concat_ws(' ', clerk_user_id, email, name, 'plan', plan, 'status', plan_status, 'customer', stripe_customer_id,
+                'deleted', (deleted_at IS NOT NULL)::text,
+                'sessions', (SELECT count(*) FROM gpt_sessions WHERE user_id = users.id AND revoked_at IS NULL)),
+            E'\n' ORDER BY clerk_user_id), $1, '')
+        FROM users
+        WHERE clerk_user_id LIKE $1 || '\_%'
         """, prefix);
 
     /// <summary>"one effect, one outbox row set": as many audit events as events that took effect.</summary>
     private async Task AssertOneAuditEventEachAsync(string prefix)
     {
         Assert.Equal(0, await app.Database.CountAsync("webhook_events", $"event_id LIKE '{prefix}\\_%' AND status = 'failed'"));
-        foreach (var (types, told) in ((string, string)[])[("'user.created', 'user.updated'", AuditEvents.UserUpdated), ("'user.deleted'", AuditEvents.UserDeleted), ("'user.deleted'", AuditEvents.AllSessionsRevoked)])
+        (string, string)[] expected =
+        [
+            ("'user.created', 'user.updated'", AuditEvents.UserUpdated),
+            ("'user.deleted'", AuditEvents.UserDeleted),
+            ("'user.deleted'", AuditEvents.AllSessionsRevoked),
+        ];
+        foreach (var (types, told) in expected)
         {
             Assert.Equal(
                 await app.Database.CountAsync("webhook_events", $"subject LIKE '{prefix}\\_%' AND type IN ({types}) AND status = 'completed'"),

@@ -21,8 +21,11 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         var answer = await sender.ClerkAsync(Events.User("user.created", user, Time), id);
 
         Assert.Equal((HttpStatusCode.OK, """{"received":true}"""), (answer.Status, answer.Text));
-        Assert.Equal($"completed 1 user.created {user} true true", await app.Database.ScalarAsync<string>(
-            "SELECT concat_ws(' ', status, attempts, type, subject, (payload IS NULL)::text, (event_at = to_timestamp(1700000000))::text) FROM webhook_events WHERE source = 'clerk' AND event_id = $1", id));
+        Assert.Equal($"completed 1 user.created {user} true true", await app.Database.ScalarAsync<string>("""
+            SELECT concat_ws(' ', status, attempts, type, subject, (payload IS NULL)::text, (event_at = to_timestamp(1700000000))::text)
+            FROM webhook_events
+            WHERE source = 'clerk' AND event_id = $1
+            """, id));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.UserUpdated, "clerk_user_id", user));
     }
 
@@ -35,7 +38,8 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
     {
         var (user, id) = Names();
         await sender.ClerkAsync(Events.User("user.created", user, Time));
-        var body = Events.User(status == "ignored" ? "email.created" : "user.updated", user, status == "skipped_stale" ? Time - 1 : Time + 1, "new@example.com");
+        var body = Events.User(
+            status == "ignored" ? "email.created" : "user.updated", user, status == "skipped_stale" ? Time - 1 : Time + 1, "new@example.com");
         Assert.Equal("""{"received":true}""", (await sender.ClerkAsync(body, id)).Text);
         var before = await StateAsync(id, user);
         Assert.StartsWith(status, before, StringComparison.Ordinal);
@@ -63,7 +67,9 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
 
             Assert.All(others, answer =>
             {
-                Assert.Equal((HttpStatusCode.ServiceUnavailable, "in_progress", "1"), (answer.Status, answer["reason"], answer.Headers.RetryAfter?.ToString()));
+                Assert.Equal(
+                    (HttpStatusCode.ServiceUnavailable, "in_progress", "1"),
+                    (answer.Status, answer["reason"], answer.Headers.RetryAfter?.ToString()));
                 Assert.False(answer.Json.TryGetProperty("received", out _));
             });
             // The one that handles it, the test's own that holds the lock, and this query's.
@@ -89,18 +95,26 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         {
             var failed = await sender.ClerkAsync(body, id);
             Assert.Equal(HttpStatusCode.InternalServerError, failed.Status);
-            Assert.Equal($"failed {attempt} P0001: the cause", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts, error) FROM webhook_events WHERE event_id = $1", id));
+            Assert.Equal(
+                $"failed {attempt} P0001: the cause",
+                await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts, error) FROM webhook_events WHERE event_id = $1", id));
         }
 
-        Assert.Equal(body.ToJsonString(), await app.Database.ScalarAsync<string>("SELECT convert_from(payload, 'UTF8') FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            body.ToJsonString(),
+            await app.Database.ScalarAsync<string>("SELECT convert_from(payload, 'UTF8') FROM webhook_events WHERE event_id = $1", id));
         Assert.Equal(0, await app.Database.CountAsync("users", $"clerk_user_id = '{user}'"));
         Assert.Equal(0, await app.Database.CountAsync("webhook_subjects", $"subject = '{user}'")); // rolled back with the rest
         Assert.Empty(await app.Database.EventsAsync(AuditEvents.UserUpdated, "clerk_user_id", user));
-        Assert.Contains(app.Log.Lines, line => line.StartsWith($"Error 5004 Webhook clerk user.created {id} failed: P0001: the cause", StringComparison.Ordinal));
+        Assert.Contains(
+            app.Log.Lines,
+            line => line.StartsWith($"Error 5004 Webhook clerk user.created {id} failed: P0001: the cause", StringComparison.Ordinal));
 
         await refusal.DisposeAsync();
         Assert.Equal("""{"received":true}""", (await sender.ClerkAsync(body, id)).Text);
-        Assert.Equal("completed 3 true true", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts, (payload IS NULL)::text, (error IS NULL)::text) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal("completed 3 true true", await app.Database.ScalarAsync<string>(
+            "SELECT concat_ws(' ', status, attempts, (payload IS NULL)::text, (error IS NULL)::text) FROM webhook_events WHERE event_id = $1",
+            id));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.UserUpdated, "clerk_user_id", user));
     }
 
@@ -119,13 +133,17 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
 
         Assert.Single(answers, answer => answer.Text == """{"received":true}""");
         Assert.All(answers, answer => Assert.True(answer.Status == HttpStatusCode.OK || answer["reason"] == "in_progress", answer.Text));
-        Assert.Equal("completed 2", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "completed 2",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.UserUpdated, "clerk_user_id", user));
 
         Task<JsonAnswer> DeliverAsync() => sender.ClerkAsync(System.Text.Json.Nodes.JsonNode.Parse(body)!.AsObject(), id);
     }
 
-    /// <summary>A delivery that failed may record that only after another one has succeeded, or while it is at work: then its own failure does not count.</summary>
+    /// <summary>
+    /// A delivery that failed may record that only after another one has succeeded, or while it is at work: then its own failure does not count.
+    /// </summary>
     [Fact]
     public async Task Failure_is_not_recorded_over_a_success_or_beside_another_delivery()
     {
@@ -141,7 +159,9 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         Assert.Equal(0, await app.Database.CountAsync("webhook_events", $"event_id = '{id}'"));
         await sender.ClerkAsync(Events.User("user.created", user, Time), id);
         await RecordAsync();
-        Assert.Equal("completed 1", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "completed 1",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
 
         Task RecordAsync() => store.RecordFailureAsync("clerk", webhook, [1], "failed", WebhookSender.Now, WebhookSender.Now);
     }
@@ -172,9 +192,12 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
             var failed = await sender.ClerkAsync(body, id);
 
             Assert.Equal(HttpStatusCode.InternalServerError, failed.Status);
-            Assert.Equal("failed 1 took longer than 10 s", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts, error) FROM webhook_events WHERE event_id = $1", id));
+            Assert.Equal(
+                "failed 1 took longer than 10 s",
+                await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts, error) FROM webhook_events WHERE event_id = $1", id));
             // Nothing of it goes on in the database, once the server has taken note.
-            await Wait.UntilAsync(async () => await app.Database.CountAsync("pg_stat_activity", "datname = current_database() AND wait_event_type = 'Lock'") == 0);
+            await Wait.UntilAsync(async () =>
+                await app.Database.CountAsync("pg_stat_activity", "datname = current_database() AND wait_event_type = 'Lock'") == 0);
             Assert.Contains(app.Log.Lines, line => line.StartsWith($"Warning 5003 Webhook clerk user.updated {id} took 1", StringComparison.Ordinal));
         }
 
@@ -189,7 +212,9 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         var (user, id) = Names();
         var answer = await sender.ClerkAsync(Events.User("organization.created", user, Time), id);
         Assert.Equal((HttpStatusCode.OK, """{"received":true}"""), (answer.Status, answer.Text));
-        Assert.Equal("ignored 1", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "ignored 1",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
         Assert.Equal(0, await app.Database.CountAsync("webhook_subjects", $"subject = '{user}'"));
     }
 
@@ -209,7 +234,9 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         Assert.NotNull(away.Headers.RetryAfter);
         proxy.Restore();
         Assert.Equal("""{"received":true}""", (await far.ClerkAsync(Events.User("user.created", user, Time), id)).Text);
-        Assert.Equal("completed 1", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "completed 1",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
     }
 
     /// <summary>"Key: (source, event id)": senders do not know of each other's ids.</summary>
@@ -224,7 +251,13 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
     private static (string User, string Id) Names() => (WebhookSender.NewId("user"), WebhookSender.NewId("msg"));
 
     private Task<string?> StateAsync(string id, string user) => app.Database.ScalarAsync<string>("""
-        SELECT concat_ws(' ', event.status, event.attempts, event.processed_at, users.email, (SELECT count(*) FROM outbox_messages WHERE envelope -> 'payload' ->> 'clerk_user_id' = $2))
+        SELECT concat_ws(
+            ' ',
+            event.status,
+            event.attempts,
+            event.processed_at,
+            users.email,
+            (SELECT count(*) FROM outbox_messages WHERE envelope -> 'payload' ->> 'clerk_user_id' = $2))
         FROM webhook_events event, users WHERE event_id = $1 AND clerk_user_id = $2
         """, id, user);
 
@@ -232,7 +265,10 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
     private async Task<Refusal> RefuseAsync(string user, string reason)
     {
         await app.Database.ExecuteAsync($"""
-            CREATE FUNCTION refuse_{user}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING MESSAGE = '{reason}', DETAIL = 'values: ' || NEW.email; END $$;
+            CREATE FUNCTION refuse_{user}() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                RAISE EXCEPTION USING MESSAGE = '{reason}', DETAIL = 'values: ' || NEW.email;
+            END $$;
             CREATE TRIGGER refuse_{user} BEFORE INSERT OR UPDATE ON users FOR EACH ROW WHEN (NEW.clerk_user_id = '{user}') EXECUTE FUNCTION refuse_{user}()
             """);
         return new Refusal(app.Database, user);

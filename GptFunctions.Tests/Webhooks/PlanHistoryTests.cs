@@ -16,7 +16,8 @@ public sealed class GatewayWithWebhooks : GatewayFixture<PlanHistoryTests>
 
 /// <summary>
 /// Random histories of two users, two customers and three subscriptions, delivered in random order and some of it twice: the plan that the gateway tells
-/// its upstream is the one of <see cref="PlanModel"/>, which is written from webhooks.md 15 and 16 and knows nothing of the tables. FsCheck's message has the seed.
+/// its upstream is the one of <see cref="PlanModel"/>, which is written from webhooks.md 15 and 16 and knows nothing of the tables. FsCheck's message has
+/// the seed.
 /// </summary>
 public sealed class PlanHistoryTests(GatewayWithWebhooks fixture) : IClassFixture<GatewayWithWebhooks>
 {
@@ -27,7 +28,8 @@ public sealed class PlanHistoryTests(GatewayWithWebhooks fixture) : IClassFixtur
     [Fact]
     public async Task Gateway_tells_the_plan_of_the_model_after_any_history()
     {
-        var step = Gen.Choose(0, 12).Zip(Gen.Choose(0, 2)).Zip(Gen.Choose(-2, 1)).Select(drawn => new PlanStep(drawn.Item1.Item1, drawn.Item1.Item2, drawn.Item2));
+        var step = Gen.Choose(0, 12).Zip(Gen.Choose(0, 2)).Zip(Gen.Choose(-2, 1))
+            .Select(drawn => new PlanStep(drawn.Item1.Item1, drawn.Item1.Item2, drawn.Item2));
         var histories = step.ListOf(14).Zip(Gen.Choose(0, int.MaxValue - 1)).Select(drawn => new PlanHistory([.. drawn.Item1], drawn.Item2));
         var property = Prop.ForAll(Arb.From(histories), history => CompareAsync(history).GetAwaiter().GetResult());
         await Task.Run(() => Check.One(Config.QuickThrowOnFailure.WithMaxTest(Histories), property));

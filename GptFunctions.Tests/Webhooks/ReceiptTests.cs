@@ -22,7 +22,11 @@ public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassF
     [Fact]
     public async Task Body_over_1_MB_in_chunks_is_413()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Path, UriKind.Relative)) { Content = new ByteArrayContent(new byte[(1024 * 1024) + 1]), Headers = { TransferEncodingChunked = true } };
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(Path, UriKind.Relative))
+        {
+            Content = new ByteArrayContent(new byte[(1024 * 1024) + 1]),
+            Headers = { TransferEncodingChunked = true },
+        };
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, (await fixture.Flow.SendAsync(request)).Status);
     }
 
@@ -86,12 +90,27 @@ public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassF
     /// <summary>Half of a surrogate pair in what a handler reads, wherever it is: the sender's mistake, which no retry mends.</summary>
     [Theory]
     [InlineData("clerk", """{"type":"user.updated","timestamp":1700000000000,"data":{"id":"user_half","updated_at":1700000000000,"first_name":"HALF"}}""")]
-    [InlineData("clerk", """{"type":"user.updated","timestamp":1700000000000,"data":{"id":"user_half","updated_at":1700000000000,"email_addresses":[{"email_address":"HALF"}]}}""")]
+    [InlineData("clerk", """
+        {"type":"user.updated","timestamp":1700000000000,"data":{"id":"user_half",
+        "updated_at":1700000000000,"email_addresses":[{"email_address":"HALF"}]}}
+        """)]
     [InlineData("clerk", """{"type":"user.deleted","timestamp":1700000000000,"data":{"id":"HALF"}}""")]
-    [InlineData("stripe", """{"id":"evt_half","type":"customer.subscription.created","created":1700000000,"data":{"object":{"id":"sub_half","customer":"cus_half","status":"HALF"}}}""")]
-    [InlineData("stripe", """{"id":"evt_half","type":"customer.subscription.created","created":1700000000,"data":{"object":{"id":"sub_half","items":{"data":[{"price":{"lookup_key":"HALF"}}]}}}}""")]
-    [InlineData("stripe", """{"id":"evt_half","type":"checkout.session.completed","created":1700000000,"data":{"object":{"id":"cs_half","payment_status":"paid","client_reference_id":"HALF"}}}""")]
-    [InlineData("stripe", """{"id":"evt_half","type":"invoice.paid","created":1700000000,"data":{"object":{"parent":{"subscription_details":{"subscription":"sub_half","metadata":{"clerk_user_id":"HALF"}}}}}}""")]
+    [InlineData("stripe", """
+        {"id":"evt_half","type":"customer.subscription.created","created":1700000000,
+        "data":{"object":{"id":"sub_half","customer":"cus_half","status":"HALF"}}}
+        """)]
+    [InlineData("stripe", """
+        {"id":"evt_half","type":"customer.subscription.created","created":1700000000,
+        "data":{"object":{"id":"sub_half","items":{"data":[{"price":{"lookup_key":"HALF"}}]}}}}
+        """)]
+    [InlineData("stripe", """
+        {"id":"evt_half","type":"checkout.session.completed","created":1700000000,
+        "data":{"object":{"id":"cs_half","payment_status":"paid","client_reference_id":"HALF"}}}
+        """)]
+    [InlineData("stripe", """
+        {"id":"evt_half","type":"invoice.paid","created":1700000000,
+        "data":{"object":{"parent":{"subscription_details":{"subscription":"sub_half","metadata":{"clerk_user_id":"HALF"}}}}}}
+        """)]
     [InlineData("stripe", """{"id":"evt_half","type":"customer.created","created":1700000000,"data":{"objec\ud83d":1}}""")]
     [InlineData("orders", """{"id":"whe_half","event":"order.created","orderId":"order_half","customerEmail":"HALF","orderTotal":1}""")]
     [InlineData("orders", """{"id":"whe_half","event":"order.created","orderId":"order_half","customerEmail":"a@example.com","orderTotal":"HALF"}""")]
@@ -118,7 +137,8 @@ public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassF
     {
         var user = WebhookSender.NewId("user");
         var text = Events.User("user.created", user, 1_700_000_000_000).ToJsonString();
-        var bytes = Encoding.Latin1.GetBytes("""{"id":"whe_latin","event":"order.created","orderId":"o","customerEmail":"a@example.com","orderTotal":1,"note":"résumé"}""");
+        var bytes = Encoding.Latin1.GetBytes(
+            """{"id":"whe_latin","event":"order.created","orderId":"o","customerEmail":"a@example.com","orderTotal":1,"note":"résumé"}""");
         var signature = Convert.ToHexStringLower(HMACSHA256.HashData(Encoding.UTF8.GetBytes(WebhookSender.OrdersSecret), bytes));
         var answer = await sender.PostAsync("/webhooks/orders", bytes, ("X-Signature", signature));
         Assert.Equal((HttpStatusCode.BadRequest, """{"error":"Invalid webhook payload"}"""), (answer.Status, answer.Text));
@@ -181,6 +201,7 @@ public sealed class ReceiptTests(WebhookFixture<ReceiptTests> fixture) : IClassF
     {
         await sender.PostAsync(Path, "secret body"u8.ToArray(), ("svix-id", "msg_refused"), ("svix-timestamp", "1"), ("svix-signature", "v1,cmVmdXNlZA"));
         Assert.Contains(app.Log.Lines, line => line.StartsWith("Warning 5006 Webhook of clerk", StringComparison.Ordinal));
-        Assert.DoesNotContain(app.Log.Lines, entry => entry.Contains("msg_refused", StringComparison.Ordinal) || entry.Contains("secret body", StringComparison.Ordinal) || entry.Contains("cmVmdXNlZA", StringComparison.Ordinal));
+        string[] words = ["msg_refused", "secret body", "cmVmdXNlZA"];
+        Assert.DoesNotContain(app.Log.Lines, entry => words.Any(word => entry.Contains(word, StringComparison.Ordinal)));
     }
 }

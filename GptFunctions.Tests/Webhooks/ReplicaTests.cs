@@ -35,7 +35,10 @@ public sealed class ReplicaTests(TwoInboxes fixture, ITestOutputHelper output) :
     private const long Time = 1_700_000_000_000;
     private readonly TestApp app = fixture.App;
 
-    /// <summary>"200 parallel deliveries of one id: one effect, one outbox row set, every answer 200-duplicate or 503-in-progress, no pool exhaustion." Each sender tries again until it is told 200.</summary>
+    /// <summary>
+    /// "200 parallel deliveries of one id: one effect, one outbox row set, every answer 200-duplicate or 503-in-progress, no pool exhaustion." Each sender
+    /// tries again until it is told 200.
+    /// </summary>
     [Fact]
     public async Task Two_hundred_deliveries_of_one_event_over_two_processes_take_one_effect()
     {
@@ -52,7 +55,9 @@ public sealed class ReplicaTests(TwoInboxes fixture, ITestOutputHelper output) :
         output.WriteLine($"200 deliveries settled in {clock.ElapsedMilliseconds} ms; {inProgress} answers were in_progress");
         Assert.Single(answers, answer => answer == """{"received":true}""");
         Assert.Equal(199, answers.Count(answer => answer == """{"received":true,"duplicate":true,"idempotent":true,"reason":"already_completed"}"""));
-        Assert.Equal("completed 1", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "completed 1",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", user));
         Assert.Single(await app.Database.EventsAsync(AuditEvents.UserDeleted, "clerk_user_id", user));
 
@@ -66,7 +71,8 @@ public sealed class ReplicaTests(TwoInboxes fixture, ITestOutputHelper output) :
                     return answer.Text;
                 }
 
-                Assert.Equal((HttpStatusCode.ServiceUnavailable, "in_progress"), (answer.Status, answer["reason"])); // a pool that is exhausted says something else
+                // A pool that is exhausted says something else.
+                Assert.Equal((HttpStatusCode.ServiceUnavailable, "in_progress"), (answer.Status, answer["reason"]));
                 Interlocked.Increment(ref inProgress);
             }
         }
@@ -103,7 +109,8 @@ public sealed class ReplicaTests(TwoInboxes fixture, ITestOutputHelper output) :
         Assert.Equal(HttpStatusCode.Unauthorized, (await new OAuthFlow(fixture.Processes[1].Http).SessionsAsync(tokens["access_token"]!)).Status);
         Assert.Single(await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", user));
 
-        Task<JsonAnswer> DeliverAsync(AppProcess process) => new WebhookSender(process.Http).PostAsync("/webhooks/clerk", Encoding.UTF8.GetBytes(body), WebhookSender.SvixHeaders(id, body));
+        Task<JsonAnswer> DeliverAsync(AppProcess process) => new WebhookSender(process.Http).PostAsync(
+            "/webhooks/clerk", Encoding.UTF8.GetBytes(body), WebhookSender.SvixHeaders(id, body));
     }
 
     /// <summary>Killed under load, again and again: every event ends with one effect, one completed row and one audit event.</summary>
@@ -143,7 +150,9 @@ public sealed class ReplicaTests(TwoInboxes fixture, ITestOutputHelper output) :
         var names = string.Join("','", users);
         Assert.Equal(users.Count, await app.Database.CountAsync("users", $"clerk_user_id IN ('{names}')"));
         Assert.Equal(users.Count, await app.Database.CountAsync("webhook_events", $"subject IN ('{names}') AND status = 'completed' AND attempts = 1"));
-        Assert.Equal(users.Count, await app.Database.CountAsync("outbox_messages", $"routing_key = '{AuditEvents.UserUpdated}' AND envelope -> 'payload' ->> 'clerk_user_id' IN ('{names}')"));
+        Assert.Equal(users.Count, await app.Database.CountAsync(
+            "outbox_messages",
+            $"routing_key = '{AuditEvents.UserUpdated}' AND envelope -> 'payload' ->> 'clerk_user_id' IN ('{names}')"));
     }
 
     private static async Task<bool> TryDeliverAsync(AppProcess process, string user)

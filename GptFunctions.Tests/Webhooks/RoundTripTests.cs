@@ -20,7 +20,8 @@ public sealed class RoundTripTests(WebhookFixture<RoundTripTests> fixture) : ICl
     {
         await using var proxy = new TestProxy(fixture.App.Database.Url);
         // The feed of changes asks once a second, past the proxy: only the events are counted.
-        await using var replica = await fixture.App.StartReplicaAsync(("DATABASE_URL", proxy.Url), ("DATABASE_LISTEN_URL", fixture.App.Database.Url), ("DATABASE_POOL_SIZE", "1"));
+        await using var replica = await fixture.App.StartReplicaAsync(
+            ("DATABASE_URL", proxy.Url), ("DATABASE_LISTEN_URL", fixture.App.Database.Url), ("DATABASE_POOL_SIZE", "1"));
         var sender = new WebhookSender(replica.Http);
         await SendAsync(sender, type); // connects, and compiles what there is to compile
 

@@ -20,7 +20,9 @@ public sealed class SecretTests(AppFixture<SecretTests> fixture) : IClassFixture
 
         Assert.True(answer.Status == HttpStatusCode.OK, answer.Text);
         Assert.Equal(["true"], answer.Headers.GetValues("X-Webhook-Unverified"));
-        Assert.Contains(app.Log.Lines, line => line.StartsWith($"Warning 5002 Webhook of {source} accepted without a signature, because {source.ToUpperInvariant()}_WEBHOOK_SECRET is not set", StringComparison.Ordinal));
+        Assert.Contains(app.Log.Lines, line => line.StartsWith(
+            $"Warning 5002 Webhook of {source} accepted without a signature, because {source.ToUpperInvariant()}_WEBHOOK_SECRET is not set",
+            StringComparison.Ordinal));
     }
 
     [Fact]
@@ -43,7 +45,10 @@ public sealed class SecretTests(AppFixture<SecretTests> fixture) : IClassFixture
             var setting = $"{source.ToUpperInvariant()}_WEBHOOK_SECRET";
             Assert.Contains(process.Output, line => line.Contains($"{setting} is not set: POST /webhooks/{source} answers 503", StringComparison.Ordinal));
             var body = """{"id":"x","event":"x","type":"x","data":{}}""";
-            var answer = await sender.PostAsync("/webhooks/" + source, Encoding.UTF8.GetBytes(body), [("X-Signature", WebhookSender.Hex("", body)), .. WebhookSender.SvixHeaders("msg_production", body)]);
+            var answer = await sender.PostAsync(
+                "/webhooks/" + source,
+                Encoding.UTF8.GetBytes(body),
+                [("X-Signature", WebhookSender.Hex("", body)), .. WebhookSender.SvixHeaders("msg_production", body)]);
             Assert.Equal((HttpStatusCode.ServiceUnavailable, "300"), (answer.Status, answer.Headers.RetryAfter?.ToString()));
             Assert.Equal(0, await app.Database.CountAsync("webhook_events", $"source = '{source}' AND event_id IN ('x x', 'msg_production')"));
         }
@@ -64,7 +69,8 @@ public sealed class SecretTests(AppFixture<SecretTests> fixture) : IClassFixture
     [Fact]
     public async Task Clerks_own_name_of_the_setting_works_beside_ours()
     {
-        await using var replica = await app.StartReplicaAsync(("CLERK_WEBHOOK_SECRET", WebhookSender.OtherClerkSecret), ("CLERK_WEBHOOK_SIGNING_SECRET", WebhookSender.ClerkSecret));
+        await using var replica = await app.StartReplicaAsync(
+            ("CLERK_WEBHOOK_SECRET", WebhookSender.OtherClerkSecret), ("CLERK_WEBHOOK_SIGNING_SECRET", WebhookSender.ClerkSecret));
         var sender = new WebhookSender(replica.Http);
         Assert.Equal(HttpStatusCode.OK, (await sender.ClerkAsync(Events.UserDeleted(null, 1))).Status);
     }
@@ -72,7 +78,8 @@ public sealed class SecretTests(AppFixture<SecretTests> fixture) : IClassFixture
     private Dictionary<string, string?> Production(params (string Key, string? Value)[] more) => app.Settings.With(
     [
         new("AZURE_FUNCTIONS_ENVIRONMENT", "Production"), new("PUBLIC_BASE_URL", "https://api.example.com"), new("RABBITMQ_URL", "amqp://127.0.0.1:1"),
-        new("CLERK_ISSUER", "https://clerk.example.com"), new("CLERK_OAUTH_CLIENT_ID", "id"), new("CLERK_OAUTH_CLIENT_SECRET", "secret"), new("CLERK_AUTHORIZED_PARTIES", "https://app.example.com"),
+        new("CLERK_ISSUER", "https://clerk.example.com"), new("CLERK_OAUTH_CLIENT_ID", "id"), new("CLERK_OAUTH_CLIENT_SECRET", "secret"),
+        new("CLERK_AUTHORIZED_PARTIES", "https://app.example.com"),
         .. more.Select(setting => KeyValuePair.Create(setting.Key, setting.Value)),
     ]);
 }

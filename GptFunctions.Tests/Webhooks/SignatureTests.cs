@@ -38,7 +38,11 @@ public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : ICl
         var signature = new SvixSignature();
         var bytes = Encoding.UTF8.GetBytes(body);
 
-        Assert.False(signature.IsValid(Headers([("svix-id", VectorId), ("svix-timestamp", "1614265330"), ("svix-signature", old)]), bytes, WebhookSender.ClerkSecret, VectorTime));
+        Assert.False(signature.IsValid(
+            Headers([("svix-id", VectorId), ("svix-timestamp", "1614265330"), ("svix-signature", old)]),
+            bytes,
+            WebhookSender.ClerkSecret,
+            VectorTime));
         Assert.True(signature.IsValid(Headers(WebhookSender.SvixHeaders(VectorId, body)), bytes, WebhookSender.ClerkSecret, WebhookSender.Now));
     }
 
@@ -88,7 +92,8 @@ public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : ICl
     public async Task Timestamp_counts_for_300_seconds_both_ways(int seconds, bool isAccepted)
     {
         var time = WebhookSender.Now.AddSeconds(seconds);
-        var clerk = await sender.PostAsync("/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), WebhookSender.SvixHeaders(WebhookSender.NewId("msg"), Unhandled, time));
+        var clerk = await sender.PostAsync(
+            "/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), WebhookSender.SvixHeaders(WebhookSender.NewId("msg"), Unhandled, time));
         var body = Events.Stripe("customer.created", 1614265330, []).ToJsonString();
         var stripe = await sender.PostAsync("/webhooks/stripe", Encoding.UTF8.GetBytes(body), ("Stripe-Signature", WebhookSender.StripeHeader(body, time)));
 
@@ -104,7 +109,8 @@ public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : ICl
     {
         var (id, seconds) = (WebhookSender.NewId("msg"), WebhookSender.Now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture));
         var signatures = string.Format(CultureInfo.InvariantCulture, header, WebhookSender.SvixSignature(id, seconds, Unhandled));
-        var answer = await sender.PostAsync("/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), ("svix-id", id), ("svix-timestamp", seconds), ("svix-signature", signatures));
+        var answer = await sender.PostAsync(
+            "/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), ("svix-id", id), ("svix-timestamp", seconds), ("svix-signature", signatures));
         Assert.True(answer.Status == HttpStatusCode.OK, answer.Text);
     }
 
@@ -119,7 +125,8 @@ public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : ICl
         var (id, seconds) = (WebhookSender.NewId("msg"), WebhookSender.Now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture));
         var right = WebhookSender.SvixSignature(id, seconds, Unhandled);
         var signatures = string.Format(CultureInfo.InvariantCulture, header, right[3..], right[3..]);
-        AssertInvalid(await sender.PostAsync("/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), ("svix-id", id), ("svix-timestamp", seconds), ("svix-signature", signatures)));
+        AssertInvalid(await sender.PostAsync(
+            "/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), ("svix-id", id), ("svix-timestamp", seconds), ("svix-signature", signatures)));
     }
 
     [Theory]
@@ -137,7 +144,8 @@ public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : ICl
     public async Task Clerk_id_of_the_other_kind_of_header_counts_for_nothing()
     {
         var id = WebhookSender.NewId("msg");
-        var answer = await sender.PostAsync("/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), [("svix-id", "msg_forged"), .. WebhookSender.SvixHeaders(id, Unhandled, prefix: "webhook")]);
+        var answer = await sender.PostAsync(
+            "/webhooks/clerk", Encoding.UTF8.GetBytes(Unhandled), [("svix-id", "msg_forged"), .. WebhookSender.SvixHeaders(id, Unhandled, prefix: "webhook")]);
         Assert.True(answer.Status == HttpStatusCode.OK, answer.Text);
         Assert.Equal(1, await app.Database.CountAsync("webhook_events", $"event_id = '{id}'"));
         Assert.Equal(0, await app.Database.CountAsync("webhook_events", "event_id = 'msg_forged'"));
@@ -195,7 +203,8 @@ public sealed class SignatureTests(WebhookFixture<SignatureTests> fixture) : ICl
     [InlineData("whsec_not base64", false)]
     public void Svix_secret_is_base64(string secret, bool expected) => Assert.Equal(expected, SvixSignature.IsSecret(secret));
 
-    private static void AssertInvalid(JsonAnswer answer) => Assert.Equal((HttpStatusCode.BadRequest, """{"error":"Invalid webhook signature"}"""), (answer.Status, answer.Text));
+    private static void AssertInvalid(JsonAnswer answer) => Assert.Equal(
+        (HttpStatusCode.BadRequest, """{"error":"Invalid webhook signature"}"""), (answer.Status, answer.Text));
 
     private static Func<string, string?> Headers(IEnumerable<(string Name, string Value)> headers)
     {

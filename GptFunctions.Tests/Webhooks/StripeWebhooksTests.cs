@@ -65,7 +65,11 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     [InlineData(false)]
     public async Task Creation_comes_first_within_its_second(bool isCreationFirst)
     {
-        JsonObject[] events = [Events.Subscription("created", Time, subscription, customer, "incomplete", user: user), Events.Subscription("updated", Time, subscription, customer, "trialing")];
+        JsonObject[] events =
+        [
+            Events.Subscription("created", Time, subscription, customer, "incomplete", user: user),
+            Events.Subscription("updated", Time, subscription, customer, "trialing"),
+        ];
         await SendAsync(Events.Checkout(Time - 1, subscription, customer, user));
         foreach (var body in isCreationFirst ? events : events.Reverse())
         {
@@ -119,7 +123,11 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     public async Task Of_two_subscriptions_the_one_in_good_standing_counts(bool isOldEndedFirst)
     {
         await SendAsync(Events.Subscription("created", Time, subscription, customer, user: user));
-        JsonObject[] events = [Events.Subscription("deleted", Time + 10, subscription, customer), Events.Subscription("created", Time + 5, WebhookSender.NewId("sub"), customer, plan: "team")];
+        JsonObject[] events =
+        [
+            Events.Subscription("deleted", Time + 10, subscription, customer),
+            Events.Subscription("created", Time + 5, WebhookSender.NewId("sub"), customer, plan: "team"),
+        ];
         foreach (var body in isOldEndedFirst ? events : events.Reverse())
         {
             await SendAsync(body);
@@ -157,7 +165,9 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
 
         await SendAsync(Events.Subscription("updated", Time + 1, WebhookSender.NewId("sub"), customer, "trialing", "team")); // by the customer only
         Assert.Equal("pro active", await PlanAsync(byMetadata)); // the better standing
-        Assert.Equal(1, await app.Database.CountAsync("stripe_subscriptions", $"customer_id = '{customer}' AND plan = 'team' AND clerk_user_id = '{byMetadata}'"));
+        Assert.Equal(
+            1,
+            await app.Database.CountAsync("stripe_subscriptions", $"customer_id = '{customer}' AND plan = 'team' AND clerk_user_id = '{byMetadata}'"));
     }
 
     /// <summary>"the race with Clerk's webhook is normal": both at once, many times.</summary>
@@ -168,12 +178,15 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
 
         await Task.WhenAll(users.SelectMany(who => (Task[])
         [
-            SendAsync(Events.Checkout(Time, WebhookSender.NewId("sub"), WebhookSender.NewId("cus"), who, "pro")), sender.ClerkAsync(Events.User("user.created", who, Time * 1000)),
+            SendAsync(Events.Checkout(Time, WebhookSender.NewId("sub"), WebhookSender.NewId("cus"), who, "pro")),
+            sender.ClerkAsync(Events.User("user.created", who, Time * 1000)),
         ]));
 
         foreach (var who in users)
         {
-            Assert.Equal($"{who}@example.com pro active", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', email, plan, plan_status) FROM users WHERE clerk_user_id = $1", who));
+            Assert.Equal(
+                $"{who}@example.com pro active",
+                await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', email, plan, plan_status) FROM users WHERE clerk_user_id = $1", who));
         }
     }
 
@@ -181,10 +194,14 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     [Fact]
     public async Task Subscription_and_checkout_at_once_give_the_plan()
     {
-        var stories = Enumerable.Range(0, 20).Select(_ => (User: WebhookSender.NewId("user"), Customer: WebhookSender.NewId("cus"), Subscription: WebhookSender.NewId("sub"))).ToList();
+        var stories = Enumerable.Range(0, 20)
+            .Select(_ => (User: WebhookSender.NewId("user"), Customer: WebhookSender.NewId("cus"), Subscription: WebhookSender.NewId("sub"))).ToList();
 
         await Task.WhenAll(stories.SelectMany(story => (Task[])
-            [SendAsync(Events.Subscription("created", Time, story.Subscription, story.Customer)), SendAsync(Events.Checkout(Time, story.Subscription, story.Customer, story.User))]));
+        [
+            SendAsync(Events.Subscription("created", Time, story.Subscription, story.Customer)),
+            SendAsync(Events.Checkout(Time, story.Subscription, story.Customer, story.User)),
+        ]));
 
         foreach (var story in stories)
         {
@@ -197,7 +214,8 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     public async Task Subscription_that_is_about_to_commit_is_not_missed_by_the_event_that_names_its_user()
     {
         await OverlapAsync(subscription,
-            Events.Subscription("created", Time, subscription, customer), Events.Subscription("created", Time, WebhookSender.NewId("sub"), customer, "incomplete", user: user));
+            Events.Subscription("created", Time, subscription, customer),
+            Events.Subscription("created", Time, WebhookSender.NewId("sub"), customer, "incomplete", user: user));
         Assert.Equal("pro active", await PlanAsync());
     }
 
@@ -207,7 +225,8 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     {
         await SendAsync(Events.Checkout(Time, subscription, customer, user));
         var purchase = Events.Checkout(Time + 1, null, null, user, "lifetime");
-        await OverlapAsync(purchase["data"]!["object"]!["id"]!.GetValue<string>(), purchase, Events.Subscription("updated", Time + 1, subscription, customer, "unpaid"));
+        await OverlapAsync(
+            purchase["data"]!["object"]!["id"]!.GetValue<string>(), purchase, Events.Subscription("updated", Time + 1, subscription, customer, "unpaid"));
         Assert.Equal("lifetime active", await PlanAsync());
     }
 
@@ -217,7 +236,9 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     {
         await sender.ClerkAsync(Events.UserDeleted(user, Time * 1000));
         await SendAsync(Events.Checkout(Time + 1, subscription, customer, user, "pro"));
-        Assert.Equal(1, await app.Database.CountAsync("users", $"clerk_user_id = '{user}' AND deleted_at IS NOT NULL AND plan IS NULL AND stripe_customer_id IS NULL"));
+        Assert.Equal(
+            1,
+            await app.Database.CountAsync("users", $"clerk_user_id = '{user}' AND deleted_at IS NOT NULL AND plan IS NULL AND stripe_customer_id IS NULL"));
     }
 
     [Fact]
@@ -320,7 +341,8 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     public async Task Invoice_of_every_version_is_understood(string invoice)
     {
         await SendAsync(Events.Subscription("created", Time, subscription, customer, "past_due", user: user));
-        var named = JsonNode.Parse(invoice)!.ToJsonString().Replace("SUB", subscription, StringComparison.Ordinal).Replace("CUS", customer, StringComparison.Ordinal);
+        var named = JsonNode.Parse(invoice)!.ToJsonString()
+            .Replace("SUB", subscription, StringComparison.Ordinal).Replace("CUS", customer, StringComparison.Ordinal);
         await SendAsync(Events.Stripe("invoice.paid", Time + 1, JsonNode.Parse(named)!.AsObject()));
         Assert.Equal("pro active", await PlanAsync());
     }
@@ -358,7 +380,9 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
         await SendAsync(Events.Subscription("updated", Time + 1, subscription, customer));
         await SendAsync(Events.Subscription("deleted", Time + 2, subscription, customer));
         var told = await app.Database.EventsAsync(StripeWebhooks.PlanChanged, "clerk_user_id", user);
-        Assert.Equal(["pro active", " canceled"], told.Select(change => change.GetProperty("payload")).Select(payload => payload.GetProperty("plan") + " " + payload.GetProperty("plan_status")));
+        Assert.Equal(
+            ["pro active", " canceled"],
+            told.Select(change => change.GetProperty("payload")).Select(payload => payload.GetProperty("plan") + " " + payload.GetProperty("plan_status")));
     }
 
     private async Task SendAsync(JsonObject body)
@@ -372,7 +396,8 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
     {
         await app.Database.ExecuteAsync($"""
             CREATE FUNCTION stop_{of}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(hashtext('{of}')); RETURN NULL; END $$;
-            CREATE CONSTRAINT TRIGGER stop_{of} AFTER INSERT OR UPDATE ON stripe_subscriptions DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.subscription_id = '{of}') EXECUTE FUNCTION stop_{of}()
+            CREATE CONSTRAINT TRIGGER stop_{of} AFTER INSERT OR UPDATE ON stripe_subscriptions DEFERRABLE INITIALLY DEFERRED
+                FOR EACH ROW WHEN (NEW.subscription_id = '{of}') EXECUTE FUNCTION stop_{of}()
             """);
         await using var held = await app.Database.HoldAsync($"SELECT pg_advisory_xact_lock(hashtext('{of}'))");
         var one = SendAsync(first);
@@ -385,7 +410,8 @@ public sealed class StripeWebhooksTests(WebhookFixture<StripeWebhooksTests> fixt
 
     private Task<string?> CustomerAsync(string who) => app.Database.ScalarAsync<string>("SELECT stripe_customer_id FROM users WHERE clerk_user_id = $1", who);
 
-    private Task<string?> PlanAsync(string? who = null) => app.Database.ScalarAsync<string>("SELECT coalesce(plan, '') || ' ' || coalesce(plan_status, '') FROM users WHERE clerk_user_id = $1", who ?? user);
+    private Task<string?> PlanAsync(string? who = null) => app.Database.ScalarAsync<string>(
+        "SELECT coalesce(plan, '') || ' ' || coalesce(plan_status, '') FROM users WHERE clerk_user_id = $1", who ?? user);
 
     private static IEnumerable<string> Permutations(string letters) =>
         letters.Length == 1 ? [letters] : letters.SelectMany((letter, index) => Permutations(letters.Remove(index, 1)).Select(rest => letter + rest));

@@ -6,7 +6,8 @@ using GptFunctions.Webhooks;
 namespace GptFunctions.Tests.Webhooks;
 
 /// <summary>webhooks.md 17 and 18: sessions, answers, and the rows of the countdowns.</summary>
-public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhooksTests> fixture) : IClassFixture<WebhookFixture<VerificationWebhooksTests>>, IDisposable
+public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhooksTests> fixture)
+    : IClassFixture<WebhookFixture<VerificationWebhooksTests>>, IDisposable
 {
     private TestApp App => fixture.App;
     private readonly WebhookSender sender = fixture.Sender;
@@ -14,7 +15,10 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
 
     public void Dispose() => App.Clock.Reset();
 
-    /// <summary>"opens a `verification_sessions` row ... with a countdown `verification.expiry` (72 h) and `verification.reminder` (24 h). Answer 200 `{received, orderId, status, deadline}`".</summary>
+    /// <summary>
+    /// "opens a `verification_sessions` row ... with a countdown `verification.expiry` (72 h) and `verification.reminder` (24 h). Answer 200 `{received,
+    /// orderId, status, deadline}`".
+    /// </summary>
     [Fact]
     public async Task Order_opens_a_session_with_two_countdowns()
     {
@@ -24,7 +28,9 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
         Assert.Equal((HttpStatusCode.OK, order, "pending_verification"), (answer.Status, answer["orderId"], answer["status"]));
         Assert.Equal(["received", "orderId", "status", "deadline"], answer.Json.EnumerateObject().Select(member => member.Name));
         Assert.InRange(answer.Json.GetProperty("deadline").GetDateTimeOffset(), before.AddHours(72).AddMilliseconds(-1), App.Clock.GetUtcNow().AddHours(72));
-        Assert.Equal("buyer@example.com 129.9", await App.Database.ScalarAsync<string>("SELECT concat_ws(' ', customer_email, trim_scale(order_total)) FROM verification_sessions WHERE order_id = $1", order));
+        Assert.Equal("buyer@example.com 129.9", await App.Database.ScalarAsync<string>(
+            "SELECT concat_ws(' ', customer_email, trim_scale(order_total)) FROM verification_sessions WHERE order_id = $1",
+            order));
         Assert.Equal("verification.expiry 72 active, verification.reminder 24 active", await CountdownsAsync());
         Assert.Single(await App.Database.EventsAsync(OrderWebhooks.Opened, "order_id", order));
     }
@@ -34,7 +40,10 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
     public async Task Same_order_again_is_idempotent()
     {
         var first = await sender.OrderAsync(Events.Order(order));
-        await App.Database.ExecuteAsync($"UPDATE countdowns SET status = 'completed', finished_at = now() WHERE subject = '{order}' AND kind = 'verification.reminder'");
+        await App.Database.ExecuteAsync($"""
+            UPDATE countdowns SET status = 'completed', finished_at = now()
+            WHERE subject = '{order}' AND kind = 'verification.reminder'
+            """);
 
         var again = await sender.OrderAsync(Events.Order(order));
 
@@ -178,19 +187,28 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
         var body = Events.Order(order);
         body["orderTotal"] = "12345678901234567890.10";
         Assert.Equal(HttpStatusCode.OK, (await sender.OrderAsync(body)).Status);
-        Assert.Equal("12345678901234567890.10", await App.Database.ScalarAsync<string>("SELECT order_total::text FROM verification_sessions WHERE order_id = $1", order));
+        Assert.Equal(
+            "12345678901234567890.10",
+            await App.Database.ScalarAsync<string>("SELECT order_total::text FROM verification_sessions WHERE order_id = $1", order));
     }
 
     [Fact]
     public async Task Event_of_another_type_or_without_an_order_changes_nothing()
     {
         Assert.Equal("""{"received":true}""", (await sender.OrderAsync(new JsonObject { ["id"] = order, ["event"] = "order.shipped" })).Text);
-        Assert.Equal(HttpStatusCode.BadRequest, (await sender.VerificationAsync(new JsonObject { ["id"] = order, ["event"] = "verification.updated", ["status"] = "approved" })).Status);
-        Assert.Equal("ignored", await App.Database.ScalarAsync<string>("SELECT string_agg(status, ',') FROM webhook_events WHERE event_id LIKE $1 || '%'", order));
+        Assert.Equal(
+            HttpStatusCode.BadRequest,
+            (await sender.VerificationAsync(new JsonObject { ["id"] = order, ["event"] = "verification.updated", ["status"] = "approved" })).Status);
+        Assert.Equal(
+            "ignored",
+            await App.Database.ScalarAsync<string>("SELECT string_agg(status, ',') FROM webhook_events WHERE event_id LIKE $1 || '%'", order));
     }
 
     private Task<string?> StatusAsync() => App.Database.ScalarAsync<string>("SELECT status FROM verification_sessions WHERE order_id = $1", order);
 
-    private Task<string?> CountdownsAsync() => App.Database.ScalarAsync<string>(
-        "SELECT string_agg(concat_ws(' ', kind, round(extract(epoch FROM due_at - created_at) / 3600), status), ', ' ORDER BY kind) FROM countdowns WHERE subject = $1", order);
+    private Task<string?> CountdownsAsync() => App.Database.ScalarAsync<string>("""
+        SELECT string_agg(concat_ws(' ', kind, round(extract(epoch FROM due_at - created_at) / 3600), status), ', ' ORDER BY kind)
+        FROM countdowns
+        WHERE subject = $1
+        """, order);
 }

@@ -27,7 +27,9 @@ public sealed class WebhookCommandsTests(WebhookFixture<WebhookCommandsTests> fi
 
         await app.Database.ExecuteAsync($"DROP FUNCTION refuse_{user} CASCADE");
         Assert.Equal((0, "completed\n", ""), await RunAsync("replay", "clerk", id));
-        Assert.Equal("completed 3", await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
+        Assert.Equal(
+            "completed 3",
+            await app.Database.ScalarAsync<string>("SELECT concat_ws(' ', status, attempts) FROM webhook_events WHERE event_id = $1", id));
         var told = Assert.Single(await app.Database.EventsAsync(AuditEvents.UserUpdated, "clerk_user_id", user));
         Assert.Equal("replay", told.GetProperty("payload").GetProperty("ip_address").GetString());
 
@@ -45,7 +47,11 @@ public sealed class WebhookCommandsTests(WebhookFixture<WebhookCommandsTests> fi
 
         Assert.Equal(0, exitCode);
         var row = JsonElement.Parse(Assert.Single(output.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
-        Assert.Equal(("stripe", id, "ignored", 1), (row.GetProperty("source").GetString(), row.GetProperty("event_id").GetString(), row.GetProperty("status").GetString(), row.GetProperty("attempts").GetInt32()));
+        Assert.Equal(("stripe", id, "ignored", 1), (
+            row.GetProperty("source").GetString(),
+            row.GetProperty("event_id").GetString(),
+            row.GetProperty("status").GetString(),
+            row.GetProperty("attempts").GetInt32()));
     }
 
     [Theory]

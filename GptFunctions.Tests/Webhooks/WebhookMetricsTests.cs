@@ -33,7 +33,10 @@ public sealed class WebhookMetricsTests(WebhookFixture<WebhookMetricsTests> fixt
         await fixture.Sender.PostAsync("/webhooks/orders", "{}"u8.ToArray());
         await fixture.Sender.PostAsync("/webhooks/verification", "{}"u8.ToArray(), ("X-Signature", "00"));
 
-        string[] expected = ["clerk completed", "clerk duplicate", "clerk skipped_stale", "stripe ignored", "orders missing_headers", "verification invalid_signature"];
+        string[] expected =
+        [
+            "clerk completed", "clerk duplicate", "clerk skipped_stale", "stripe ignored", "orders missing_headers", "verification invalid_signature",
+        ];
         Assert.Equal(expected.Select(tags => tags + " 1"), counted);
         Assert.Equal(expected, timed.Select(measurement => measurement.Tags));
         Assert.All(timed, measurement => Assert.InRange(measurement.Seconds, 0, 10));

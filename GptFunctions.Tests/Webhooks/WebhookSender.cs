@@ -33,17 +33,27 @@ internal sealed class WebhookSender(HttpClient http)
     public static DateTimeOffset Now => TimeProvider.System.GetUtcNow();
 
     /// <summary>Delivers an event of Clerk; without an id it is a new one.</summary>
-    public Task<JsonAnswer> ClerkAsync(JsonObject body, string? id = null) => PostAsync("/webhooks/clerk", Encoding.UTF8.GetBytes(body.ToJsonString()), SvixHeaders(id ?? NewId("msg"), body.ToJsonString()));
+    public Task<JsonAnswer> ClerkAsync(JsonObject body, string? id = null) =>
+        PostAsync("/webhooks/clerk", body, SvixHeaders(id ?? NewId("msg"), body.ToJsonString()));
 
-    public Task<JsonAnswer> StripeAsync(JsonObject body) => PostAsync("/webhooks/stripe", Encoding.UTF8.GetBytes(body.ToJsonString()), ("Stripe-Signature", StripeHeader(body.ToJsonString())));
+    public Task<JsonAnswer> StripeAsync(JsonObject body) =>
+        PostAsync("/webhooks/stripe", body, ("Stripe-Signature", StripeHeader(body.ToJsonString())));
 
-    public Task<JsonAnswer> OrderAsync(JsonObject body) => PostAsync("/webhooks/orders", Encoding.UTF8.GetBytes(body.ToJsonString()), ("X-Signature", Hex(OrdersSecret, body.ToJsonString())));
+    public Task<JsonAnswer> OrderAsync(JsonObject body) =>
+        PostAsync("/webhooks/orders", body, ("X-Signature", Hex(OrdersSecret, body.ToJsonString())));
 
-    public Task<JsonAnswer> VerificationAsync(JsonObject body) => PostAsync("/webhooks/verification", Encoding.UTF8.GetBytes(body.ToJsonString()), ("X-HMAC-Signature", Hex(VerificationSecret, body.ToJsonString())));
+    public Task<JsonAnswer> VerificationAsync(JsonObject body) =>
+        PostAsync("/webhooks/verification", body, ("X-HMAC-Signature", Hex(VerificationSecret, body.ToJsonString())));
+
+    public Task<JsonAnswer> PostAsync(string path, JsonObject body, params (string Name, string Value)[] headers) =>
+        PostAsync(path, Encoding.UTF8.GetBytes(body.ToJsonString()), headers);
 
     public async Task<JsonAnswer> PostAsync(string path, byte[] body, params (string Name, string Value)[] headers)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } } };
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative))
+        {
+            Content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } },
+        };
         foreach (var (name, value) in headers)
         {
             request.Headers.TryAddWithoutValidation(name, value);
@@ -60,9 +70,9 @@ internal sealed class WebhookSender(HttpClient http)
 
     public static string SvixSignature(string id, string seconds, string body, string secret = ClerkSecret)
     {
-        var signature = Convert.ToBase64String(HMACSHA256.HashData(Convert.FromBase64String(secret["whsec_".Length..]), Encoding.UTF8.GetBytes($"{id}.{seconds}.{body}")));
+        var key = Convert.FromBase64String(secret["whsec_".Length..]);
         RunLog.NoteSecret(secret);
-        return "v1," + signature;
+        return "v1," + Convert.ToBase64String(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes($"{id}.{seconds}.{body}")));
     }
 
     public static string StripeHeader(string body, DateTimeOffset? time = null, string secret = StripeSecret)
@@ -84,7 +94,9 @@ internal sealed class WebhookSender(HttpClient http)
 internal static class Events
 {
     /// <param name="at">Milliseconds since 1970: <c>data.updated_at</c>.</param>
-    public static JsonObject User(string type, string user, long at, string? email = null, bool isBanned = false, bool isLocked = false, string firstName = "Ada", string lastName = "Lovelace") => new()
+    public static JsonObject User(
+        string type, string user, long at, string? email = null, bool isBanned = false, bool isLocked = false, string firstName = "Ada",
+        string lastName = "Lovelace") => new()
     {
         ["data"] = new JsonObject
         {
@@ -94,7 +106,8 @@ internal static class Events
             ["last_name"] = lastName,
             ["primary_email_address_id"] = "idn_2",
             ["email_addresses"] = new JsonArray(
-                new JsonObject { ["id"] = "idn_1", ["email_address"] = "old@example.com" }, new JsonObject { ["id"] = "idn_2", ["email_address"] = email ?? user + "@example.com" }),
+                new JsonObject { ["id"] = "idn_1", ["email_address"] = "old@example.com" },
+                new JsonObject { ["id"] = "idn_2", ["email_address"] = email ?? user + "@example.com" }),
             ["banned"] = isBanned,
             ["locked"] = isLocked,
             ["updated_at"] = at,
@@ -106,7 +119,9 @@ internal static class Events
 
     public static JsonObject UserDeleted(string? user, long at) => new()
     {
-        ["data"] = user is null ? new JsonObject { ["deleted"] = true, ["object"] = "user" } : new JsonObject { ["deleted"] = true, ["id"] = user, ["object"] = "user" },
+        ["data"] = user is null
+            ? new JsonObject { ["deleted"] = true, ["object"] = "user" }
+            : new JsonObject { ["deleted"] = true, ["id"] = user, ["object"] = "user" },
         ["object"] = "event",
         ["timestamp"] = at,
         ["type"] = "user.deleted",
@@ -122,19 +137,32 @@ internal static class Events
         ["data"] = new JsonObject { ["object"] = data },
     };
 
-    public static JsonObject Subscription(string change, long at, string subscription, string customer, string status = "active", string plan = "pro", string? user = null) =>
+    public static JsonObject Subscription(
+        string change, long at, string subscription, string customer, string status = "active", string plan = "pro", string? user = null) =>
         Stripe("customer.subscription." + change, at, new JsonObject
         {
             ["id"] = subscription,
             ["object"] = "subscription",
             ["customer"] = customer,
             ["status"] = change == "deleted" ? "canceled" : status,
-            ["items"] = new JsonObject { ["data"] = new JsonArray(new JsonObject { ["price"] = new JsonObject { ["id"] = "price_1", ["lookup_key"] = plan } }) },
+            ["items"] = new JsonObject
+            {
+                ["data"] = new JsonArray(new JsonObject { ["price"] = new JsonObject { ["id"] = "price_1", ["lookup_key"] = plan } }),
+            },
             ["metadata"] = user is null ? [] : new JsonObject { ["clerk_user_id"] = user },
         });
 
     public static JsonObject Invoice(string what, long at, string subscription, string customer) =>
-        Stripe("invoice." + what, at, new JsonObject { ["id"] = "in_1", ["object"] = "invoice", ["customer"] = customer, ["parent"] = new JsonObject { ["subscription_details"] = new JsonObject { ["subscription"] = subscription, ["metadata"] = new JsonObject() } } });
+        Stripe("invoice." + what, at, new JsonObject
+        {
+            ["id"] = "in_1",
+            ["object"] = "invoice",
+            ["customer"] = customer,
+            ["parent"] = new JsonObject
+            {
+                ["subscription_details"] = new JsonObject { ["subscription"] = subscription, ["metadata"] = new JsonObject() },
+            },
+        });
 
     public static JsonObject Checkout(long at, string? subscription, string? customer, string? user, string? plan = null) =>
         Stripe("checkout.session.completed", at, new JsonObject
@@ -148,8 +176,14 @@ internal static class Events
             ["metadata"] = plan is null ? [] : new JsonObject { ["plan"] = plan },
         });
 
-    public static JsonObject Order(string orderId, string? id = null) =>
-        new() { ["id"] = id ?? WebhookSender.NewId("whe"), ["event"] = "order.created", ["orderId"] = orderId, ["customerEmail"] = "buyer@example.com", ["orderTotal"] = 129.90m };
+    public static JsonObject Order(string orderId, string? id = null) => new()
+    {
+        ["id"] = id ?? WebhookSender.NewId("whe"),
+        ["event"] = "order.created",
+        ["orderId"] = orderId,
+        ["customerEmail"] = "buyer@example.com",
+        ["orderTotal"] = 129.90m,
+    };
 
     public static JsonObject Verification(string orderId, string status, string? id = null) =>
         new() { ["id"] = id ?? WebhookSender.NewId("ver"), ["event"] = "verification.updated", ["status"] = status, ["orderId"] = orderId };
