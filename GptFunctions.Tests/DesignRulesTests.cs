@@ -22,7 +22,8 @@ public sealed partial class DesignRulesTests
 
     /// <summary>What the examples of docs/adding.md add.</summary>
     private static readonly string[] Added =
-        ["GptFunctions/OAuth/Pages/HelpPage.razor", "GptFunctions/OAuth/HelpFunctions.cs", "GptFunctions/Data/Migrations/V###_Name.sql"];
+        ["GptFunctions/OAuth/Pages/HelpPage.razor", "GptFunctions/OAuth/HelpFunctions.cs", "GptFunctions/Data/Migrations/V###_Name.sql",
+            "GptFunctions/Webhooks/ReturnWebhooks.cs", "GptFunctions.Tests/Webhooks/ReturnWebhooksTests.cs"];
 
     private sealed record Rule(int Number, string Text, string[] Tests);
 
@@ -115,10 +116,11 @@ public sealed partial class DesignRulesTests
         @"(?<![\w.-])(?<file>[a-z][a-z-]*\.md)\b(?<rules> \d+((, | and | to )\d+)*)?", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Citation();
 
-    [GeneratedRegex(@"^(GptFunctions(\.Tests)?|infra|docs)/[^ ]+$|^local\.settings\.sample\.json$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        @"^(GptFunctions(\.Tests)?|infra|docs)/[^ ]+$|^local\.settings\.sample\.json$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex RepositoryFile();
 
-    [GeneratedRegex(@"^\w+Tests(\.\w+)?$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"^\w+Tests(\.\w+)?$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex TestName();
 
     [GeneratedRegex(@"\d+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]

@@ -16,6 +16,11 @@ public sealed partial class DocumentTablesTests
     private static readonly IReadOnlyList<FunctionDescriptor> Functions =
         FunctionCatalog.Find([typeof(FunctionCatalog).Assembly], new ConfigurationBuilder().Build());
 
+    /// <summary>The types of audit events that are constants of the program; those of the gateway's actions are made of their routes' names.</summary>
+    internal static IEnumerable<string> EventTypes => typeof(AuditEvents).Assembly.GetTypes()
+        .SelectMany(type => type.GetFields(BindingFlags.Public | BindingFlags.Static)).Where(constant => constant.IsLiteral)
+        .Select(constant => constant.GetRawConstantValue()).OfType<string>().Where(text => EventType().IsMatch(text));
+
     [Fact]
     public void Routes_are_those_of_the_functions()
     {
@@ -75,11 +80,8 @@ public sealed partial class DocumentTablesTests
     [Fact]
     public void Events_are_those_that_the_program_writes()
     {
-        var types = typeof(AuditEvents).Assembly.GetTypes()
-            .SelectMany(type => type.GetFields(BindingFlags.Public | BindingFlags.Static)).Where(field => field.IsLiteral)
-            .Select(field => field.GetRawConstantValue()).OfType<string>().Where(text => EventType().IsMatch(text));
         Assert.Equal(
-            types.Concat(["gpt.action.NAME", "gpt.action.NAME.result"]).Order(StringComparer.Ordinal),
+            EventTypes.Concat(["gpt.action.NAME", "gpt.action.NAME.result"]).Order(StringComparer.Ordinal),
             Rows("events.md", "# Audit events").Select(cells => Code(cells[0]).Single()).Order(StringComparer.Ordinal));
     }
 
