@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text.RegularExpressions;
+using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests;
@@ -84,7 +86,15 @@ public sealed partial class DesignRulesTests
         Assert.True(files.Count > 15);
         Assert.All(files, file => Assert.True(Path.Exists(Path.Combine(Root, file.Replace("*", "production", StringComparison.Ordinal))), file));
         Assert.All(named.Where(name => TestName().IsMatch(name)), test => Assert.True(Tests.Contains(test), test));
+        var members = named.Where(name => MemberName().IsMatch(name) && !TestName().IsMatch(name)).ToList();
+        Assert.True(members.Count > 3);
+        Assert.All(members, member => Assert.True(IsMember(member.Split('.')), member));
     }
+
+    private static bool IsMember(string[] name) => typeof(FunctionCatalog).Assembly.GetTypes().Concat(typeof(DesignRulesTests).Assembly.GetTypes())
+        .Where(type => type.Name == name[0])
+        .SelectMany(type => type.GetMembers(BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic))
+        .Any(member => member.Name == name[1]);
 
     private static void AssertLeads(string source, Match citation)
     {
@@ -119,6 +129,9 @@ public sealed partial class DesignRulesTests
     [GeneratedRegex(
         @"^(GptFunctions(\.Tests)?|infra|docs)/[^ ]+$|^local\.settings\.sample\.json$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex RepositoryFile();
+
+    [GeneratedRegex(@"^[A-Z]\w+\.[A-Z]\w+$", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex MemberName();
 
     [GeneratedRegex(@"^\w+Tests(\.\w+)?$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex TestName();
