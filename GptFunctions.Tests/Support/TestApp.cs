@@ -33,8 +33,10 @@ internal sealed class TestApp : IAsyncDisposable
         Settings = settings;
         Log = log;
         BaseUrl = settings["PUBLIC_BASE_URL"]!;
-        Http = new HttpClient(
-            new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{settings["PORT"]}") };
+        Http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
+        {
+            BaseAddress = new Uri($"http://127.0.0.1:{settings["PORT"]}"),
+        };
     }
 
     /// <summary>The issuer. Several apps may share it; <see cref="Http"/> talks to this one.</summary>
@@ -76,8 +78,10 @@ internal sealed class TestApp : IAsyncDisposable
 
     private Task<TestApp> StartReplicaAsync((string Name, string? Value)[] instead, TimeSpan? wrongBy)
     {
-        var settings = new Dictionary<string, string?>(
-            Settings, StringComparer.OrdinalIgnoreCase) { ["PORT"] = FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture) };
+        var settings = new Dictionary<string, string?>(Settings, StringComparer.OrdinalIgnoreCase)
+        {
+            ["PORT"] = FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture),
+        };
         foreach (var (name, value) in instead)
         {
             settings[name] = value;

@@ -37,7 +37,8 @@ internal sealed class DatabaseSettings : ISettings
         }
     }
 
-    /// <summary>The connection string that <see cref="Url"/> stands for. Throws <see cref="FormatException"/> without repeating the value (it holds a password).</summary>
+    /// <summary>The connection string that <see cref="Url"/> stands for.</summary>
+    /// <exception cref="FormatException">Does not repeat the value: it holds a password.</exception>
     public NpgsqlConnectionStringBuilder ToConnectionString()
     {
         var builder = Parse(Url ?? throw new FormatException("DATABASE_URL is missing."));

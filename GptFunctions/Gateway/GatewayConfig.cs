@@ -51,14 +51,16 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
                         problems.AddRange(OpenApiDocument.ProblemWith(openApi) is { } problem ? [$"{name} line {member.Line}: openapi: {problem}"] : []);
                         break;
                     default:
-                        problems.Add($"{name} line {member.Line}: '{member.Name}' is not known here; there are routes (a list of objects) and openapi (a file name).");
+                        problems.Add($"{name} line {member.Line}: '{member.Name}' is not known here; "
+                            + "there are routes (a list of objects) and openapi (a file name).");
                         break;
                 }
             }
         }
         catch (JsonException error)
         {
-            return Empty with { Problems = [$"{name} line {error.LineNumber + 1}: this is not JSON as it should be: {error.Message.Split(" LineNumber:")[0]}"] };
+            var problem = $"{name} line {error.LineNumber + 1}: this is not JSON as it should be: {error.Message.Split(" LineNumber:")[0]}";
+            return Empty with { Problems = [problem] };
         }
 
         return new GatewayConfig(routes, openApi, [.. problems, .. Conflicts(routes).Select(problem => $"{name} {problem}")]);

@@ -5,7 +5,7 @@ namespace GptFunctions.Gateway;
 internal sealed class GatewaySettings : ISettings
 {
     /// <summary>The tiers that a route may name, each with its limit: calls per user and minute.</summary>
-    public static readonly IReadOnlyDictionary<string, Func<GatewaySettings, int>> Tiers = new Dictionary<string, Func<GatewaySettings, int>>(StringComparer.Ordinal)
+    public static readonly Dictionary<string, Func<GatewaySettings, int>> Tiers = new(StringComparer.Ordinal)
     {
         ["read"] = settings => settings.ReadLimit,
         ["expensive"] = settings => settings.ExpensiveLimit,

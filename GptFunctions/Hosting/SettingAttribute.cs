@@ -93,7 +93,8 @@ internal sealed class SettingAttribute(string name) : Attribute
 
         var wrong = OneOf?.Split(' ').Contains(text) == false ? "be " + OneOf.Replace(" ", " or ", StringComparison.Ordinal)
             : Schemes is null ? null
-            : !Uri.TryCreate(text, UriKind.Absolute, out var url) || !Schemes.Split(' ').Contains(url.Scheme) || (IsOrigin && url.GetLeftPart(UriPartial.Authority) != text) ? "be " + MustBe
+            : !Uri.TryCreate(text, UriKind.Absolute, out var url) || !Schemes.Split(' ').Contains(url.Scheme) ? "be " + MustBe
+            : IsOrigin && url.GetLeftPart(UriPartial.Authority) != text ? "be " + MustBe
             : isProduction && url.Scheme == "http" ? "start with https:// in Production"
             : null;
         return (text, wrong);

@@ -13,11 +13,13 @@ namespace GptFunctions.Hosting;
 /// </summary>
 internal interface ISettings
 {
-    /// <summary>What keeps the program from starting, beyond what each <see cref="SettingAttribute"/> says: sentences that name the setting and what to do.</summary>
+    /// <summary>What keeps the program from starting beyond what the attributes say: sentences that name the setting and what to do.</summary>
     IEnumerable<string> Problems(bool isProduction) => [];
 }
 
-/// <summary>Keys, and nothing else: read again when a file changes, so that they rotate without a restart. Taken from <see cref="IOptionsMonitor{T}"/>.</summary>
+/// <summary>
+/// Keys, and nothing else: read again when a file changes, so that they rotate without a restart. Taken from <see cref="IOptionsMonitor{T}"/>.
+/// </summary>
 internal interface IKeys : ISettings;
 
 internal static class SettingsRegistration
