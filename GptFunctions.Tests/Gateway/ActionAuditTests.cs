@@ -124,7 +124,8 @@ public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) :
 
         await app.Database.ExecuteAsync("UPDATE gpt_open_actions SET seen_at = seen_at - interval '1 hour', suspected_at = now() - interval '1 minute'");
         app.Clock.Advance(TimeSpan.FromSeconds(10));
-        await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_open_actions", Own() + " AND suspected_at IS NULL AND seen_at > now() - interval '1 minute'") == 1);
+        await Wait.UntilAsync(
+            async () => await app.Database.CountAsync("gpt_open_actions", Own() + " AND suspected_at IS NULL AND seen_at > now() - interval '1 minute'") == 1);
         await app.Database.ExecuteAsync("UPDATE gpt_open_actions SET suspected_at = suspected_at - interval '2 minutes'");
         await actions.CloseAbandonedAsync();
         await actions.CloseAbandonedAsync();
@@ -132,7 +133,9 @@ public sealed class ActionAuditTests(GatewayFixture<ActionAuditTests> fixture) :
         Assert.Equal(0, await app.Database.CountAsync("gpt_open_actions", "correlation_id = 'gone-1'"));
         Assert.Equal(1, await app.Database.CountAsync("gpt_open_actions", Own()));
         var closed = Assert.Single(await app.Database.EventsAsync("gpt.action.gone.result", "clerk_user_id", "user_gone")).GetProperty("payload");
-        Assert.Equal(("unknown", "00000000-0000-0000-0000-00000000dead"), (closed.GetProperty("status").GetString(), closed.GetProperty("action_id").GetString()));
+        Assert.Equal(
+            ("unknown", "00000000-0000-0000-0000-00000000dead"),
+            (closed.GetProperty("status").GetString(), closed.GetProperty("action_id").GetString()));
         (await answer).Dispose(); // hangs up
         await ResultAsync("gpt.action.long.result", user);
 

@@ -4,7 +4,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>Audited actions while the database goes away and processes are killed: what reached the upstream has its row, and every attempt has one end.</summary>
+/// <summary>
+/// Audited actions while the database goes away and processes are killed: what reached the upstream has its row, and every attempt has one end.
+/// </summary>
 [Trait("Category", "Chaos")]
 public sealed class ActionFaultTests(ActionFaultFixture fixture) : IClassFixture<ActionFaultFixture>
 {
@@ -59,7 +61,8 @@ public sealed class ActionFaultTests(ActionFaultFixture fixture) : IClassFixture
     private async Task AssertCompleteAsync()
     {
         var known = new HashSet<string>(StringComparer.Ordinal);
-        await using (var command = database.Source.CreateCommand("SELECT envelope ->> 'correlation_id' FROM outbox_messages WHERE routing_key = 'gpt.action.expensive'"))
+        await using (var command = database.Source.CreateCommand(
+            "SELECT envelope ->> 'correlation_id' FROM outbox_messages WHERE routing_key = 'gpt.action.expensive'"))
         await using (var reader = await command.ExecuteReaderAsync())
         {
             while (await reader.ReadAsync())
@@ -83,7 +86,9 @@ public sealed class ActionFaultTests(ActionFaultFixture fixture) : IClassFixture
             FROM outbox_messages result JOIN outbox_messages attempt ON attempt.event_id::text = result.envelope #>> '{payload,action_id}'
             WHERE result.routing_key = 'gpt.action.expensive.result'
             """));
-        Assert.Equal(unknown, await database.CountAsync("outbox_messages", "routing_key = 'gpt.action.expensive.result' AND envelope #>> '{payload,status}' = 'unknown'"));
+        Assert.Equal(
+            unknown,
+            await database.CountAsync("outbox_messages", "routing_key = 'gpt.action.expensive.result' AND envelope #>> '{payload,status}' = 'unknown'"));
         // Only what was under way or just answered when a process was killed, and what the database took without being able to say so.
         Assert.InRange(unknown, 0, known.Count / 4);
     }
@@ -96,7 +101,8 @@ public sealed class ActionFaultTests(ActionFaultFixture fixture) : IClassFixture
             try
             {
                 var http = processes[Interlocked.Increment(ref turn) & 1].Http;
-                using var response = await http.CallAsync(user.Token, "/gpt/expensive", HttpMethod.Post, headers: [("x-correlation-id", Guid.NewGuid().ToString("N"))]);
+                using var response = await http.CallAsync(
+                    user.Token, "/gpt/expensive", HttpMethod.Post, headers: [("x-correlation-id", Guid.NewGuid().ToString("N"))]);
                 Interlocked.Increment(ref response.StatusCode == HttpStatusCode.OK ? ref answered : ref refused);
             }
             catch (Exception error) when (error is HttpRequestException or TaskCanceledException or IOException or ObjectDisposedException)

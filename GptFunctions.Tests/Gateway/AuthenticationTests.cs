@@ -35,7 +35,9 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         using var response = await http.CallAsync(null, "/gpt/expensive", headers: authorization is null ? [] : [("Authorization", authorization)]);
 
         Assert.Equal(HttpStatusCode.Unauthorized, response.StatusCode);
-        Assert.Equal($"Bearer resource_metadata=\"{app.BaseUrl}/.well-known/oauth-protected-resource/gpt\", scope=\"applications:write\"", response.Headers.WwwAuthenticate.ToString());
+        Assert.Equal(
+            $"Bearer resource_metadata=\"{app.BaseUrl}/.well-known/oauth-protected-resource/gpt\", scope=\"applications:write\"",
+            response.Headers.WwwAuthenticate.ToString());
         await response.ProblemAsync();
         using var metadata = await http.GetAsync(new Uri("/.well-known/oauth-protected-resource/gpt", UriKind.Relative));
         Assert.Contains($"\"resource\":\"{app.BaseUrl}/gpt\"", await metadata.Content.ReadAsStringAsync(), StringComparison.Ordinal);
@@ -43,8 +45,10 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
 
     public static TheoryData<string> BadTokens { get; } =
     [
-        "alg none", "alg none, signature kept", "alg HS256 with the public key as PEM", "alg HS256 with the public point", "typ JWT", "typ missing", "kid unknown", "kid missing", "crit", "key of somebody else",
-        "aud wrong", "aud missing", "iss wrong", "sid missing", "sid unknown", "exp missing", "exp in the past", "claims tampered", "signature tampered", "signature empty", "signature DER", "signature all zero",
+        "alg none", "alg none, signature kept", "alg HS256 with the public key as PEM", "alg HS256 with the public point", "typ JWT", "typ missing",
+        "kid unknown", "kid missing", "crit", "key of somebody else",
+        "aud wrong", "aud missing", "iss wrong", "sid missing", "sid unknown", "exp missing", "exp in the past", "claims tampered", "signature tampered",
+        "signature empty", "signature DER", "signature all zero",
     ];
 
     /// <summary>gateway.md 2: bad or expired: error=invalid_token.</summary>
@@ -203,7 +207,9 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
         var back = (int)(watch.Elapsed.TotalSeconds * 10); // ten a second
         Assert.InRange(statuses.Count(status => status == HttpStatusCode.Unauthorized), 600, 600 + back);
         Assert.All(statuses.Where(status => status != HttpStatusCode.Unauthorized), status => Assert.Equal(HttpStatusCode.TooManyRequests, status));
-        Assert.Contains(HttpStatusCode.TooManyRequests, await Task.WhenAll(Enumerable.Range(0, 50).Select(number => StatusAsync($"garbage{number}", address)))); // whatever it is
+        // Whatever it is.
+        Assert.Contains(
+            HttpStatusCode.TooManyRequests, await Task.WhenAll(Enumerable.Range(0, 50).Select(number => StatusAsync($"garbage{number}", address))));
         Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(forged, "2001:db8:0:8::1"));
         Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(Forge(user, "exp in the past"), address));
         Assert.Equal(HttpStatusCode.OK, await StatusAsync(user.Token, address));
@@ -231,7 +237,8 @@ public sealed class AuthenticationTests(GatewayFixture<AuthenticationTests> fixt
             response = await http.CallAsync(user.Token, "/gpt/other");
             return response.StatusCode == HttpStatusCode.Unauthorized;
         }, TimeSpan.FromSeconds(1));
-        Assert.Contains("error=\"invalid_token\", error_description=\"session revoked\"", response!.Headers.WwwAuthenticate.ToString(), StringComparison.Ordinal);
+        Assert.Contains(
+            "error=\"invalid_token\", error_description=\"session revoked\"", response!.Headers.WwwAuthenticate.ToString(), StringComparison.Ordinal);
         response.Dispose();
     }
 }

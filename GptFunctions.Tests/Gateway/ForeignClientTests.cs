@@ -17,10 +17,13 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
         var user = await fixture.Users.AddAsync(plan: "pro");
         var echo = await app.Http.EchoAsync(user);
 
-        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "assertion.mjs", app.BaseUrl, new Uri(fixture.Upstream.Url).Authority, echo["x-gpt-assertion"]!));
+        var result = JsonElement.Parse(
+            await ClientPackages.RunAsync(Patience, "assertion.mjs", app.BaseUrl, new Uri(fixture.Upstream.Url).Authority, echo["x-gpt-assertion"]!));
 
         var payload = result.GetProperty("payload");
-        Assert.Equal((user.Subject, user.Id.ToString(), user.ClientId, GatewayUsers.AllScopes, "pro"), (Text("sub"), Text("internal_id"), Text("client_id"), Text("scope"), Text("plan")));
+        Assert.Equal(
+            (user.Subject, user.Id.ToString(), user.ClientId, GatewayUsers.AllScopes, "pro"),
+            (Text("sub"), Text("internal_id"), Text("client_id"), Text("scope"), Text("plan")));
         Assert.Equal(60, payload.GetProperty("exp").GetInt64() - payload.GetProperty("iat").GetInt64());
         Assert.Equal("ERR_JWT_CLAIM_VALIDATION_FAILED", result.GetProperty("otherAudience").GetString());
         Assert.Equal("ERR_JWT_CLAIM_VALIDATION_FAILED", result.GetProperty("otherPort").GetString());
@@ -55,7 +58,8 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
         await using var replica = await app.StartReplicaAsync(("GATEWAY_CONFIG", await WriteRoutesAsync(server)));
         var user = await fixture.Users.AddAsync();
 
-        var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "mcp-client.mjs", replica.Http.BaseAddress!.GetLeftPart(UriPartial.Authority), user.Token));
+        var result = JsonElement.Parse(
+            await ClientPackages.RunAsync(Patience, "mcp-client.mjs", replica.Http.BaseAddress!.GetLeftPart(UriPartial.Authority), user.Token));
 
         Assert.Equal("jobs", result.GetProperty("server").GetString());
         Assert.Equal([1, 2], result.GetProperty("seen").EnumerateArray().Select(progress => progress.GetInt32()));
@@ -70,7 +74,8 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
         await using var server = await TestUpstream.StartAsync("mcp-server.mjs");
         var port = TestApp.FreePort();
         var baseUrl = $"http://127.0.0.1:{port}";
-        await using var replica = await app.StartReplicaAsync(("PORT", $"{port}"), ("PUBLIC_BASE_URL", baseUrl), ("GATEWAY_CONFIG", await WriteRoutesAsync(server)));
+        await using var replica = await app.StartReplicaAsync(
+            ("PORT", $"{port}"), ("PUBLIC_BASE_URL", baseUrl), ("GATEWAY_CONFIG", await WriteRoutesAsync(server)));
 
         var result = JsonElement.Parse(await ClientPackages.RunAsync(Patience, "mcp-sign-in.mjs", baseUrl, "user_mcp"));
 
@@ -85,7 +90,8 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
     {
         var routes = Path.Combine(Directory.CreateTempSubdirectory("gateway-").FullName, "mcp.json");
         await File.WriteAllTextAsync(routes, $$"""
-            { "routes": [{ "name": "mcp", "methods": ["GET", "POST", "DELETE"], "path": "/gpt/mcp", "upstream": "{{server.Url}}", "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 }] }
+            { "routes": [{ "name": "mcp", "methods": ["GET", "POST", "DELETE"], "path": "/gpt/mcp", "upstream": "{{server.Url}}",
+                "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 }] }
             """);
         return routes;
     }

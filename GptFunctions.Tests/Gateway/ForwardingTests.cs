@@ -92,7 +92,9 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         Assert.Equal(TimeSpan.FromSeconds(5), response.Headers.CacheControl?.MaxAge);
         Assert.StartsWith("\"read\";r=", Assert.Single(response.Headers.GetValues("RateLimit")), StringComparison.Ordinal);
         Assert.NotEqual("theirs", Assert.Single(response.Headers.GetValues("x-correlation-id")));
-        Assert.All((string[])["Set-Cookie", "x-internal-id", "x-gpt-assertion", "Strict-Transport-Security", "Clear-Site-Data", "Connection"], name => Assert.False(response.Headers.Contains(name), name));
+        Assert.All(
+            (string[])["Set-Cookie", "x-internal-id", "x-gpt-assertion", "Strict-Transport-Security", "Clear-Site-Data", "Connection"],
+            name => Assert.False(response.Headers.Contains(name), name));
         Assert.Equal(status is 204 or 304 ? "" : """{"upstream":"says so"}""", await response.Content.ReadAsStringAsync());
     }
 
@@ -129,12 +131,14 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         var (open, hungUp) = (await fixture.Upstream.CountAsync("open"), await fixture.Upstream.CountAsync("hungUp"));
         using (var caller = new System.Net.Sockets.TcpClient(http.BaseAddress!.Host, http.BaseAddress.Port))
         {
-            await caller.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: {http.BaseAddress.Authority}\r\nAuthorization: Bearer {user.Token}\r\n\r\n"));
+            await caller.GetStream().WriteAsync(
+                Encoding.ASCII.GetBytes($"GET {path} HTTP/1.1\r\nHost: {http.BaseAddress.Authority}\r\nAuthorization: Bearer {user.Token}\r\n\r\n"));
             await Wait.UntilAsync(async () => await fixture.Upstream.CountAsync("open") == open + 1);
         }
 
         await Wait.UntilAsync(async () => await fixture.Upstream.CountAsync("hungUp") == hungUp + 1, TimeSpan.FromSeconds(1.5)); // the time-out is 2 s
-        Assert.DoesNotContain(app.Log.Lines, line => line.StartsWith("Error", StringComparison.Ordinal) && !line.Contains("AuditConsumer", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            app.Log.Lines, line => line.StartsWith("Error", StringComparison.Ordinal) && !line.Contains("AuditConsumer", StringComparison.Ordinal));
     }
 
     /// <summary>gateway.md 7: Per-route time-out: 504.</summary>
@@ -176,7 +180,9 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         using var response = await http.CallAsync(user.Token, path);
 
         Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
-        Assert.Equal(path == "/gpt/dead" ? "UPSTREAM_UNREACHABLE" : "UPSTREAM_INVALID_RESPONSE", (await response.ProblemAsync()).GetProperty("code").GetString());
+        Assert.Equal(
+            path == "/gpt/dead" ? "UPSTREAM_UNREACHABLE" : "UPSTREAM_INVALID_RESPONSE",
+            (await response.ProblemAsync()).GetProperty("code").GetString());
     }
 
     /// <summary>gateway.md 7: Response over the route's cap: 502 that says so. Told by its length or found out; text counts in characters.</summary>
@@ -229,7 +235,9 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
 
         await Assert.ThrowsAsync<HttpRequestException>(() => http.CallAsync(user.Token, "/gpt/capped/endless?type=text/event-stream"));
 
-        await Wait.UntilAsync(() => app.Log.Lines.Any(line => line.StartsWith("Warning 6022 ", StringComparison.Ordinal) && line.Contains("1000 characters", StringComparison.Ordinal)));
+        await Wait.UntilAsync(
+            () => app.Log.Lines.Any(
+                line => line.StartsWith("Warning 6022 ", StringComparison.Ordinal) && line.Contains("1000 characters", StringComparison.Ordinal)));
     }
 
     /// <summary>Compressed characters cannot be counted.</summary>

@@ -8,7 +8,8 @@ namespace GptFunctions.Tests.Gateway;
 /// <summary>gateway.md 9: routes are checked at the start, each mistake with its line.</summary>
 public sealed class GatewayConfigTests
 {
-    private const string Good = """{ "name": "a", "methods": ["GET"], "path": "/gpt/a/{id}", "upstream": "http://api:3000", "scope": "jobs:read", "tier": "read" }""";
+    private const string Good =
+        """{ "name": "a", "methods": ["GET"], "path": "/gpt/a/{id}", "upstream": "http://api:3000", "scope": "jobs:read", "tier": "read" }""";
 
     [Fact]
     public void Sample_has_the_seeds_actions_and_no_problem()
@@ -18,8 +19,10 @@ public sealed class GatewayConfigTests
         Assert.Empty(config.Problems);
         Assert.Equal(
             [
-                "searchJobs GET /gpt/jobs/search jobs:read read", "getJobDetails GET /gpt/jobs/{id} jobs:read read", "getApplications GET /gpt/applications applications:read read",
-                "submitApplication POST /gpt/applications/submit applications:write expensive", "analyzeResume POST /gpt/resume/analyze resume:read expensive", "mcp GET,POST,DELETE /gpt/mcp jobs:read read",
+                "searchJobs GET /gpt/jobs/search jobs:read read", "getJobDetails GET /gpt/jobs/{id} jobs:read read",
+                "getApplications GET /gpt/applications applications:read read",
+                "submitApplication POST /gpt/applications/submit applications:write expensive", "analyzeResume POST /gpt/resume/analyze resume:read expensive",
+                "mcp GET,POST,DELETE /gpt/mcp jobs:read read",
             ],
             config.Routes.Select(route => $"{route.Name} {string.Join(',', route.Methods)} {route.Path.Text} {route.Scope} {route.Tier}"));
         Assert.Equal([100_000, 100_000, 100_000, 100_000, 100_000, null], config.Routes.Select(route => route.MaximumCharacters));
@@ -30,16 +33,21 @@ public sealed class GatewayConfigTests
     {
         var route = Assert.Single(Parse(Good).Routes);
 
-        Assert.Equal((TimeSpan.FromSeconds(45), 100_000, false, false, null), (route.Timeout, route.MaximumCharacters, route.AllowsClerkSession, route.IsConsequential, route.EventType));
+        Assert.Equal(
+            (TimeSpan.FromSeconds(45), 100_000, false, false, null),
+            (route.Timeout, route.MaximumCharacters, route.AllowsClerkSession, route.IsConsequential, route.EventType));
         Assert.Equal("api:3000", route.Audience);
-        Assert.Equal("api:443", Assert.Single(Parse(Good.Replace("http://api:3000", "https://api/base", StringComparison.Ordinal)).Routes).Audience); // always host and port
+        // Always host and port.
+        Assert.Equal("api:443", Assert.Single(Parse(Good.Replace("http://api:3000", "https://api/base", StringComparison.Ordinal)).Routes).Audience);
         Assert.Equal("http://api:3000/gpt/a/7?x=1", route.Target(["7"], "?x=1").AbsoluteUri);
     }
 
     [Theory]
     [InlineData("\"tier\": \"read\"", "\"tier\": \"fast\"", "gateway.json line 3: tier must be read or expensive, not \"fast\".")]
     [InlineData("\"name\": \"a\", ", "", "gateway.json line 3: this route lacks 'name'.")]
-    [InlineData("\"name\": \"a\"", "\"name\": \"1a\"", "gateway.json line 3: name must be 1 to 64 letters, digits, '_' or '-', beginning with a letter, not \"1a\".")]
+    [InlineData(
+        "\"name\": \"a\"", "\"name\": \"1a\"",
+        "gateway.json line 3: name must be 1 to 64 letters, digits, '_' or '-', beginning with a letter, not \"1a\".")]
     [InlineData("\"tier\"", "\"audits\": true, \"tier\"", "gateway.json line 3: a route has no 'audits'; *")]
     [InlineData("[\"GET\"]", "[]", "gateway.json line 3: methods must be a list of some of GET, *")]
     [InlineData("[\"GET\"]", "[\"get\"]", "gateway.json line 3: methods must be *")]
@@ -59,11 +67,15 @@ public sealed class GatewayConfigTests
     [InlineData("\"tier\"", "\"timeoutSeconds\": 0, \"tier\"", "gateway.json line 3: timeoutSeconds must be a whole number from 1 to 600, not 0.")]
     [InlineData("\"tier\"", "\"maxResponseCharacters\": -1, \"tier\"", "gateway.json line 3: maxResponseCharacters must be *")]
     [InlineData("\"tier\"", "\"audit\": \"yes\", \"tier\"", "gateway.json line 3: audit must be true or false, not \"yes\".")]
-    [InlineData("\"tier\"", "\"passHeaders\": \"x-tenant\", \"tier\"", "gateway.json line 3: passHeaders must be a list of header names such as [\"x-tenant\"].")]
+    [InlineData(
+        "\"tier\"", "\"passHeaders\": \"x-tenant\", \"tier\"",
+        "gateway.json line 3: passHeaders must be a list of header names such as [\"x-tenant\"].")]
     [InlineData("\"tier\"", "\"passHeaders\": [\"x-tenant\", \"Cookie\"], \"tier\"", "gateway.json line 3: passHeaders: 'Cookie' is never passed on; *")]
     [InlineData("\"tier\"", "\"passHeaders\": [\"X-User-Id\"], \"tier\"", "gateway.json line 3: passHeaders: 'X-User-Id' is never passed on; *")]
     [InlineData("jobs:read", "jobs read", "gateway.json line 3: scope must be the name of one scope, not \"jobs read\".")]
-    [InlineData("\"name\": \"a\"", "\"name\": \"a\", \"name\": \"b\"", "gateway.json line 3: this is not JSON as it should be: 'name' stands twice in one object.*")]
+    [InlineData(
+        "\"name\": \"a\"", "\"name\": \"a\", \"name\": \"b\"",
+        "gateway.json line 3: this is not JSON as it should be: 'name' stands twice in one object.*")]
     [InlineData("\"tier\": \"read\"", "\"tier\": read", "gateway.json line 3: this is not JSON as it should be: *")]
     public void Mistake_is_named_with_its_line(string right, string wrong, string expected)
     {
@@ -85,11 +97,15 @@ public sealed class GatewayConfigTests
     [Fact]
     public void Two_routes_of_one_name_or_one_path_are_a_mistake_and_several_mistakes_are_all_told()
     {
-        var config = Parse($"{Good},\n{Good.Replace("{id}", "{key}", StringComparison.Ordinal)},\n{Good.Replace("\"a\"", "\"c\"", StringComparison.Ordinal).Replace("\"GET\"", "\"POST\"", StringComparison.Ordinal)},\n[]");
+        var config = Parse(
+            $"{Good},\n{Good.Replace("{id}", "{key}", StringComparison.Ordinal)},\n"
+                + $"{Good.Replace("\"a\"", "\"c\"", StringComparison.Ordinal).Replace("\"GET\"", "\"POST\"", StringComparison.Ordinal)},\n[]");
 
         Assert.Equal("gateway.json line 6: this is not JSON as it should be: an object, { ... }, is expected.", Assert.Single(config.Problems));
         config = Parse($"{Good},\n{Good.Replace("{id}", "{key}", StringComparison.Ordinal)}");
-        Assert.Equal(["gateway.json line 4: there is a route a in line 3 already.", "gateway.json line 4: a answers the same method and path as a in line 3."], config.Problems);
+        Assert.Equal(
+            ["gateway.json line 4: there is a route a in line 3 already.", "gateway.json line 4: a answers the same method and path as a in line 3."],
+            config.Problems);
     }
 
     [Fact]

@@ -19,6 +19,8 @@ public sealed class HostHeadersTests(GatewayFixture<HostHeadersTests> fixture) :
 
         var echo = await fixture.App.Http.EchoAsync(user, headers: (name, "of-the-host"));
 
-        Assert.DoesNotContain(echo.Headers, header => header.Value == "of-the-host" || header.Name.Replace('_', '-').StartsWith("x-ms-", StringComparison.OrdinalIgnoreCase));
+        Assert.DoesNotContain(
+            echo.Headers,
+            header => header.Value == "of-the-host" || header.Name.Replace('_', '-').StartsWith("x-ms-", StringComparison.OrdinalIgnoreCase));
     }
 }

@@ -60,7 +60,8 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         var user = await fixture.Users.AddAsync();
         var before = await CallsAsync(FindUser);
         await replica.Http.EchoAsync(user);
-        await app.Database.ExecuteAsync($"UPDATE users SET email = 'new@example.com', plan = NULL, clerk_user_id = clerk_user_id WHERE id = '{user.Id}'"); // plan was NULL already
+        // Plan was NULL already.
+        await app.Database.ExecuteAsync($"UPDATE users SET email = 'new@example.com', plan = NULL, clerk_user_id = clerk_user_id WHERE id = '{user.Id}'");
         replica.Clock.Advance(TimeSpan.FromMinutes(1)); // the feed confirms itself within a second
         await Wait.UntilAsync(() => replica.Get<GptFunctions.Data.ChangeFeed>().IsCurrent(long.MinValue));
         await replica.Http.EchoAsync(user);
@@ -186,9 +187,15 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
         using var elsewhere = await http.CallAsync(token, "/gpt/echo");
 
         var echo = Echo.Of(await allowed.Content.ReadAsStringAsync());
-        Assert.Equal((user.Id.ToString(), user.Subject, null, "resume:read"), (echo["x-internal-id"], echo["x-clerk-user-id"], echo["x-gpt-client-id"], echo["x-gpt-scopes"]));
+        Assert.Equal(
+            (user.Id.ToString(), user.Subject, null, "resume:read"),
+            (echo["x-internal-id"], echo["x-clerk-user-id"], echo["x-gpt-client-id"], echo["x-gpt-scopes"]));
         Assert.Equal(HttpStatusCode.Unauthorized, elsewhere.StatusCode);
-        Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(fixture.Provider.Sign(fixture.Provider.SessionClaims(user.Subject, app.Clock.GetUtcNow()), key: System.Security.Cryptography.RSA.Create(2048))));
+        Assert.Equal(
+            HttpStatusCode.Unauthorized,
+            await StatusAsync(
+                fixture.Provider.Sign(
+                    fixture.Provider.SessionClaims(user.Subject, app.Clock.GetUtcNow()), key: System.Security.Cryptography.RSA.Create(2048))));
         Assert.Equal(HttpStatusCode.OK, (await http.CallAsync(user.Token, "/gpt/web")).StatusCode);
     }
 
@@ -201,5 +208,6 @@ public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
     }
 
     private async Task<long> CallsAsync(string statement) => await app.Database.ScalarAsync<long>(
-        "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query LIKE $1", statement);
+        "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND "
+            + "query LIKE $1", statement);
 }

@@ -4,7 +4,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Gateway;
 
-/// <summary>gateway.md 10: /gpt/openapi.json is the upstream's document with our server and OAuth put in, and names from the routes. And the demo upstream.</summary>
+/// <summary>
+/// gateway.md 10: /gpt/openapi.json is the upstream's document with our server and OAuth put in, and names from the routes. And the demo upstream.
+/// </summary>
 public sealed class OpenApiTests(AppFixture<OpenApiTests> fixture) : IClassFixture<AppFixture<OpenApiTests>>
 {
     private readonly TestApp app = fixture.App; // in Development without GATEWAY_CONFIG: the sample's routes
@@ -16,15 +18,25 @@ public sealed class OpenApiTests(AppFixture<OpenApiTests> fixture) : IClassFixtu
 
         Assert.Equal("3.1.0", document.GetProperty("openapi").GetString());
         Assert.Equal(app.BaseUrl, Assert.Single(document.GetProperty("servers").EnumerateArray()).GetProperty("url").GetString());
-        var flow = document.GetProperty("components").GetProperty("securitySchemes").GetProperty("oauth2").GetProperty("flows").GetProperty("authorizationCode");
-        Assert.Equal((app.BaseUrl + "/oauth/authorize", app.BaseUrl + "/oauth/token"), (flow.GetProperty("authorizationUrl").GetString(), flow.GetProperty("tokenUrl").GetString()));
-        Assert.Equal("jobs:read,applications:read,applications:write,resume:read", string.Join(',', flow.GetProperty("scopes").EnumerateObject().Select(scope => scope.Name)));
+        var flow = document.GetProperty("components").GetProperty("securitySchemes").GetProperty("oauth2").GetProperty("flows")
+            .GetProperty("authorizationCode");
+        Assert.Equal(
+            (app.BaseUrl + "/oauth/authorize", app.BaseUrl + "/oauth/token"),
+            (flow.GetProperty("authorizationUrl").GetString(), flow.GetProperty("tokenUrl").GetString()));
+        Assert.Equal(
+            "jobs:read,applications:read,applications:write,resume:read",
+            string.Join(',', flow.GetProperty("scopes").EnumerateObject().Select(scope => scope.Name)));
         Assert.Equal(
             [
-                "get /gpt/applications getApplications False applications:read", "get /gpt/jobs/search searchJobs False jobs:read", "get /gpt/jobs/{id} getJobDetails False jobs:read",
+                "get /gpt/applications getApplications False applications:read", "get /gpt/jobs/search searchJobs False jobs:read",
+                "get /gpt/jobs/{id} getJobDetails False jobs:read",
                 "post /gpt/applications/submit submitApplication True applications:write", "post /gpt/resume/analyze analyzeResume False resume:read",
             ],
-            Operations(document).Select(one => $"{one.Method} {one.Path} {one.Operation.GetProperty("operationId").GetString()} {one.Operation.GetProperty("x-openai-isConsequential").GetBoolean()} {Scope(one.Operation)}").Order(StringComparer.Ordinal));
+            Operations(document)
+                .Select(
+                    one =>
+                        $"{one.Method} {one.Path} {one.Operation.GetProperty("operationId").GetString()} "
+                            + $"{one.Operation.GetProperty("x-openai-isConsequential").GetBoolean()} {Scope(one.Operation)}").Order(StringComparer.Ordinal));
     }
 
     /// <summary>No route, no entry; and what says who the user is, is not the model's to fill in.</summary>
@@ -36,7 +48,10 @@ public sealed class OpenApiTests(AppFixture<OpenApiTests> fixture) : IClassFixtu
         Assert.False(document.GetProperty("paths").TryGetProperty("/internal/jobs/reindex", out _));
         var search = Operations(document).Single(one => one.Path == "/gpt/jobs/search").Operation;
         Assert.Equal(["query", "location"], search.GetProperty("parameters").EnumerateArray().Select(parameter => parameter.GetProperty("name").GetString()));
-        Assert.Equal("#/components/schemas/Job", Operations(document).Single(one => one.Path == "/gpt/jobs/{id}").Operation.GetProperty("responses").GetProperty("200").GetProperty("content").GetProperty("application/json").GetProperty("schema").GetProperty("$ref").GetString());
+        Assert.Equal(
+            "#/components/schemas/Job",
+            Operations(document).Single(one => one.Path == "/gpt/jobs/{id}").Operation.GetProperty("responses").GetProperty("200").GetProperty("content")
+                .GetProperty("application/json").GetProperty("schema").GetProperty("$ref").GetString());
         Assert.True(document.GetProperty("components").GetProperty("schemas").TryGetProperty("Job", out _));
     }
 
@@ -85,7 +100,10 @@ public sealed class OpenApiTests(AppFixture<OpenApiTests> fixture) : IClassFixtu
     [Fact]
     public async Task Demo_upstream_does_not_exist_in_production()
     {
-        var settings = app.Settings.With([new("AZURE_FUNCTIONS_ENVIRONMENT", "Production"), new("PUBLIC_BASE_URL", "https://api.example.com"), new("RABBITMQ_URL", "amqp://nobody@127.0.0.1:1"), new("CLERK_ISSUER", "https://clerk.example.com"),
+        var settings = app.Settings.With(
+            [
+                new("AZURE_FUNCTIONS_ENVIRONMENT", "Production"), new("PUBLIC_BASE_URL", "https://api.example.com"),
+                new("RABBITMQ_URL", "amqp://nobody@127.0.0.1:1"), new("CLERK_ISSUER", "https://clerk.example.com"),
             new("CLERK_OAUTH_CLIENT_ID", "id"), new("CLERK_OAUTH_CLIENT_SECRET", "secret"), new("CLERK_AUTHORIZED_PARTIES", "https://app.example.com")]);
         await using var production = await AppProcess.StartAsync(settings);
 
@@ -98,7 +116,9 @@ public sealed class OpenApiTests(AppFixture<OpenApiTests> fixture) : IClassFixtu
     private async Task<JsonElement> ReadAsync() => JsonElement.Parse(await app.Http.GetStringAsync(new Uri("/gpt/openapi.json", UriKind.Relative)));
 
     private static IEnumerable<(string Path, string Method, JsonElement Operation)> Operations(JsonElement document) =>
-        document.GetProperty("paths").EnumerateObject().SelectMany(path => path.Value.EnumerateObject().Select(operation => (path.Name, operation.Name, operation.Value)));
+        document.GetProperty("paths").EnumerateObject()
+            .SelectMany(path => path.Value.EnumerateObject().Select(operation => (path.Name, operation.Name, operation.Value)));
 
-    private static string? Scope(JsonElement operation) => Assert.Single(Assert.Single(operation.GetProperty("security").EnumerateArray()).GetProperty("oauth2").EnumerateArray()).GetString();
+    private static string? Scope(JsonElement operation) =>
+        Assert.Single(Assert.Single(operation.GetProperty("security").EnumerateArray()).GetProperty("oauth2").EnumerateArray()).GetString();
 }

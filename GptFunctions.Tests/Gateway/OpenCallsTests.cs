@@ -38,7 +38,9 @@ public sealed class OpenCallsTests(OpenCallsFixture fixture) : IClassFixture<Ope
         await http.EchoAsync(one);
     }
 
-    public static TheoryData<string> Ends { get; } = ["answered", "hung up", "timed out", "broken off", "unreachable", "refused by the rate", "failed by a bug"];
+    public static TheoryData<string> Ends { get; } = [
+        "answered", "hung up", "timed out", "broken off", "unreachable", "refused by the rate", "failed by a bug",
+    ];
 
     [Theory]
     [MemberData(nameof(Ends))]

@@ -77,7 +77,8 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
             statuses.Add(await StatusAsync(replica, known));
         }
 
-        Assert.Equal(Enumerable.Repeat(HttpStatusCode.OK, 26).Concat(Enumerable.Repeat(HttpStatusCode.TooManyRequests, 14)), statuses); // not even those four are given back
+        // Not even those four are given back.
+        Assert.Equal(Enumerable.Repeat(HttpStatusCode.OK, 26).Concat(Enumerable.Repeat(HttpStatusCode.TooManyRequests, 14)), statuses);
         Assert.True(replica.Get<RateLimiter>().IsLocal);
         Assert.Contains(replica.Log.Lines, line => line.StartsWith("Warning 6003 ", StringComparison.Ordinal));
         await RefusedAsync(replica, unknown);
@@ -95,7 +96,13 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
     public async Task Limits_that_the_database_refuses_are_kept_in_this_process_and_ready_says_so()
     {
         var database = await TestDatabase.CreateAsync(nameof(OutageTests) + "_limits");
-        await using var alone = await TestApp.StartAsync(database, app.Settings.With([new("DATABASE_URL", database.Url), new("GATEWAY_OPEN_CALLS_PER_USER", "100"), new("PORT", TestApp.FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture))]));
+        await using var alone = await TestApp.StartAsync(
+            database,
+            app.Settings.With(
+                [
+                    new("DATABASE_URL", database.Url), new("GATEWAY_OPEN_CALLS_PER_USER", "100"),
+                    new("PORT", TestApp.FreePort().ToString(System.Globalization.CultureInfo.InvariantCulture)),
+                ]));
         var user = await new GatewayUsers(alone).AddAsync();
         await database.ExecuteAsync("ALTER TABLE rate_limits RENAME TO rate_limits_gone");
 
@@ -114,7 +121,8 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
         await database.DisposeAsync();
     }
 
-    private Task RevokeAsync(GatewayUser user) => app.Database.ExecuteAsync($"UPDATE gpt_sessions SET revoked_at = now(), revoke_reason = 'test' WHERE id = '{user.SessionId}'");
+    private Task RevokeAsync(GatewayUser user) =>
+        app.Database.ExecuteAsync($"UPDATE gpt_sessions SET revoked_at = now(), revoke_reason = 'test' WHERE id = '{user.SessionId}'");
 
     private static async Task<HttpStatusCode> StatusAsync(TestApp replica, GatewayUser user)
     {

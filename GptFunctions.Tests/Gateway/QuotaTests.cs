@@ -29,7 +29,10 @@ public sealed partial class QuotaTests(GatewayFixture<QuotaTests> fixture) : ICl
         Assert.Equal((26, 8), State(unreachable, "read"));
     }
 
-    /// <summary>"429: Retry-After, ... problem+json of type quota-exceeded with violated-policies and retry_after_seconds, and a sentence that a model can act on".</summary>
+    /// <summary>
+    /// "429: Retry-After, ... problem+json of type quota-exceeded with violated-policies and retry_after_seconds, and a sentence that a model can
+    /// act on".
+    /// </summary>
     [Fact]
     public async Task Call_beyond_the_quota_is_429_that_says_when_to_come_back()
     {
@@ -46,7 +49,10 @@ public sealed partial class QuotaTests(GatewayFixture<QuotaTests> fixture) : ICl
         var seconds = problem.GetProperty("retry_after_seconds").GetInt32();
         Assert.InRange(seconds, 1, 6);
         Assert.Equal(seconds.ToString(CultureInfo.InvariantCulture), Assert.Single(response.Headers.GetValues("Retry-After")));
-        Assert.Equal($"All 10 calls of this kind per 60 seconds are used up. Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.", problem.GetProperty("detail").GetString());
+        Assert.Equal(
+            $"All 10 calls of this kind per 60 seconds are used up. "
+                + $"Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.",
+            problem.GetProperty("detail").GetString());
         Assert.Equal(0, State(response, "expensive").Remaining);
         Assert.Equal(requests + 10, await fixture.Upstream.CountAsync("requests"));
     }
@@ -148,7 +154,9 @@ public sealed partial class QuotaTests(GatewayFixture<QuotaTests> fixture) : ICl
         await SpendAsync(user, "/gpt/expensive", 10);
         var before = await TakesAsync();
 
-        Assert.All(await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => StatusAsync(user.Token, "/gpt/expensive"))), status => Assert.Equal(HttpStatusCode.TooManyRequests, status));
+        Assert.All(
+            await Task.WhenAll(Enumerable.Range(0, 200).Select(_ => StatusAsync(user.Token, "/gpt/expensive"))),
+            status => Assert.Equal(HttpStatusCode.TooManyRequests, status));
 
         Assert.InRange(await TakesAsync() - before, 0, 1);
     }
@@ -168,7 +176,8 @@ public sealed partial class QuotaTests(GatewayFixture<QuotaTests> fixture) : ICl
     }
 
     private async Task<long> TakesAsync() => await fixture.App.Database.ScalarAsync<long>(
-        "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query LIKE 'INSERT INTO rate_limits%'");
+        "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND "
+            + "query LIKE 'INSERT INTO rate_limits%'");
 
     private static (int Remaining, int Reset) State(HttpResponseMessage response, string policy)
     {

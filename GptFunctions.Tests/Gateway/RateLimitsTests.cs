@@ -26,7 +26,8 @@ public sealed class RateLimitsTests(AppFixture<RateLimitsTests> fixture) : IClas
     [Fact]
     public async Task TryTake_refuses_when_the_bucket_was_filled_a_moment_ago()
     {
-        await using var held = await fixture.App.Database.HoldAsync("INSERT INTO rate_limits (key, tat) VALUES (sha256('filled'), clock_timestamp() + interval '15 minutes')");
+        await using var held = await fixture.App.Database.HoldAsync(
+            "INSERT INTO rate_limits (key, tat) VALUES (sha256('filled'), clock_timestamp() + interval '15 minutes')");
         var taking = TakeAsync("filled");
         await fixture.App.Database.WaitForBlockedAsync(1);
         await held.LetGoAsync();
@@ -51,7 +52,9 @@ public sealed class RateLimitsTests(AppFixture<RateLimitsTests> fixture) : IClas
         int[] sizes = [3, 5, 8];
         var keys = Enumerable.Range(0, 60).Select(number => (Name: $"mixed {number}", Limit: sizes[number % sizes.Length])).ToList();
 
-        var decisions = await Task.WhenAll(Enumerable.Range(0, 12).SelectMany(_ => keys).Select(async key => (key, IsAdmitted: (await limits.TryTakeAsync(key.Name, key.Limit, Period)).RetryAfterSeconds is null)));
+        var decisions = await Task.WhenAll(
+            Enumerable.Range(0, 12).SelectMany(_ => keys)
+                .Select(async key => (key, IsAdmitted: (await limits.TryTakeAsync(key.Name, key.Limit, Period)).RetryAfterSeconds is null)));
 
         Assert.All(keys, key => Assert.Equal(key.Limit, decisions.Count(decision => decision.key == key && decision.IsAdmitted)));
     }
@@ -62,7 +65,8 @@ public sealed class RateLimitsTests(AppFixture<RateLimitsTests> fixture) : IClas
     {
         var decisions = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => TakeAsync("holds")));
 
-        Assert.All(decisions.Where(decision => decision.RetryAfterSeconds is not null), decision => Assert.InRange(decision.RetryAfterSeconds!.Value, 85, 90)); // 90 s each
+        // 90 s each.
+        Assert.All(decisions.Where(decision => decision.RetryAfterSeconds is not null), decision => Assert.InRange(decision.RetryAfterSeconds!.Value, 85, 90));
     }
 
     /// <summary>Time gives back one try after another.</summary>

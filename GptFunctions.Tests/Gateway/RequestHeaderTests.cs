@@ -53,13 +53,15 @@ public sealed class RequestHeaderTests(RawGatewayFixture<RequestHeaderTests> fix
         foreach (var some in OthersIdentity.Chunk(50)) // the server takes 100 headers
         {
             head = "";
-            var answer = await connection.CallAsync("GET", "/gpt/open", user.Token, "", [.. Passing.Select(name => $"{name}: passes"), .. some.Select(name => $"{name}: forged")]);
+            var answer = await connection.CallAsync(
+                "GET", "/gpt/open", user.Token, "", [.. Passing.Select(name => $"{name}: passes"), .. some.Select(name => $"{name}: forged")]);
 
             Assert.True(answer.Status == 204, answer.Text);
             Assert.DoesNotContain("forged", head, StringComparison.Ordinal);
         }
 
-        Assert.All(Passing.Except(["content-type", "content-language"]), name => Assert.Equal("passes", RawHttp.Header(head, name))); // without content nothing is said about it
+        // Without content nothing is said about it.
+        Assert.All(Passing.Except(["content-type", "content-language"]), name => Assert.Equal("passes", RawHttp.Header(head, name)));
         await connection.CallAsync("GET", "/gpt/capped", user.Token, "", "X-Tenant: 1", "Accept-Encoding: gzip");
         Assert.Equal((null, "identity"), (RawHttp.Header(head, "x-tenant"), RawHttp.Header(head, "accept-encoding"))); // another route
     }

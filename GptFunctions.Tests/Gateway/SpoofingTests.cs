@@ -8,17 +8,22 @@ namespace GptFunctions.Tests.Gateway;
 /// <summary>gateway.md 1 and 11: no spelling of a header or path makes the upstream see somebody else, or something else.</summary>
 public sealed class SpoofingTests(GatewayFixture<SpoofingTests> fixture) : IClassFixture<GatewayFixture<SpoofingTests>>
 {
-    private static readonly string[] OurHeaders = ["x-internal-id", "x-clerk-user-id", "x-gpt-client-id", "x-gpt-scopes", "x-gpt-assertion", "x-correlation-id", "traceparent", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "host"];
+    private static readonly string[] OurHeaders = [
+        "x-internal-id", "x-clerk-user-id", "x-gpt-client-id", "x-gpt-scopes", "x-gpt-assertion", "x-correlation-id", "traceparent",
+        "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "host",
+    ];
     private readonly TestApp app = fixture.App;
     private readonly HttpClient http = fixture.App.Http;
 
     public static TheoryData<string> ForgedHeaders { get; } =
     [
-        "x-internal-id", "X-INTERNAL-ID", "X-Internal-Id", "x_internal_id", "X_INTERNAL_ID", "x-internal_id", "x.internal.id", "x-internal.id", "X~Internal~Id", "x`internal`id", "x|internal|id", "x-internal-anything",
+        "x-internal-id", "X-INTERNAL-ID", "X-Internal-Id", "x_internal_id", "X_INTERNAL_ID", "x-internal_id", "x.internal.id", "x-internal.id",
+        "X~Internal~Id", "x`internal`id", "x|internal|id", "x-internal-anything",
         "x-clerk-user-id", "X_Clerk_User_Id", "x-clerk-org-role",
         "x-gpt-plan", "x-gpt-plan-status", "x-gpt-scopes", "x-gpt-client-id", "X-GPT-Assertion", "x_gpt_assertion", "x-gpt-anything",
         "x-user-id", "x_user_id", "X-User-Email", "x-user-role",
-        "x-ms-client-principal", "x-ms-client-principal-id", "x-ms-token-aad-access-token", "x-auth-request-user", "x-authenticated-userid", "x-remote-user", "remote-user", "Remote_User",
+        "x-ms-client-principal", "x-ms-client-principal-id", "x-ms-token-aad-access-token", "x-auth-request-user", "x-authenticated-userid", "x-remote-user",
+        "remote-user", "Remote_User",
         "x-forwarded-for", "x-forwarded-user", "X_Forwarded_Email", "x-forwarded-host", "x-forwarded-access-token", "forwarded", "x-real-ip", "true-client-ip",
         "x-original-url", "x-rewrite-url", "X-HTTP-Method-Override", "x_http_method_override", "x-method-override",
         "authorization", "cookie", "proxy-authorization", "te", "upgrade", "keep-alive", "trailer",
@@ -87,7 +92,8 @@ public sealed class SpoofingTests(GatewayFixture<SpoofingTests> fixture) : IClas
     {
         var user = await fixture.Users.AddAsync();
 
-        var echo = await http.EchoAsync(user, headers: [("Connection", "x-request-id"), ("X-Request-Id", "1"), ("Idempotency-Key", "a, b"), ("Accept-Language", "de")]);
+        var echo = await http.EchoAsync(
+            user, headers: [("Connection", "x-request-id"), ("X-Request-Id", "1"), ("Idempotency-Key", "a, b"), ("Accept-Language", "de")]);
         var (_, body) = await RawHttp.SendAsync(http, "/gpt/echo", user.Token, ["if-match: \u00fcber"]);
 
         Assert.Null(echo["x-request-id"]);
@@ -106,8 +112,13 @@ public sealed class SpoofingTests(GatewayFixture<SpoofingTests> fixture) : IClas
         await http.EchoAsync(user, headers: [("x-internal-id", "somebody-else"), ("X_User_Role", "admin-of-everything"), ("x-correlation-id", "spoof-1")]);
 
         Assert.True(counted.Total >= 2);
-        Assert.Contains(app.Log.Lines, line => line.StartsWith("Warning 6020 ", StringComparison.Ordinal) && line.Contains("x-internal-id", StringComparison.Ordinal) && line.Contains("X_User_Role", StringComparison.Ordinal) && line.Contains("spoof-1", StringComparison.Ordinal));
-        Assert.DoesNotContain(app.Log.Lines, line => line.Contains("somebody-else", StringComparison.Ordinal) || line.Contains("admin-of-everything", StringComparison.Ordinal));
+        Assert.Contains(
+            app.Log.Lines,
+            line => line.StartsWith("Warning 6020 ", StringComparison.Ordinal) && line.Contains("x-internal-id", StringComparison.Ordinal)
+                && line.Contains("X_User_Role", StringComparison.Ordinal) && line.Contains("spoof-1", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            app.Log.Lines,
+            line => line.Contains("somebody-else", StringComparison.Ordinal) || line.Contains("admin-of-everything", StringComparison.Ordinal));
     }
 
     /// <summary>Control characters in path or query: 400 before anything is forwarded. The encoded ones that a text consists of are data in a query.</summary>

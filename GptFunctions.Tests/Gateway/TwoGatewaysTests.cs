@@ -50,7 +50,9 @@ public sealed class TwoGatewaysTests(TwoGateways fixture, ITestOutputHelper outp
             var back = (int)(watch.Elapsed.TotalSeconds / (60.0 / quota)); // what time gave back meanwhile: nothing, unless the machine is very busy
             Assert.InRange(statuses.Count(status => status == HttpStatusCode.OK), quota, quota + back);
             Assert.All(statuses.Where(status => status != HttpStatusCode.OK), status => Assert.Equal(HttpStatusCode.TooManyRequests, status));
-            output.WriteLine($"round {round}: {statuses.Count(status => status == HttpStatusCode.OK)} of {statuses.Length} admitted in {watch.Elapsed.TotalMilliseconds:0} ms");
+            output.WriteLine(
+                $"round {round}: {statuses.Count(status => status == HttpStatusCode.OK)} of {statuses.Length} admitted in "
+                    + $"{watch.Elapsed.TotalMilliseconds:0} ms");
         }
     }
 
@@ -92,9 +94,12 @@ public sealed class TwoGatewaysTests(TwoGateways fixture, ITestOutputHelper outp
         var user = await fixture.Users.AddAsync(of: await OAuthFlow.AddClientAsync(fixture.App));
         await Task.WhenAll(both.Select(http => StatusAsync(http, user, "/gpt/echo")));
 
-        await fixture.App.Database.ExecuteAsync(new StringBuilder(sql).Replace("{session}", user.SessionId.ToString()).Replace("{client}", user.ClientId).Replace("{user}", user.Id.ToString()).ToString());
+        await fixture.App.Database.ExecuteAsync(
+            new StringBuilder(sql).Replace("{session}", user.SessionId.ToString()).Replace("{client}", user.ClientId).Replace("{user}", user.Id.ToString())
+                .ToString());
 
-        await Wait.UntilAsync(async () => (await Task.WhenAll(both.Select(http => StatusAsync(http, user, "/gpt/other")))).All(status => status == expected), Promised);
+        await Wait.UntilAsync(
+            async () => (await Task.WhenAll(both.Select(http => StatusAsync(http, user, "/gpt/other")))).All(status => status == expected), Promised);
     }
 
     private static async Task<HttpStatusCode> StatusAsync(HttpClient http, GatewayUser user, string path)

@@ -13,7 +13,9 @@ public sealed class UploadTests(RawGatewayFixture<UploadTests> fixture) : IClass
     private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     private readonly TestApp app = fixture.App;
 
-    /// <summary>An upload that takes longer than the upstream may, and that no pause of which is too long; each piece is there before the next is sent.</summary>
+    /// <summary>
+    /// An upload that takes longer than the upstream may, and that no pause of which is too long; each piece is there before the next is sent.
+    /// </summary>
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -155,11 +157,13 @@ public sealed class UploadTests(RawGatewayFixture<UploadTests> fixture) : IClass
         Assert.Equal(400, (await connection.AnswerAsync("POST")).Status);
 
         using var token = new RawConnection(app.Http);
-        await token.SendAsync($"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        await token.SendAsync(
+            $"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
         Assert.Equal(400, (await token.AnswerAsync("POST")).Status);
     }
 
     private static string? Code(RawAnswer answer) => JsonElement.Parse(answer.Text).GetProperty("code").GetString();
 
-    private static string Head(GatewayUser user, string framing) => $"POST /gpt/open HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user.Token}\r\n{framing}\r\n\r\n";
+    private static string Head(GatewayUser user, string framing) =>
+        $"POST /gpt/open HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user.Token}\r\n{framing}\r\n\r\n";
 }

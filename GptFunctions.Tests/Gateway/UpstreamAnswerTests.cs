@@ -35,7 +35,10 @@ public sealed class UpstreamAnswerTests(RawGatewayFixture<UpstreamAnswerTests> f
         }
     }
 
-    /// <summary>A character is what its reader sees: of whatever encoding, in however many octets, in whatever pieces; what is no text counts as its replacement.</summary>
+    /// <summary>
+    /// A character is what its reader sees: of whatever encoding, in however many octets, in whatever pieces; what is no text counts as its
+    /// replacement.
+    /// </summary>
     [Theory]
     [InlineData("", "x")]
     [InlineData("", "\u00e2\u0082\u00ac")] // the euro sign
@@ -63,7 +66,9 @@ public sealed class UpstreamAnswerTests(RawGatewayFixture<UpstreamAnswerTests> f
         }
     }
 
-    /// <summary>We ask for no compression where characters are counted; an upstream that compresses all the same is counted, and read, as what it says.</summary>
+    /// <summary>
+    /// We ask for no compression where characters are counted; an upstream that compresses all the same is counted, and read, as what it says.
+    /// </summary>
     [Theory]
     [InlineData("gzip")]
     [InlineData("deflate")]
@@ -93,7 +98,8 @@ public sealed class UpstreamAnswerTests(RawGatewayFixture<UpstreamAnswerTests> f
             }
 
             var body = Encoding.Latin1.GetString(squeezed.ToArray());
-            fixture.Upstream.Answers($"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: {coding}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+            fixture.Upstream.Answers(
+                $"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: {coding}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
             return await connection.CallAsync("GET", "/gpt/capped", user.Token, "", "Accept-Encoding: gzip, br");
         }
     }
@@ -128,7 +134,10 @@ public sealed class UpstreamAnswerTests(RawGatewayFixture<UpstreamAnswerTests> f
         Assert.Equal((502, "UPSTREAM_UNAUTHORIZED", null), (refused.Status, Code(refused), refused["WWW-Authenticate"]));
         Assert.Equal((403, "no", null), (forbidden.Status, forbidden.Text, forbidden["WWW-Authenticate"]));
         var upstream = new Uri(fixture.Upstream.Url).Authority;
-        Assert.Contains(app.Log.Lines, line => line.StartsWith("Warning 6023 ", StringComparison.Ordinal) && line.Contains(upstream, StringComparison.Ordinal) && line.Contains(" open ", StringComparison.Ordinal));
+        Assert.Contains(
+            app.Log.Lines,
+            line => line.StartsWith("Warning 6023 ", StringComparison.Ordinal) && line.Contains(upstream, StringComparison.Ordinal)
+                && line.Contains(" open ", StringComparison.Ordinal));
         Assert.Equal([502, 403], await app.Database.ActionStatusesAsync(user.Subject, 2));
     }
 
@@ -191,7 +200,8 @@ public sealed class UpstreamAnswerTests(RawGatewayFixture<UpstreamAnswerTests> f
     {
         var user = await fixture.Users.AddAsync();
         using var connection = new RawConnection(app.Http);
-        fixture.Upstream.Answers($"HTTP/1.1 200 OK\r\nCache-Control: {value}\r\nCDN-Cache-Control: public\r\nConnection: x-hop\r\nX-Hop: 1\r\nContent-Length: 0\r\n\r\n");
+        fixture.Upstream.Answers(
+            $"HTTP/1.1 200 OK\r\nCache-Control: {value}\r\nCDN-Cache-Control: public\r\nConnection: x-hop\r\nX-Hop: 1\r\nContent-Length: 0\r\n\r\n");
 
         var answer = await connection.CallAsync("GET", "/gpt/open", user.Token);
 

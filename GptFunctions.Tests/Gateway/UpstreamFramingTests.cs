@@ -136,7 +136,9 @@ public sealed class UpstreamFramingTests(RawGatewayFixture<UpstreamFramingTests>
         Assert.True(expected == answer.Status, $"{method} {status} {framing} {body.Length}: {answer.Head} {answer.Text}");
         Assert.True(isTooLarge || answer.Text == (hasContent ? body : ""), $"{method} {status} {framing} {body.Length}: {answer.Head} {answer.Text}");
         Assert.True(answer["Connection"] is null, $"{method} {status} {framing} {body.Length}: {answer.Head}");
-        Assert.True(!hasContent || (answer["Content-Length"] is null) != (answer["Transfer-Encoding"] is null), $"{method} {status} {framing} {body.Length}: {answer.Head}");
+        Assert.True(
+            !hasContent || (answer["Content-Length"] is null) != (answer["Transfer-Encoding"] is null),
+            $"{method} {status} {framing} {body.Length}: {answer.Head}");
         Assert.True(hasContent || answer["Transfer-Encoding"] is null, $"{method} {status} {framing} {body.Length}: {answer.Head}");
         Assert.Equal((status, framing, method) switch
         {

@@ -9,7 +9,9 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>hosting.md 13 and 14, architecture.md 3: a bug is 500, an outage 503 with Retry-After, each in the format of its path; never an empty body.</summary>
+/// <summary>
+/// hosting.md 13 and 14, architecture.md 3: a bug is 500, an outage 503 with Retry-After, each in the format of its path; never an empty body.
+/// </summary>
 public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixture<ErrorMappingFixture>
 {
     private readonly TestApp app = fixture.App;
@@ -17,7 +19,8 @@ public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixtu
     [Fact]
     public async Task Function_that_throws_answers_problem_json_and_logs_the_correlation_id()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/test-errors/bug", UriKind.Relative)) { Headers = { { "x-correlation-id", "bug-1" } } };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Get, new Uri("/test-errors/bug", UriKind.Relative)) { Headers = { { "x-correlation-id", "bug-1" } } };
         using var answer = await app.Http.SendAsync(request);
         Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
         Assert.Equal("application/problem+json", answer.Content.Headers.ContentType?.MediaType);
@@ -135,7 +138,9 @@ public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixtu
             Assert.Equal((true, false), (ErrorMapper.IsHangUp(error, gone), ErrorMapper.IsHangUp(error, CancellationToken.None)));
         }
 
-        Assert.All((Exception[])[new InvalidOperationException("a bug"), ErrorTestFunctions.Make("socket")], error => Assert.False(ErrorMapper.IsHangUp(error, gone)));
+        Assert.All(
+            (Exception[])[new InvalidOperationException("a bug"), ErrorTestFunctions.Make("socket")],
+            error => Assert.False(ErrorMapper.IsHangUp(error, gone)));
         Assert.True(ErrorMapper.IsHangUp(new Microsoft.AspNetCore.Connections.ConnectionResetException("reset"), CancellationToken.None));
     }
 
@@ -144,7 +149,11 @@ public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixtu
 
 public sealed class ErrorMappingFixture : TestFunctionsFixture
 {
-    protected override IReadOnlyList<string> Functions => [nameof(ErrorTestFunctions.TestErrorBug), nameof(ErrorTestFunctions.TestErrorOutage), nameof(ErrorTestFunctions.TestErrorOAuth), nameof(ErrorTestFunctions.TestErrorPage), nameof(ErrorTestFunctions.TestErrorHalf), nameof(ErrorTestFunctions.TestErrorHangUp)];
+    protected override IReadOnlyList<string> Functions =>
+        [
+            nameof(ErrorTestFunctions.TestErrorBug), nameof(ErrorTestFunctions.TestErrorOutage), nameof(ErrorTestFunctions.TestErrorOAuth),
+            nameof(ErrorTestFunctions.TestErrorPage), nameof(ErrorTestFunctions.TestErrorHalf), nameof(ErrorTestFunctions.TestErrorHangUp),
+        ];
 }
 
 public static class ErrorTestFunctions
@@ -160,13 +169,16 @@ public static class ErrorTestFunctions
     }
 
     [Function(nameof(TestErrorOutage))]
-    public static IResult TestErrorOutage([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-errors/outage")] HttpRequest request) => throw Make(request);
+    public static IResult TestErrorOutage([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-errors/outage")] HttpRequest request) =>
+        throw Make(request);
 
     [Function(nameof(TestErrorOAuth))]
-    public static IResult TestErrorOAuth([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/test-errors")] HttpRequest request) => throw Make(request);
+    public static IResult TestErrorOAuth([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/test-errors")] HttpRequest request) =>
+        throw Make(request);
 
     [Function(nameof(TestErrorPage))]
-    public static IResult TestErrorPage([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/authorize/test-errors")] HttpRequest request) => throw Make(request);
+    public static IResult TestErrorPage([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/authorize/test-errors")] HttpRequest request) =>
+        throw Make(request);
 
     [Function(nameof(TestErrorHalf))]
     public static async Task<IResult> TestErrorHalf([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-errors/half")] HttpRequest request)
@@ -179,10 +191,12 @@ public static class ErrorTestFunctions
 
     /// <summary>One call for each kind, so that a test knows where it stands.</summary>
     internal static Dictionary<string, (TaskCompletionSource Begun, TaskCompletionSource Ended)> HangUps { get; } =
-        ((string[])["cancelled", "io", "disposed"]).ToDictionary(kind => kind, _ => (new TaskCompletionSource(), new TaskCompletionSource()), StringComparer.Ordinal);
+        ((string[])["cancelled", "io", "disposed"]).ToDictionary(
+            kind => kind, _ => (new TaskCompletionSource(), new TaskCompletionSource()), StringComparer.Ordinal);
 
     [Function(nameof(TestErrorHangUp))]
-    public static async Task<IResult> TestErrorHangUp([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-errors/hang-up")] HttpRequest request, CancellationToken cancellationToken)
+    public static async Task<IResult> TestErrorHangUp(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-errors/hang-up")] HttpRequest request, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(request);
         var kind = request.Query["kind"].ToString();

@@ -24,7 +24,10 @@ public sealed class HangUpTests(GatewayFixture<HangUpTests> fixture, ITestOutput
     [Fact]
     public void Http_functions_take_no_cancellation_token()
     {
-        var functions = typeof(ErrorMapper).Assembly.GetTypes().SelectMany(type => type.GetMethods(BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
+        var functions = typeof(ErrorMapper).Assembly.GetTypes()
+            .SelectMany(
+                type => type.GetMethods(
+                    BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
             .Where(method => method.GetParameters().Any(parameter => parameter.GetCustomAttribute<HttpTriggerAttribute>() is not null)).ToList();
 
         Assert.True(functions.Count > 20);
@@ -36,7 +39,9 @@ public sealed class HangUpTests(GatewayFixture<HangUpTests> fixture, ITestOutput
     public void Only_what_no_request_waits_for_has_the_data_source_itself()
     {
         var holders = typeof(Database).Assembly.GetTypes()
-            .Where(type => type.GetConstructors(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Any(constructor => constructor.GetParameters().Any(parameter => parameter.ParameterType == typeof(NpgsqlDataSource))))
+            .Where(
+                type => type.GetConstructors(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)
+                    .Any(constructor => constructor.GetParameters().Any(parameter => parameter.ParameterType == typeof(NpgsqlDataSource))))
             .Select(type => type.Name).Order(StringComparer.Ordinal);
 
         Assert.Equal(["AuditTrailStore", "Database", "Migrator", "OutboxStore", "PurgeStore"], holders);
@@ -60,7 +65,9 @@ public sealed class HangUpTests(GatewayFixture<HangUpTests> fixture, ITestOutput
 
         var (healthTimes, callTimes, hangUps) = (await healthy, await called, (await hangingUp).Sum());
         var (worst, median) = (healthTimes.Max(), callTimes.Order().ElementAt(callTimes.Count / 2));
-        output.WriteLine($"{hangUps} callers hung up; /health {healthTimes.Count} times, at worst {worst.TotalMilliseconds:0} ms; the gateway {callTimes.Count} times, median {median.TotalMilliseconds:0.0} ms");
+        output.WriteLine(
+            $"{hangUps} callers hung up; /health {healthTimes.Count} times, at worst {worst.TotalMilliseconds:0} ms; the gateway {callTimes.Count} times, "
+                + $"median {median.TotalMilliseconds:0.0} ms");
         Assert.True(hangUps > 20);
         Assert.True(worst < LongestSilence, $"/health took {worst.TotalMilliseconds:0} ms.");
         Assert.True(median < HighestMedian, $"The gateway's median is {median.TotalMilliseconds:0} ms.");
@@ -70,7 +77,9 @@ public sealed class HangUpTests(GatewayFixture<HangUpTests> fixture, ITestOutput
     private static async Task<int> HangUpAsync(int port, int caller, CancellationToken over)
     {
         var body = $"grant_type=refresh_token&refresh_token=any&client_id=client-{caller}&client_secret=any";
-        var request = Encoding.ASCII.GetBytes($"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+        var request = Encoding.ASCII.GetBytes(
+            $"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+                + $"{body.Length}\r\n\r\n{body}");
         var count = 0;
         while (!over.IsCancellationRequested)
         {

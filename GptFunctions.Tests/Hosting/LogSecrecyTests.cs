@@ -66,12 +66,17 @@ public sealed class LogSecrecyTests(AppFixture<LogSecrecyTests> fixture) : IClas
         return refreshed;
     }
 
-    /// <summary>Refusals of every kind, a bug (a constraint that the program does not know of) and an outage (a statement that is cut off), each with secrets at hand.</summary>
+    /// <summary>
+    /// Refusals of every kind, a bug (a constraint that the program does not know of) and an outage (a statement that is cut off), each with secrets
+    /// at hand.
+    /// </summary>
     private async Task FailAsync(TestClient client, string code, JsonAnswer tokens)
     {
         secrets["wrong secret"] = Secret.New();
         await flow.RefreshAsync(client with { Secret = secrets["wrong secret"] }, tokens["refresh_token"]!);
-        await flow.PostFormAsync("/oauth/token", OAuthFlow.Basic(client.Id, secrets["wrong secret"]), ("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"]));
+        await flow.PostFormAsync(
+            "/oauth/token", OAuthFlow.Basic(client.Id, secrets["wrong secret"]), ("grant_type", "refresh_token"),
+            ("refresh_token", tokens["refresh_token"]));
         await flow.PostFormAsync("/oauth/token", null, ("refresh_token", tokens["refresh_token"]), ("client_secret", client.Secret));
         await flow.SessionsAsync(tokens["access_token"]! + "x");
         await flow.SendAsync(new HttpRequestMessage(HttpMethod.Get, "/oauth/token?refresh_token=" + tokens["refresh_token"]));
@@ -86,7 +91,8 @@ public sealed class LogSecrecyTests(AppFixture<LogSecrecyTests> fixture) : IClas
         {
             var refreshing = flow.RefreshAsync(client, tokens["refresh_token"]!);
             await app.Database.WaitForBlockedAsync(1);
-            await app.Database.ExecuteAsync("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+            await app.Database.ExecuteAsync(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
             await refreshing;
         }
 

@@ -10,7 +10,9 @@ public sealed class OddRequestTests(AppFixture<OddRequestTests> fixture) : IClas
     [Fact]
     public async Task Head_on_authorize_answers_and_starts_nothing()
     {
-        var query = $"client_id={app.Settings["GPT_CLIENT_ID"]}&response_type=code&redirect_uri={Uri.EscapeDataString(app.Settings["GPT_REDIRECT_URI"]!)}&scope=jobs%3Aread&state=x&code_challenge={new string('a', 43)}&code_challenge_method=S256";
+        var query =
+            $"client_id={app.Settings["GPT_CLIENT_ID"]}&response_type=code&redirect_uri={Uri.EscapeDataString(app.Settings["GPT_REDIRECT_URI"]!)}"
+            + $"&scope=jobs%3Aread&state=x&code_challenge={new string('a', 43)}&code_challenge_method=S256";
         using var connection = new RawConnection(app.Http);
 
         var head = await connection.CallAsync("HEAD", "/oauth/authorize?" + query, null);
@@ -43,7 +45,11 @@ public sealed class OddRequestTests(AppFixture<OddRequestTests> fixture) : IClas
     [InlineData("a_b")]
     internal async Task Host_that_is_no_name_is_no_error_of_ours(string host)
     {
-        foreach (var target in (string[])["/oauth/authorize", "/oauth/authorize?client_id=nobody", "/oauth/callback", "/health", "/.well-known/oauth-authorization-server", "/gpt/x"])
+        string[] targets =
+        [
+            "/oauth/authorize", "/oauth/authorize?client_id=nobody", "/oauth/callback", "/health", "/.well-known/oauth-authorization-server", "/gpt/x",
+        ];
+        foreach (var target in targets)
         {
             using var connection = new RawConnection(app.Http);
             var answer = await connection.CallAsync("GET", $"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");

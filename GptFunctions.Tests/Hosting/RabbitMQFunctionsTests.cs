@@ -57,7 +57,10 @@ public sealed class RabbitMQFunctionsTests(RabbitMQFunctionsFixture fixture) : I
         await using (var failing = await StartAsync("_fails", nameof(RabbitMQTestFunctions.TestMessageFails)))
         {
             await Wait.UntilAsync(async () => await broker.CountAsync(RabbitMQTestFunctions.DeadQueue) == 1);
-            Assert.Equal(5, failing.Log.Lines.Count(line => line.StartsWith("Error 1022", StringComparison.Ordinal) && line.Contains("the message broke", StringComparison.Ordinal)));
+            Assert.Equal(
+                5,
+                failing.Log.Lines.Count(
+                    line => line.StartsWith("Error 1022", StringComparison.Ordinal) && line.Contains("the message broke", StringComparison.Ordinal)));
         }
 
         Assert.Equal(["poison", "fine", "poison", "poison", "poison", "poison"], RabbitMQTestFunctions.Failing);
@@ -77,7 +80,10 @@ public sealed class RabbitMQFunctionsTests(RabbitMQFunctionsFixture fixture) : I
         await broker.PublishAsync(RabbitMQTestFunctions.LossQueue, "meanwhile");
         fixture.Proxy.Restore();
         await Wait.UntilAsync(() => RabbitMQTestFunctions.Loss.Contains("meanwhile"));
-        Assert.Contains(app.Log.Lines, line => line.StartsWith("Error 1021", StringComparison.Ordinal) && line.Contains(nameof(RabbitMQTestFunctions.TestMessageLoss), StringComparison.Ordinal));
+        Assert.Contains(
+            app.Log.Lines,
+            line => line.StartsWith("Error 1021", StringComparison.Ordinal)
+                && line.Contains(nameof(RabbitMQTestFunctions.TestMessageLoss), StringComparison.Ordinal));
     }
 
     [Fact]
@@ -88,11 +94,17 @@ public sealed class RabbitMQFunctionsTests(RabbitMQFunctionsFixture fixture) : I
             ["TEST_BROKER"] = await TestServices.RabbitMqUrlAsync(),
             ["TEST_BROKER_AWAY"] = "amqp://user:very-secret@127.0.0.1:1",
             ["TEST_BROKER_WRONG"] = "http://user:very-secret@127.0.0.1:1",
-        }, [nameof(RabbitMQTestFunctions.TestMessageNoQueue), nameof(RabbitMQTestFunctions.TestMessageNoBroker), nameof(RabbitMQTestFunctions.TestMessageNoSetting), nameof(RabbitMQTestFunctions.TestMessageWrongUrl), nameof(RabbitMQTestFunctions.TestMessageHttp)]);
-        foreach (var (function, reason) in new[] { ("NoQueue", "NOT_FOUND"), ("NoBroker", "refused"), ("NoSetting", "TEST_BROKER_UNSET is not set"), ("WrongUrl", "scheme") })
+        }, [
+            nameof(RabbitMQTestFunctions.TestMessageNoQueue), nameof(RabbitMQTestFunctions.TestMessageNoBroker),
+            nameof(RabbitMQTestFunctions.TestMessageNoSetting), nameof(RabbitMQTestFunctions.TestMessageWrongUrl),
+            nameof(RabbitMQTestFunctions.TestMessageHttp),
+        ]);
+        foreach (var (function, reason) in new[] { ("NoQueue", "NOT_FOUND"), ("NoBroker", "refused"), (
+            "NoSetting", "TEST_BROKER_UNSET is not set"), ("WrongUrl", "scheme") })
         {
             await Wait.UntilAsync(() => without.Log.Lines.Any(line =>
-                line.StartsWith("Error 1021", StringComparison.Ordinal) && line.Contains("TestMessage" + function, StringComparison.Ordinal) && line.Contains(reason, StringComparison.Ordinal)));
+                line.StartsWith("Error 1021", StringComparison.Ordinal) && line.Contains("TestMessage" + function, StringComparison.Ordinal)
+                    && line.Contains(reason, StringComparison.Ordinal)));
         }
 
         Assert.Equal(4, without.Log.Lines.Count(line => line.StartsWith("Error 1021", StringComparison.Ordinal)));
@@ -108,7 +120,8 @@ public sealed class RabbitMQFunctionsTests(RabbitMQFunctionsFixture fixture) : I
         await broker.DeleteAsync(RabbitMQTestFunctions.LateQueue);
         await using var proxy = new TestProxy(broker.Url);
         await proxy.CutAsync();
-        await using var waiting = await TestFunctions.StartAsync(nameof(RabbitMQFunctionsTests) + "_late", new() { ["TEST_BROKER"] = proxy.Url }, [nameof(RabbitMQTestFunctions.TestMessageLate)]);
+        await using var waiting = await TestFunctions.StartAsync(
+            nameof(RabbitMQFunctionsTests) + "_late", new() { ["TEST_BROKER"] = proxy.Url }, [nameof(RabbitMQTestFunctions.TestMessageLate)]);
         await Wait.UntilAsync(() => waiting.Log.Lines.Any(line => line.StartsWith("Error 1021", StringComparison.Ordinal)));
         proxy.Restore();
         await broker.DeclareAsync(RabbitMQTestFunctions.LateQueue);
@@ -171,7 +184,12 @@ public sealed class RabbitMQFunctionsFixture : TestFunctionsFixture
             await Broker.DeclareAsync(queue);
         }
 
-        return new Dictionary<string, string?>(StringComparer.Ordinal) { ["TEST_BROKER"] = Broker.Url, ["TEST_BROKER_PROXY"] = Proxy.Url, ["TEST_QUEUE"] = RabbitMQTestFunctions.TextQueue };
+        return new Dictionary<string, string?>(StringComparer.Ordinal)
+        {
+            ["TEST_BROKER"] = Broker.Url,
+            ["TEST_BROKER_PROXY"] = Proxy.Url,
+            ["TEST_QUEUE"] = RabbitMQTestFunctions.TextQueue,
+        };
     }
 
     public override async Task DisposeAsync()
@@ -216,14 +234,16 @@ public sealed class RabbitMQTestFunctions(TimeProvider clock)
     public static void TestMessageBytes([RabbitMQTrigger(BytesQueue, ConnectionStringSetting = "TEST_BROKER")] byte[] message) => Bytes.Enqueue(message);
 
     [Function(nameof(TestMessageText))]
-    public static Task TestMessageText([RabbitMQTrigger("%TEST_QUEUE%", ConnectionStringSetting = "TEST_BROKER")] string message, CancellationToken cancellationToken)
+    public static Task TestMessageText(
+        [RabbitMQTrigger("%TEST_QUEUE%", ConnectionStringSetting = "TEST_BROKER")] string message, CancellationToken cancellationToken)
     {
         Texts.Enqueue(message);
         return Task.CompletedTask;
     }
 
     [Function(nameof(TestMessageOneByOne))]
-    public async Task TestMessageOneByOne([RabbitMQTrigger(OneByOneQueue, ConnectionStringSetting = "TEST_BROKER")] string message, CancellationToken cancellationToken)
+    public async Task TestMessageOneByOne(
+        [RabbitMQTrigger(OneByOneQueue, ConnectionStringSetting = "TEST_BROKER")] string message, CancellationToken cancellationToken)
     {
         mostAtOnce = Math.Max(mostAtOnce, Interlocked.Increment(ref atOnce));
         await Task.Delay(TimeSpan.FromMilliseconds(2), clock, cancellationToken);
@@ -249,7 +269,8 @@ public sealed class RabbitMQTestFunctions(TimeProvider clock)
     public static void TestMessageLate([RabbitMQTrigger(LateQueue, ConnectionStringSetting = "TEST_BROKER")] string message) => Late.Enqueue(message);
 
     [Function(nameof(TestMessageStops))]
-    public static async Task TestMessageStops([RabbitMQTrigger(StopQueue, ConnectionStringSetting = "TEST_BROKER")] string message, CancellationToken cancellationToken)
+    public static async Task TestMessageStops(
+        [RabbitMQTrigger(StopQueue, ConnectionStringSetting = "TEST_BROKER")] string message, CancellationToken cancellationToken)
     {
         Stopped.Enqueue("begun " + message);
         await Wait.UntilAsync(() => cancellationToken.IsCancellationRequested, CancellationToken.None);
@@ -258,25 +279,31 @@ public sealed class RabbitMQTestFunctions(TimeProvider clock)
     }
 
     [Function(nameof(TestMessageNoQueue))]
-    public static void TestMessageNoQueue([RabbitMQTrigger("test.host.nowhere", ConnectionStringSetting = "TEST_BROKER")] string message) => Texts.Enqueue(message);
+    public static void TestMessageNoQueue([RabbitMQTrigger("test.host.nowhere", ConnectionStringSetting = "TEST_BROKER")] string message) =>
+        Texts.Enqueue(message);
 
     [Function(nameof(TestMessageNoBroker))]
-    public static void TestMessageNoBroker([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER_AWAY")] string message) => Texts.Enqueue(message);
+    public static void TestMessageNoBroker([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER_AWAY")] string message) =>
+        Texts.Enqueue(message);
 
     [Function(nameof(TestMessageNoSetting))]
-    public static void TestMessageNoSetting([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER_UNSET")] string message) => Texts.Enqueue(message);
+    public static void TestMessageNoSetting([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER_UNSET")] string message) =>
+        Texts.Enqueue(message);
 
     [Function(nameof(TestMessageWrongUrl))]
-    public static void TestMessageWrongUrl([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER_WRONG")] string message) => Texts.Enqueue(message);
+    public static void TestMessageWrongUrl([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER_WRONG")] string message) =>
+        Texts.Enqueue(message);
 
     [Function(nameof(TestMessageHttp))]
-    public static string TestMessageHttp([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-message-http")] Microsoft.AspNetCore.Http.HttpRequest request) => "up";
+    public static string TestMessageHttp(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-message-http")] Microsoft.AspNetCore.Http.HttpRequest request) => "up";
 
     [Function(nameof(TestMessageNamedBody))]
     public static void TestMessageNamedBody([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER")] string body) => Texts.Enqueue(body);
 
     [Function(nameof(TestMessageNamedRoutingKey))]
-    public static void TestMessageNamedRoutingKey([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER")] string RoutingKey) => Texts.Enqueue(RoutingKey);
+    public static void TestMessageNamedRoutingKey([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER")] string RoutingKey) =>
+        Texts.Enqueue(RoutingKey);
 
     [Function(nameof(TestMessageAsNumber))]
     public static void TestMessageAsNumber([RabbitMQTrigger(TextQueue, ConnectionStringSetting = "TEST_BROKER")] int message) => OneByOne.Enqueue(message);
@@ -285,5 +312,6 @@ public sealed class RabbitMQTestFunctions(TimeProvider clock)
     public static void TestMessageWithoutSetting([RabbitMQTrigger(TextQueue)] string message) => Texts.Enqueue(message);
 
     [Function(nameof(TestMessageUnknownQueueSetting))]
-    public static void TestMessageUnknownQueueSetting([RabbitMQTrigger("%TEST_UNSET_QUEUE%", ConnectionStringSetting = "TEST_BROKER")] string message) => Texts.Enqueue(message);
+    public static void TestMessageUnknownQueueSetting([RabbitMQTrigger("%TEST_UNSET_QUEUE%", ConnectionStringSetting = "TEST_BROKER")] string message) =>
+        Texts.Enqueue(message);
 }

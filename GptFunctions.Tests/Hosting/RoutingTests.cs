@@ -59,8 +59,13 @@ public sealed class RoutingTests(RoutingFixture fixture) : IClassFixture<Routing
         Assert.Empty(functions.SelectMany((one, index) => functions.Skip(index + 1)
             .Where(other => one.Methods.Overlaps(other.Methods) && Shape(one.Pattern) == Shape(other.Pattern))
             .Select(other => $"{one.Name} and {other.Name}")));
-        Assert.Empty(functions.GroupBy(function => function.Name, StringComparer.OrdinalIgnoreCase).Where(group => group.Count() > 1).Select(group => group.Key));
-        Assert.DoesNotContain(functions, function => function.Pattern.RawText!.StartsWith("admin", StringComparison.OrdinalIgnoreCase) || function.Pattern.RawText.StartsWith("runtime", StringComparison.OrdinalIgnoreCase)); // the host's own
+        Assert.Empty(
+            functions.GroupBy(function => function.Name, StringComparer.OrdinalIgnoreCase).Where(group => group.Count() > 1).Select(group => group.Key));
+        // The host's own.
+        Assert.DoesNotContain(
+            functions,
+            function => function.Pattern.RawText!.StartsWith("admin", StringComparison.OrdinalIgnoreCase)
+                || function.Pattern.RawText.StartsWith("runtime", StringComparison.OrdinalIgnoreCase));
         Assert.All(functions, function => Assert.Equal(AuthorizationLevel.Anonymous, function.Level)); // no function keys to manage
     }
 
@@ -80,7 +85,10 @@ public sealed class RoutingTests(RoutingFixture fixture) : IClassFixture<Routing
         [.. FunctionCatalog.Find([typeof(FunctionCatalog).Assembly], new ConfigurationBuilder().Build())
             .Where(function => function.Trigger is HttpTriggerAttribute)
             .Select(function => (function.Name, (HttpTriggerAttribute)function.Trigger))
-            .Select(function => (function.Name, RoutePatternFactory.Parse(function.Item2.Route ?? function.Name), function.Item2.Methods!.ToHashSet(StringComparer.OrdinalIgnoreCase), function.Item2.AuthLevel))];
+            .Select(
+                function => (
+                    function.Name, RoutePatternFactory.Parse(function.Item2.Route ?? function.Name),
+                    function.Item2.Methods!.ToHashSet(StringComparer.OrdinalIgnoreCase), function.Item2.AuthLevel))];
 
     /// <summary>Whether every path of the later pattern matches the earlier one.</summary>
     private static bool Covers(RoutePattern earlier, RoutePattern later)
@@ -104,31 +112,41 @@ public sealed class RoutingTests(RoutingFixture fixture) : IClassFixture<Routing
 
     private static bool CoversPart(RoutePatternPart earlier, RoutePatternPart later) => earlier switch
     {
-        RoutePatternLiteralPart literal => later is RoutePatternLiteralPart other && string.Equals(literal.Content, other.Content, StringComparison.OrdinalIgnoreCase),
+        RoutePatternLiteralPart literal => later is RoutePatternLiteralPart other
+            && string.Equals(literal.Content, other.Content, StringComparison.OrdinalIgnoreCase),
         RoutePatternParameterPart parameter => parameter.ParameterPolicies.Count == 0 && later is not RoutePatternParameterPart { IsCatchAll: true },
         _ => false,
     };
 
     /// <summary>The pattern without the names of its parameters.</summary>
     private static string Shape(RoutePattern pattern) => string.Join('/', pattern.PathSegments.Select(segment => string.Concat(segment.Parts.Select(part =>
-        part is RoutePatternLiteralPart literal ? literal.Content.ToUpperInvariant() : part is RoutePatternParameterPart { IsCatchAll: true } ? "{*}" : "{}"))));
+        part is RoutePatternLiteralPart literal ? literal.Content.ToUpperInvariant()
+            : part is RoutePatternParameterPart { IsCatchAll: true } ? "{*}"
+            : "{}"))));
 }
 
 public sealed class RoutingFixture : TestFunctionsFixture
 {
-    protected override IReadOnlyList<string> Functions => [nameof(RoutingTestFunctions.TestRoutingA), nameof(RoutingTestFunctions.TestRoutingB), nameof(RoutingTestFunctions.TestRoutingC), nameof(RoutingTestFunctions.TestRoutingAny)];
+    protected override IReadOnlyList<string> Functions =>
+        [
+            nameof(RoutingTestFunctions.TestRoutingA), nameof(RoutingTestFunctions.TestRoutingB), nameof(RoutingTestFunctions.TestRoutingC),
+            nameof(RoutingTestFunctions.TestRoutingAny),
+        ];
 }
 
 public static class RoutingTestFunctions
 {
     [Function(nameof(TestRoutingC))]
-    public static IResult TestRoutingC([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-routing/{*rest}")] HttpRequest request, string? rest) => Results.Text($"C: {rest}");
+    public static IResult TestRoutingC([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-routing/{*rest}")] HttpRequest request, string? rest) =>
+        Results.Text($"C: {rest}");
 
     [Function(nameof(TestRoutingB))]
-    public static IResult TestRoutingB([HttpTrigger(AuthorizationLevel.Anonymous, "get", "delete", Route = "test-routing/special")] HttpRequest request) => Results.Text("B");
+    public static IResult TestRoutingB([HttpTrigger(AuthorizationLevel.Anonymous, "get", "delete", Route = "test-routing/special")] HttpRequest request) =>
+        Results.Text("B");
 
     [Function(nameof(TestRoutingA))]
-    public static IResult TestRoutingA([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-routing/{name}")] HttpRequest request, string name) => Results.Text($"A: {name}");
+    public static IResult TestRoutingA([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "test-routing/{name}")] HttpRequest request, string name) =>
+        Results.Text($"A: {name}");
 
     [Function(nameof(TestRoutingAny))]
     public static IResult TestRoutingAny([HttpTrigger(AuthorizationLevel.Anonymous, Route = "test-routing-any")] HttpRequest request) => Results.Text("Any");

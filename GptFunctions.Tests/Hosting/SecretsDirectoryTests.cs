@@ -71,7 +71,9 @@ public sealed class SecretsDirectoryTests : IDisposable
         Assert.Equal(HmacOf(newRefresh, before["refresh_token"]!), after["refresh_token"]);
     }
 
-    /// <summary>What is no key is fixed until the restart, and the same in every part: an issuer in the metadata that differs from the tokens' helps nobody.</summary>
+    /// <summary>
+    /// What is no key is fixed until the restart, and the same in every part: an issuer in the metadata that differs from the tokens' helps nobody.
+    /// </summary>
     [Fact]
     public async Task Changed_base_url_takes_effect_at_the_restart_everywhere_and_a_changed_key_at_once()
     {
@@ -123,7 +125,10 @@ public sealed class SecretsDirectoryTests : IDisposable
         var tokens = await flow.TokensAsync(client, "user_bad_file");
 
         Mount(("gpt-ec-private-key", "very-secret"));
-        await Wait.UntilAsync(() => app.Log.Lines.Any(line => line.StartsWith("Error 1030", StringComparison.Ordinal) && line.Contains("GPT_EC_PRIVATE_KEY is not the base64", StringComparison.Ordinal)));
+        await Wait.UntilAsync(
+            () => app.Log.Lines.Any(
+                line => line.StartsWith("Error 1030", StringComparison.Ordinal)
+                    && line.Contains("GPT_EC_PRIVATE_KEY is not the base64", StringComparison.Ordinal)));
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Status);
         Assert.Equal([KeyIdOf(key)], await PublishedKeysAsync(app));
         Assert.DoesNotContain(app.Log.Lines, line => line.Contains("very-secret", StringComparison.Ordinal));
@@ -132,7 +137,8 @@ public sealed class SecretsDirectoryTests : IDisposable
     private static string NewRefreshKey() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32));
 
     private static string HmacOf(string key, string token) =>
-        "gpt_rt_" + System.Buffers.Text.Base64Url.EncodeToString(HMACSHA256.HashData(Convert.FromBase64String(key), System.Text.Encoding.ASCII.GetBytes(token)));
+        "gpt_rt_" + System.Buffers.Text.Base64Url.EncodeToString(
+            HMACSHA256.HashData(Convert.FromBase64String(key), System.Text.Encoding.ASCII.GetBytes(token)));
 
     private static string KeyIdOf(string key)
     {
@@ -161,7 +167,8 @@ public sealed class SecretsDirectoryTests : IDisposable
         }
 
         File.CreateSymbolicLink(Path.Combine(directory, "..data_tmp"), version);
-        using (var rename = Process.Start("mv", ["-T", Path.Combine(directory, "..data_tmp"), Path.Combine(directory, "..data")])) // rename(2); .NET refuses links to directories
+        // Rename(2); .NET refuses links to directories.
+        using (var rename = Process.Start("mv", ["-T", Path.Combine(directory, "..data_tmp"), Path.Combine(directory, "..data")]))
         {
             rename.WaitForExit();
             Assert.Equal(0, rename.ExitCode);

@@ -41,7 +41,8 @@ public sealed class SecurityHeaderTests(AppFixture<SecurityHeaderTests> fixture)
         Assert.Contains("frame-ancestors 'none'", policy, StringComparison.Ordinal);
         Assert.DoesNotContain("unsafe-inline", policy, StringComparison.Ordinal);
         Assert.Equal("no-store", consent.Headers.CacheControl?.ToString());
-        Assert.Contains("<link rel=\"icon\" href=\"data:,\">", await consent.Content.ReadAsStringAsync(), StringComparison.Ordinal); // else browsers ask for one, which the policy refuses aloud
+        // Else browsers ask for one, which the policy refuses aloud.
+        Assert.Contains("<link rel=\"icon\" href=\"data:,\">", await consent.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
     private static void AssertSecure(HttpResponseMessage answer)

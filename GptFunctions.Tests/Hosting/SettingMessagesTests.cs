@@ -23,12 +23,16 @@ public sealed class SettingMessagesTests
 
         foreach (var taken in (int[])[least, most])
         {
-            Assert.DoesNotContain(Refusals(property, taken.ToString(CultureInfo.InvariantCulture)), problem => problem.StartsWith($"{name} must be between", StringComparison.Ordinal));
+            Assert.DoesNotContain(
+                Refusals(property, taken.ToString(CultureInfo.InvariantCulture)),
+                problem => problem.StartsWith($"{name} must be between", StringComparison.Ordinal));
         }
 
         foreach (var refused in (string[])[Text(least - 1L), Text(most + 1L), "99999999999999999999", "1.5", "some"])
         {
-            var problem = Assert.Single(Refusals(property, refused), problem => problem.StartsWith($"{name} must be ", StringComparison.Ordinal) && problem.Contains(" between ", StringComparison.Ordinal));
+            var problem = Assert.Single(
+                Refusals(property, refused),
+                problem => problem.StartsWith($"{name} must be ", StringComparison.Ordinal) && problem.Contains(" between ", StringComparison.Ordinal));
             Assert.Matches($@"^{name} must be (?:a whole number )?between {least} and {most}(?: [a-z]+)?\.$", problem);
         }
 

@@ -11,7 +11,10 @@ using Microsoft.Extensions.Hosting;
 
 namespace GptFunctions.Tests.Hosting;
 
-/// <summary>architecture.md 7, hosting.md 18 and 20: a missing secret or an unsafe combination stops start-up in Production, with all problems listed at once.</summary>
+/// <summary>
+/// architecture.md 7, hosting.md 18 and 20: a missing secret or an unsafe combination stops start-up in Production, with all problems listed at
+/// once.
+/// </summary>
 public sealed class StartupTests
 {
     private const string Nowhere = "postgresql://app:very-secret@127.0.0.1:1/none";
@@ -92,7 +95,10 @@ public sealed class StartupTests
         Assert.Equal(78, exitCode);
         Assert.StartsWith("GptFunctions cannot start: 12 settings need attention.\n - DATABASE_URL is missing", error, StringComparison.Ordinal);
         Assert.All(
-            ["DATABASE_URL", "PUBLIC_BASE_URL", "GPT_CLIENT_ID", "GPT_CLIENT_SECRET", "GPT_REDIRECT_URI", "GPT_EC_PRIVATE_KEY", "GPT_REFRESH_KEY", "CLERK_ISSUER", "CLERK_OAUTH_CLIENT_ID", "CLERK_OAUTH_CLIENT_SECRET", "CLERK_AUTHORIZED_PARTIES", "RABBITMQ_URL"],
+            [
+                "DATABASE_URL", "PUBLIC_BASE_URL", "GPT_CLIENT_ID", "GPT_CLIENT_SECRET", "GPT_REDIRECT_URI", "GPT_EC_PRIVATE_KEY", "GPT_REFRESH_KEY",
+                "CLERK_ISSUER", "CLERK_OAUTH_CLIENT_ID", "CLERK_OAUTH_CLIENT_SECRET", "CLERK_AUTHORIZED_PARTIES", "RABBITMQ_URL",
+            ],
             name => Assert.Contains($"\n - {name} is missing", error, StringComparison.Ordinal));
         Assert.DoesNotContain("   at ", output + error, StringComparison.Ordinal); // sentences, no stack traces
     }
@@ -141,7 +147,8 @@ public sealed class StartupTests
     {
         var directory = Directory.CreateTempSubdirectory("gpt-development-").FullName;
         await using var database = await TestDatabase.CreateAsync(nameof(StartupTests) + "_development");
-        var settings = ProductionSettings(database.Url).ToDictionary(setting => setting.Key, setting => setting.Key is "DATABASE_URL" ? setting.Value : null, StringComparer.Ordinal);
+        var settings = ProductionSettings(database.Url).ToDictionary(
+            setting => setting.Key, setting => setting.Key is "DATABASE_URL" ? setting.Value : null, StringComparer.Ordinal);
         settings["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development";
         settings["PORT"] = null;
         await using var app = await AppProcess.StartAsync(settings, directory);
@@ -173,7 +180,10 @@ public sealed class StartupTests
         {
             var (exitCode, output, error) = await AppProcess.RunInAsync(directory, settings, arguments);
             Assert.Equal((78, ""), (exitCode, output));
-            Assert.StartsWith($"GptFunctions cannot start: one setting needs attention.\n - GPT_REFRESH_KEY, GPT_CLIENT_SECRET: Development makes what is missing and keeps it in {directory}/.local/development.env, but that could not be written", error, StringComparison.Ordinal);
+            Assert.StartsWith(
+                $"GptFunctions cannot start: one setting needs attention.\n - GPT_REFRESH_KEY, GPT_CLIENT_SECRET: Development makes what is missing and "
+                    + $"keeps it in {directory}/.local/development.env, but that could not be written",
+                error, StringComparison.Ordinal);
             Assert.Equal(2, error.TrimEnd().Split('\n').Length);
         }
 

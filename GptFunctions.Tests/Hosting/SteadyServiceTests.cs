@@ -29,12 +29,14 @@ public sealed class SteadyServiceTests
     [Fact]
     public void Every_background_service_is_a_steady_one() =>
         Assert.All(typeof(SteadyService).Assembly.GetTypes().Where(type => type.IsAssignableTo(typeof(BackgroundService)) && !type.IsAbstract),
-            type => Assert.True(type.IsAssignableTo(typeof(SteadyService)) || LetNothingOut.Contains(type), $"{type.Name} must be a {nameof(SteadyService)}."));
+            type => Assert.True(
+                type.IsAssignableTo(typeof(SteadyService)) || LetNothingOut.Contains(type), $"{type.Name} must be a {nameof(SteadyService)}."));
 
     private sealed class Stumbling(ILogger logger) : SteadyService(logger)
     {
         public int Steps { get; private set; }
 
-        protected override Task<bool> StepAsync(CancellationToken stoppingToken) => ++Steps <= 2 ? throw new InvalidOperationException("a bug") : Task.FromResult(Steps < 4);
+        protected override Task<bool> StepAsync(CancellationToken stoppingToken) =>
+            ++Steps <= 2 ? throw new InvalidOperationException("a bug") : Task.FromResult(Steps < 4);
     }
 }

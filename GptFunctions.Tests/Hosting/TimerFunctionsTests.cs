@@ -39,7 +39,10 @@ public sealed class TimerFunctionsTests(TimerFunctionsFixture fixture) : IClassF
     public async Task Timer_that_fails_is_logged_and_runs_again()
     {
         await Wait.UntilAsync(() => TimerTestFunctions.FailingRuns >= 2);
-        await Wait.UntilAsync(() => app.Log.Lines.Any(line => line.StartsWith("Error 1010", StringComparison.Ordinal) && line.Contains("TestTimerFails", StringComparison.Ordinal) && line.Contains("the timer broke", StringComparison.Ordinal)));
+        await Wait.UntilAsync(
+            () => app.Log.Lines.Any(
+                line => line.StartsWith("Error 1010", StringComparison.Ordinal) && line.Contains("TestTimerFails", StringComparison.Ordinal)
+                    && line.Contains("the timer broke", StringComparison.Ordinal)));
     }
 
     [Fact]
@@ -83,7 +86,8 @@ public sealed class TimerFunctionsFixture : TestFunctionsFixture
         nameof(TimerTestFunctions.TestTimerFails), nameof(TimerTestFunctions.TestTimerEverySixHours),
     ];
 
-    protected override Task<IReadOnlyDictionary<string, string?>> SettingsAsync() => Task.FromResult<IReadOnlyDictionary<string, string?>>(new Dictionary<string, string?>(StringComparer.Ordinal) { ["TEST_SCHEDULE"] = "0 0 */6 * * *" });
+    protected override Task<IReadOnlyDictionary<string, string?>> SettingsAsync() =>
+        Task.FromResult<IReadOnlyDictionary<string, string?>>(new Dictionary<string, string?>(StringComparer.Ordinal) { ["TEST_SCHEDULE"] = "0 0 */6 * * *" });
 }
 
 public sealed class TimerTestFunctions(TimeProvider clock)
@@ -110,13 +114,16 @@ public sealed class TimerTestFunctions(TimeProvider clock)
     public static string StopState { get; private set; } = "";
 
     [Function(nameof(TestTimerEverySecond))]
-    public void TestTimerEverySecond([TimerTrigger("* * * * * *", UseMonitor = false)] TimerInfo timer) => EverySecond.Enqueue((clock.GetUtcNow(), timer, this));
+    public void TestTimerEverySecond([TimerTrigger("* * * * * *", UseMonitor = false)] TimerInfo timer) =>
+        EverySecond.Enqueue((clock.GetUtcNow(), timer, this));
 
     [Function(nameof(TestTimerOnStartup))]
-    public static void TestTimerOnStartup([TimerTrigger("0 0 0 1 1 *", UseMonitor = false, RunOnStartup = true)] TimerInfo timer) => Interlocked.Increment(ref startupRuns);
+    public static void TestTimerOnStartup([TimerTrigger("0 0 0 1 1 *", UseMonitor = false, RunOnStartup = true)] TimerInfo timer) =>
+        Interlocked.Increment(ref startupRuns);
 
     [Function(nameof(TestTimerSlow))]
-    public static async Task TestTimerSlow([TimerTrigger("* * * * * *", UseMonitor = false, RunOnStartup = true)] TimerInfo timer, CancellationToken cancellationToken)
+    public static async Task TestTimerSlow(
+        [TimerTrigger("* * * * * *", UseMonitor = false, RunOnStartup = true)] TimerInfo timer, CancellationToken cancellationToken)
     {
         slowMost = Math.Max(slowMost, Interlocked.Increment(ref slowNow));
         var watch = Stopwatch.StartNew();
@@ -140,7 +147,8 @@ public sealed class TimerTestFunctions(TimeProvider clock)
     }
 
     [Function(nameof(TestTimerStops))]
-    public static async Task TestTimerStops([TimerTrigger("0 0 0 1 1 *", UseMonitor = false, RunOnStartup = true)] TimerInfo timer, CancellationToken cancellationToken)
+    public static async Task TestTimerStops(
+        [TimerTrigger("0 0 0 1 1 *", UseMonitor = false, RunOnStartup = true)] TimerInfo timer, CancellationToken cancellationToken)
     {
         StopState = "running";
         await Wait.UntilAsync(() => cancellationToken.IsCancellationRequested, CancellationToken.None);
@@ -156,7 +164,8 @@ public sealed class TimerTestFunctions(TimeProvider clock)
     public static void TestTimerMonitored([TimerTrigger("0 */5 * * * *")] TimerInfo timer) => Assert.NotNull(timer);
 
     [Function(nameof(TestTimerWithMore))]
-    public static void TestTimerWithMore([TimerTrigger("0 */5 * * * *", UseMonitor = false)] TimerInfo timer, TimeProvider clock) => Assert.NotSame(timer, clock);
+    public static void TestTimerWithMore([TimerTrigger("0 */5 * * * *", UseMonitor = false)] TimerInfo timer, TimeProvider clock) =>
+        Assert.NotSame(timer, clock);
 
     [Function(nameof(TestTimerReturnsNumber))]
     public static int TestTimerReturnsNumber([TimerTrigger("0 */5 * * * *", UseMonitor = false)] TimerInfo timer) => 1;

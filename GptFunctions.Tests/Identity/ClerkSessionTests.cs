@@ -244,7 +244,8 @@ public sealed class ClerkSessionTests(FakeProviderFixture<ClerkSessionTests> fix
             Task.Delay(Timeout.Infinite, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
         var token = silent.Sign(silent.SessionClaims("user_silence", own.Clock.GetUtcNow()));
 
-        var answers = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => new OAuthFlow(own.Http).SessionsAsync(token))).WaitAsync(TimeSpan.FromSeconds(15));
+        var answers = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => new OAuthFlow(own.Http).SessionsAsync(token)))
+            .WaitAsync(TimeSpan.FromSeconds(15));
 
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.Status));
     }

@@ -6,7 +6,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Identity;
 
-/// <summary>identity.md 1 and 3: sign-in at an OpenID provider that we did not write. <see cref="IdTokenTests"/> has what a good provider never says.</summary>
+/// <summary>
+/// identity.md 1 and 3: sign-in at an OpenID provider that we did not write. <see cref="IdTokenTests"/> has what a good provider never says.
+/// </summary>
 public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : IClassFixture<OpenIdProviderProcess>
 {
     private readonly TestApp app = provider.App;
@@ -191,7 +193,8 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
 
         public Task<HttpResponseMessage> GetAsync(Uri url) => FollowAsync(new HttpRequestMessage(HttpMethod.Get, url), null);
 
-        public Task<HttpResponseMessage> SubmitAsync(HttpResponseMessage page, params (string Name, string? Value)[] values) => SubmitAsync(page, null, values);
+        public Task<HttpResponseMessage> SubmitAsync(HttpResponseMessage page, params (string Name, string? Value)[] values) =>
+            SubmitAsync(page, null, values);
 
         public async Task<HttpResponseMessage> SubmitAsync(HttpResponseMessage page, string? stopAt, params (string Name, string? Value)[] values)
         {

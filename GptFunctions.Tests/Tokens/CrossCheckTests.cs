@@ -109,7 +109,8 @@ public sealed class CrossCheckTests : IDisposable
         Assert.Equal(
             new AccessToken(subject, client, session, scope, Audience, ours.IssuedAt, ours.ExpiresAt, ours.TokenId),
             new AccessToken(
-                read.Subject, read.GetPayloadValue<string>("client_id"), Guid.Parse(read.GetPayloadValue<string>("sid")), read.GetPayloadValue<string>("scope"),
+                read.Subject, read.GetPayloadValue<string>("client_id"), Guid.Parse(read.GetPayloadValue<string>("sid")),
+                read.GetPayloadValue<string>("scope"),
                 read.Audiences.Single(), new DateTimeOffset(read.IssuedAt, TimeSpan.Zero), new DateTimeOffset(read.ValidTo, TimeSpan.Zero), read.Id));
 
         var (kind, bad) = Spoil(random, good);

@@ -47,8 +47,8 @@ internal static class SettingsRegistration
 }
 
 /// <summary>
-/// Reads every property that has a <see cref="SettingAttribute"/>. A value that cannot be read is a problem among the others, not an exception, so that a start
-/// shows all that is wrong at once. A file with a key that turns bad while the program runs is reported, and the last good values stay in force.
+/// Reads every property that has a <see cref="SettingAttribute"/>. A value that cannot be read is a problem among the others, not an exception, so
+/// that a start shows all that is wrong at once. A file with a key that turns bad while the program runs is reported, and the last good values stay in force.
 /// </summary>
 internal sealed partial class SettingsReader<T>(IConfiguration configuration, bool isProduction, Func<T> create, ILogger<SettingsReader<T>> logger)
     : IOptionsFactory<T>

@@ -46,7 +46,8 @@ internal sealed class BrowserBinding
 
     /// <summary>Compares in fixed time.</summary>
     public bool Is(string? presented, string purpose, Guid requestId) =>
-        presented is not null && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(presented), Encoding.UTF8.GetBytes(Derive(purpose, requestId)));
+        presented is not null
+            && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(presented), Encoding.UTF8.GetBytes(Derive(purpose, requestId)));
 
     private static BrowserBinding? Read(HttpContext context, string name) =>
         context.Request.Cookies[name] is { Length: 43 } value && Base64Url.IsValid(value, out var bytes) && bytes == SecretLength

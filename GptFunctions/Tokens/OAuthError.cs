@@ -6,7 +6,8 @@ namespace GptFunctions.Tokens;
 internal sealed record OAuthError(string Code, string Description, int Status = StatusCodes.Status400BadRequest)
 {
     /// <summary>RFC 6749 4.1.2.1 and 5.2: printable ASCII without quotation mark and backslash. Some descriptions name what the client sent.</summary>
-    public string Description { get; } = string.Concat(Description.Select(character => character is >= ' ' and <= '~' and not ('"' or '\\') ? character : '?'));
+    public string Description { get; } = string.Concat(
+        Description.Select(character => character is >= ' ' and <= '~' and not ('"' or '\\') ? character : '?'));
 
     /// <summary>For 429: whole seconds after which another try is admitted.</summary>
     public int? RetryAfterSeconds { get; init; }

@@ -20,7 +20,8 @@ if (args[0] == "upstream")
 }
 else
 {
-    var http = new HttpMessageInvoker(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false, ActivityHeadersPropagator = null });
+    var http = new HttpMessageInvoker(
+        new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false, ActivityHeadersPropagator = null });
     app.Run(async context =>
     {
         using var request = new HttpRequestMessage(HttpMethod.Parse(context.Request.Method), args[2] + context.Request.Path + context.Request.QueryString);

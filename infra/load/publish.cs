@@ -14,7 +14,8 @@ int[] numbers = [.. args[2..5].Select(text => int.Parse(text, CultureInfo.Invari
 var (messages, body, inFlight) = (numbers[0], new byte[numbers[1]], numbers[2]);
 
 await using var connection = await new ConnectionFactory { Uri = new Uri(url) }.CreateConnectionAsync();
-await using var channel = await connection.CreateChannelAsync(new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true, outstandingPublisherConfirmationsRateLimiter: null));
+await using var channel = await connection.CreateChannelAsync(new CreateChannelOptions(
+    publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true, outstandingPublisherConfirmationsRateLimiter: null));
 using var room = new SemaphoreSlim(inFlight);
 var properties = new BasicProperties { Persistent = true };
 if (messages > 0)
