@@ -30,9 +30,9 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
             return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
         }
 
-        var isHttps = settings.Value.IsHttps;
+        var (isHttps, occasion) = (settings.Value.IsHttps, occasions.Of(request.HttpContext));
         if (BrowserBinding.Find(request.HttpContext, isHttps) is not { } browser
-            || await authorize.FindStartedAsync(form["request"], browser) is not { } started)
+            || await authorize.FindStartedAsync(form["request"], browser, occasion.Now) is not { } started)
         {
             return NotInProgress(request);
         }
@@ -54,7 +54,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         }
 
         var signedIn = BrowserBinding.FindSignedIn(request.HttpContext, isHttps);
-        return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), occasions.Of(request.HttpContext)) switch
+        return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), occasion) switch
         {
             NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
             NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse),

@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Threading.Channels;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
+using GptFunctions.Sessions;
 using Microsoft.Extensions.Logging;
 
 namespace GptFunctions.Gateway;

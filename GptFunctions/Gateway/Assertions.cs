@@ -1,11 +1,9 @@
 using GptFunctions.Identity;
+using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
-
-/// <summary>An assertion, and what it was issued for.</summary>
-internal sealed record IssuedAssertion(string Text, InternalUser User, string Audience, DateTimeOffset IssuedAt);
 
 /// <summary>
 /// What the upstream can check for itself with our key set: who calls, for a minute. The headers beside it say the same, but anybody inside

@@ -4,8 +4,6 @@ using GptFunctions.Hosting;
 using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
 
@@ -45,7 +43,7 @@ internal static class GatewayAnswers
 
         if (refusal.Challenge is not null)
         {
-            headers.WWWAuthenticate = Challenge(context, refusal.Challenge, refusal.Scope!);
+            HttpAuthentication.ChallengeBearer(context, refusal.Challenge, refusal.Scope, "/gpt");
         }
 
         if (refusal.EndsConnection)
@@ -59,13 +57,5 @@ internal static class GatewayAnswers
                 context.CorrelationId(), refusal.Code,
                 refusal.ViolatedPolicy is { } policy ? [policy] : null, refusal.ViolatedPolicy is null ? null : refusal.RetryAfterSeconds),
             GatewayJson.Default.GatewayProblem, "application/problem+json", refusal.Status);
-    }
-
-    /// <summary>RFC 6750 3, RFC 9728 5.1. Without a token no error is named: the caller just did not know that one is needed.</summary>
-    private static string Challenge(HttpContext context, OAuthError error, string scope)
-    {
-        var baseUrl = context.RequestServices.GetRequiredService<IOptions<TokenSettings>>().Value.PublicBaseUrl;
-        var challenge = $"Bearer resource_metadata=\"{baseUrl}/.well-known/oauth-protected-resource/gpt\", scope=\"{scope}\"";
-        return error.Code.Length == 0 ? challenge : $"{challenge}, error=\"{error.Code}\", error_description=\"{error.Description}\"";
     }
 }

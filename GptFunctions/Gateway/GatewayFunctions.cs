@@ -40,8 +40,8 @@ internal sealed class GatewayFunctions(
         using var call = new OpenCall(calls);
         var verdict = await service.AdmitAsync(
             new GatewayRequest(
-                request.Method, request.Path.Value!, request.QueryString.Value ?? "", Bearer.Read(request), request.Query.ContainsKey("access_token"),
-                occasions.Of(context), call));
+                request.Method, request.Path.Value!, request.QueryString.Value ?? "", HttpAuthentication.ReadBearer(request),
+                request.Query.ContainsKey("access_token"), occasions.Of(context), call));
         if (verdict.Quota is { } quota)
         {
             GatewayAnswers.Tell(context.Response, quota);

@@ -29,7 +29,7 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
-    GatewayRoutes routes, TokenCheck tokens, SessionLiveness sessions, InternalUsers users, RateLimiter limits, ActionLog actions,
+    GatewayRoutes routes, CallerCheck callers, RateLimiter limits, ActionLog actions,
     IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
@@ -58,7 +58,7 @@ internal sealed partial class GatewayService(
             return GatewayRefusal.TokenMissing(route.Scope);
         }
 
-        var check = await tokens.CheckAsync(token, route.AllowsClerkSession);
+        var check = await callers.VerifyAsync(token, route.AllowsClerkSession ? TakenTokens.Both : TakenTokens.AccessTokens, request.Occasion.Now);
         return check.Value is { } caller
             ? await AdmitAsync(request, match, caller)
             : await RefuseTokenAsync(check.Error!, route, request.Occasion);
@@ -78,19 +78,10 @@ internal sealed partial class GatewayService(
     {
         var route = match.Route!;
         InternalUser? user;
+        CallerRefusal refusal;
         try
         {
-            if (caller.SessionId is { } sessionId && !await sessions.IsLiveAsync(sessionId))
-            {
-                return GatewayRefusal.Unauthenticated(new OAuthError("invalid_token", "session revoked", 401), route.Scope);
-            }
-
-            if (!caller.Has(route.Scope))
-            {
-                return GatewayRefusal.InsufficientScope(route.Scope);
-            }
-
-            user = await users.FindAsync(caller.Subject);
+            (user, refusal) = await callers.AdmitAsync(caller, route.Scope, request.Occasion.Now);
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error))
         {
@@ -100,12 +91,13 @@ internal sealed partial class GatewayService(
 
         if (user is null)
         {
-            return GatewayRefusal.UserNotFound;
-        }
-
-        if (user.IsBlocked)
-        {
-            return GatewayRefusal.UserBlocked;
+            return refusal switch
+            {
+                CallerRefusal.SessionEnded => GatewayRefusal.Unauthenticated(CallerCheck.SessionEnded, route.Scope),
+                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route.Scope),
+                CallerRefusal.UserBlocked => GatewayRefusal.UserBlocked,
+                _ => GatewayRefusal.UserNotFound,
+            };
         }
 
         if (request.Call.Enter(user.Id) is { } full)
@@ -149,7 +141,7 @@ internal sealed partial class GatewayService(
     /// </summary>
     private async ValueTask<Verdict> RefuseTokenAsync(OAuthError error, GatewayRoute route, Occasion occasion)
     {
-        if (TokenCheck.IsForgery(error))
+        if (CallerCheck.IsForgery(error))
         {
             var quota = new Quota(
                 "forged-tokens", ForgeriesPerAddress, Minute,

@@ -6,13 +6,13 @@ namespace GptFunctions.Gateway;
 
 internal static class GatewaySetup
 {
-    /// <summary>Routes, token check, forwarder, OpenAPI document.</summary>
+    /// <summary>Routes, forwarder, OpenAPI document.</summary>
     public static void AddGateway(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<GatewaySettings>();
         var services = builder.Services;
         services.AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
-        services.AddSingleton<TokenCheck>().AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
+        services.AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, FunctionNames.Gateway))

@@ -41,7 +41,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
-    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, TimeProvider clock)
+    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(403, "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
 
@@ -76,8 +76,8 @@ internal sealed class AuthorizeService(
     }
 
     /// <summary>The request that was sealed in <paramref name="state"/>, if this browser started it and its ten minutes are not over.</summary>
-    public async Task<StartedSignIn?> FindStartedAsync(string? state, BrowserBinding browser) =>
-        box.Open(state, browser) is { } request && request.ExpiresAt > clock.GetUtcNow()
+    public async Task<StartedSignIn?> FindStartedAsync(string? state, BrowserBinding browser, DateTimeOffset now) =>
+        box.Open(state, browser) is { } request && request.ExpiresAt > now
         && await clients.FindAsync(request.ClientId) is { DisabledAt: null } client
             ? new StartedSignIn(request, client)
             : null;
@@ -88,7 +88,7 @@ internal sealed class AuthorizeService(
         FormParameters parameters, BrowserBinding browser, BrowserBinding? signedIn, Occasion occasion)
     {
         // A few tries, because an outage of the provider costs a reload and not the sign-in; not any number, because each of them calls the provider.
-        if (await FindStartedAsync(parameters["state"], browser) is not { Request: var request }
+        if (await FindStartedAsync(parameters["state"], browser, occasion.Now) is not { Request: var request }
             || (await limits.TryTakeAsync($"callback|{request.Id:N}", TriesOfCallback, RequestLifetime)).RetryAfterSeconds is not null)
         {
             return NotInProgress;
@@ -139,13 +139,13 @@ internal sealed class AuthorizeService(
     /// <summary>Where a request goes on after the sign-in: to the consent page, or back to the client with a code.</summary>
     public async Task<NextStep> ContinueAsync(Guid id, BrowserBinding browser, Occasion occasion)
     {
-        if (await FindAsync(id, browser) is not { } request)
+        if (await FindAsync(id, browser, occasion.Now) is not { } request)
         {
             return NotInProgress;
         }
 
         var consented = await store.FindConsentAsync(request.UserId, request.ClientId, RedirectUri.Host(request.RedirectUri));
-        var room = await ReadRoomAsync(request);
+        var room = await ReadRoomAsync(request, occasion.Now);
         var hasConsent = !request.Scopes.Except(consented, StringComparer.Ordinal).Any();
         // With consent remembered nobody is asked, unless another app would be disconnected to make room.
         return hasConsent && room.Ending.All(session => session.ClientId == request.ClientId)
@@ -158,7 +158,7 @@ internal sealed class AuthorizeService(
     public async Task<NextStep> DecideAsync(
         Guid id, BrowserBinding browser, bool isApproved, Guid[] announced, Occasion occasion)
     {
-        if (await FindAsync(id, browser) is not { } request)
+        if (await FindAsync(id, browser, occasion.Now) is not { } request)
         {
             return NotInProgress;
         }
@@ -166,7 +166,7 @@ internal sealed class AuthorizeService(
         if (isApproved)
         {
             // The page may be older than the last of the person's connected apps: then it is shown again, with what approval means now.
-            return (await ReadRoomAsync(request)).IsEnough(announced, request.ClientId)
+            return (await ReadRoomAsync(request, occasion.Now)).IsEnough(announced, request.ClientId)
                 ? await ApproveAsync(request, browser, wasAsked: true, announced, occasion)
                 : new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
         }
@@ -179,7 +179,7 @@ internal sealed class AuthorizeService(
     /// <summary>The person disconnects another app on the consent page, to make room; then the page is shown again.</summary>
     public async Task<NextStep> DisconnectAsync(Guid id, BrowserBinding browser, Guid sessionId, Occasion occasion)
     {
-        if (await FindAsync(id, browser) is not { Subject: var subject })
+        if (await FindAsync(id, browser, occasion.Now) is not { Subject: var subject })
         {
             return NotInProgress;
         }
@@ -189,10 +189,10 @@ internal sealed class AuthorizeService(
     }
 
     /// <summary>The request, if somebody signed in for it in this browser and it has not been decided.</summary>
-    private Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser) =>
-        store.FindAsync(id, browser.Hash, clock.GetUtcNow());
+    private Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser, DateTimeOffset now) => store.FindAsync(id, browser.Hash, now);
 
-    private Task<SessionRoom> ReadRoomAsync(PendingRequest request) => sessions.ReadRoomAsync(request.Subject, settings.Value.MaxSessionsPerUser);
+    private Task<SessionRoom> ReadRoomAsync(PendingRequest request, DateTimeOffset now) =>
+        sessions.ReadRoomAsync(request.Subject, settings.Value.MaxSessionsPerUser, now);
 
     private async Task<NextStep> ApproveAsync(
         PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, Occasion occasion)

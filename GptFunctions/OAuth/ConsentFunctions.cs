@@ -1,5 +1,5 @@
 using GptFunctions.Hosting;
-using GptFunctions.Identity;
+using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -7,28 +7,16 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.OAuth;
 
 /// <summary>Consent for the company's own web app: it has a Clerk session and asks the person on a page of its own.</summary>
-internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSessions clerk, Occasions occasions)
+internal sealed class ConsentFunctions(HeadlessConsentService service, CallerCheck callers)
 {
     private const int MaximumBody = 64 * 1024;
 
     [Function("OAuthConsent")]
-    public async Task<IResult> ConsentAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "oauth/consent")] HttpRequest request)
-    {
-        if (Bearer.Read(request) is not { } token)
-        {
-            return Bearer.Challenge(request, null);
-        }
+    public Task<IResult> ConsentAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", Route = "oauth/consent")] HttpRequest request) =>
+        callers.AnswerAsync(request, TakenTokens.ClerkSessions, (caller, occasion) =>
+            HttpMethods.IsPost(request.Method) ? ApproveAsync(request, caller.Subject, occasion) : ReadAsync(request, caller.Subject, occasion.Now));
 
-        var subject = await clerk.VerifyAsync(token);
-        if (subject.Error is { } refused)
-        {
-            return Bearer.Challenge(request, refused);
-        }
-
-        return HttpMethods.IsPost(request.Method) ? await ApproveAsync(request, subject.Value!) : await ReadAsync(request, subject.Value!);
-    }
-
-    private async Task<IResult> ReadAsync(HttpRequest request, string subject)
+    private async Task<IResult> ReadAsync(HttpRequest request, string subject, DateTimeOffset now)
     {
         var parameters = FormParameters.OfQuery(request);
         if (parameters.Error is { } unreadable)
@@ -36,11 +24,11 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
             return OAuthResults.Error(request, unreadable);
         }
 
-        var state = await service.ReadAsync(subject, parameters.Value!, occasions.Of(request.HttpContext).Now);
+        var state = await service.ReadAsync(subject, parameters.Value!, now);
         return state.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(state.Value!), OAuthJson.Default.DataResponseConsentState);
     }
 
-    private async Task<IResult> ApproveAsync(HttpRequest request, string subject)
+    private async Task<IResult> ApproveAsync(HttpRequest request, string subject, Occasion occasion)
     {
         var parameters = request.HasJsonContentType() ? await FormParameters.OfJsonAsync(request, MaximumBody) : await FormParameters.OfBodyAsync(request, MaximumBody);
         if (parameters.Error is { } unreadable)
@@ -48,7 +36,7 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, ClerkSess
             return OAuthResults.Error(request, unreadable);
         }
 
-        var approved = await service.ApproveAsync(subject, parameters.Value!, occasions.Of(request.HttpContext));
+        var approved = await service.ApproveAsync(subject, parameters.Value!, occasion);
         return approved.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
     }
 }

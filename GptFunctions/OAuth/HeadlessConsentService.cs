@@ -47,7 +47,7 @@ internal sealed class HeadlessConsentService(
 
         var existing = await store.FindConsentAsync(userId, client.Id, null);
         var fresh = scopes.Except(existing, StringComparer.Ordinal).ToArray();
-        var room = await ReadRoomAsync(subject);
+        var room = await ReadRoomAsync(subject, now);
         return new ConsentState(
             existing.Length > 0 && fresh.Length == 0, room.Sessions.Count, existing, fresh,
             [.. room.Ending.Select(session => new EndingSession(session.Id, session.ClientName))]);
@@ -76,7 +76,7 @@ internal sealed class HeadlessConsentService(
 
         var request = outcome.Request;
         var announced = SessionIds.Read(parameters["ends"]);
-        if (!(await ReadRoomAsync(subject)).IsEnough(announced, request.Client.Id))
+        if (!(await ReadRoomAsync(subject, occasion.Now)).IsEnough(announced, request.Client.Id))
         {
             return new OAuthError(
                 "session_limit", "The person has as many connected apps as allowed: show them what GET /oauth/consent names in ends, and send those ids back, separated by spaces.",
@@ -92,5 +92,6 @@ internal sealed class HeadlessConsentService(
             : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
     }
 
-    private Task<SessionRoom> ReadRoomAsync(string subject) => sessions.ReadRoomAsync(subject, settings.Value.MaxSessionsPerUser);
+    private Task<SessionRoom> ReadRoomAsync(string subject, DateTimeOffset now) =>
+        sessions.ReadRoomAsync(subject, settings.Value.MaxSessionsPerUser, now);
 }

@@ -20,7 +20,7 @@ internal sealed record RegistrationResponse(
 /// Dynamic client registration (RFC 7591): MCP hosts introduce themselves. Each registration is a client of its own, so nobody gets
 /// another's credentials; what it says of itself is checked by nobody, so people are asked at every sign-in until an operator approves it.
 /// </summary>
-internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes, RateLimiter limits, TimeProvider clock)
+internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes, RateLimiter limits)
 {
     private const int PerAddress = 60;
     private const int MaximumRedirectUris = 10;
@@ -54,7 +54,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
 
     private async Task<RegistrationResponse> RegisterAsync(RegistrationRequest request, string[] redirectUris, Occasion occasion)
     {
-        var now = clock.GetUtcNow();
+        var now = occasion.Now;
         var method = request.TokenEndpointAuthMethod ?? AuthMethods.Basic; // RFC 7591 section 2: the default
         var secret = method == AuthMethods.None ? null : Secret.New();
         var granted = request.Scope is null ? [.. scopes.Names] : Known(request.Scope);

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using GptFunctions.Hosting;
-using GptFunctions.Identity;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -21,21 +20,22 @@ internal sealed record RevokedCount(int Revoked);
 internal sealed partial class SessionsJson : JsonSerializerContext;
 
 /// <summary>A person's connected apps as JSON, for the holder of a Clerk session JWT or of one of our access tokens.</summary>
-internal sealed class SessionFunctions(SessionService service, ClerkSessions clerk, AccessTokens accessTokens, Occasions occasions)
+internal sealed class SessionFunctions(SessionService service, CallerCheck callers)
 {
     private const int DefaultPageSize = 20;
 
     [Function("OAuthSessions")]
     public Task<IResult> SessionsAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "delete", Route = "oauth/sessions")] HttpRequest request) =>
-        ForOwnerAsync(request, owner => HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, owner) : ListAsync(request, owner));
+        ForOwnerAsync(request, (owner, occasion) =>
+            HttpMethods.IsDelete(request.Method) ? RevokeAllAsync(request, owner, occasion) : ListAsync(request, owner, occasion.Now));
 
     [Function("OAuthSession")]
     public Task<IResult> RevokeAsync([HttpTrigger(AuthorizationLevel.Anonymous, "delete", Route = "oauth/sessions/{id}")] HttpRequest request, string id) =>
-        ForOwnerAsync(request, async owner => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(owner, sessionId, occasions.Of(request.HttpContext))
+        ForOwnerAsync(request, async (owner, occasion) => Guid.TryParse(id, out var sessionId) && await service.DisconnectAsync(owner, sessionId, occasion)
             ? Results.NoContent()
             : OAuthResults.Error(request, new OAuthError("not_found", "You have no such session.", StatusCodes.Status404NotFound)));
 
-    private async Task<IResult> ListAsync(HttpRequest request, SessionOwner owner)
+    private async Task<IResult> ListAsync(HttpRequest request, SessionOwner owner, DateTimeOffset now)
     {
         var limit = DefaultPageSize;
         Guid? after = null;
@@ -54,39 +54,17 @@ internal sealed class SessionFunctions(SessionService service, ClerkSessions cle
             after = id;
         }
 
-        var page = await service.ListAsync(owner, after, limit);
+        var page = await service.ListAsync(owner, after, limit, now);
         return OAuthResults.Json(request, new SessionListResponse(page.Sessions, page.Next), SessionsJson.Default.SessionListResponse);
     }
 
-    private async Task<IResult> RevokeAllAsync(HttpRequest request, SessionOwner owner)
+    private async Task<IResult> RevokeAllAsync(HttpRequest request, SessionOwner owner, Occasion occasion)
     {
-        var count = await service.EndAllAsync(owner, "user", occasions.Of(request.HttpContext));
+        var count = await service.EndAllAsync(owner, "user", occasion);
         return OAuthResults.Json(request, new RevokedResponse(new RevokedCount(count)), SessionsJson.Default.RevokedResponse);
     }
 
-    private async Task<IResult> ForOwnerAsync(HttpRequest request, Func<SessionOwner, Task<IResult>> answer)
-    {
-        if (Bearer.Read(request) is not { } token)
-        {
-            return Bearer.Challenge(request, null);
-        }
-
-        var owner = await FindOwnerAsync(token);
-        return owner.Error is { } error ? Bearer.Challenge(request, error) : await answer(owner.Value!);
-    }
-
     /// <summary>The person, who has a Clerk session, reaches everything; an app, which has an access token, what is its own.</summary>
-    private async Task<Outcome<SessionOwner>> FindOwnerAsync(string token)
-    {
-        if (Jwt.Parse(token)?.Algorithm == "RS256") // Clerk signs with RSA, we never do
-        {
-            var subject = await clerk.VerifyAsync(token);
-            return subject.Value is { } person ? new SessionOwner(person, null) : subject.Error!;
-        }
-
-        var verified = accessTokens.Verify(token);
-        return verified.Value is not { } accessToken ? verified.Error!
-            : await service.IsLiveAsync(accessToken.SessionId) ? new SessionOwner(accessToken.Subject, accessToken.ClientId)
-            : new OAuthError("invalid_token", "session revoked", StatusCodes.Status401Unauthorized);
-    }
+    private Task<IResult> ForOwnerAsync(HttpRequest request, Func<SessionOwner, Occasion, Task<IResult>> answer) => callers.AnswerAsync(
+        request, TakenTokens.Both, (caller, occasion) => answer(new SessionOwner(caller.Subject, caller.ClientId), occasion));
 }

@@ -24,21 +24,21 @@ internal sealed record SessionRoom(IReadOnlyList<Session> Sessions, int Surplus)
 /// <param name="ClientId">Null: in every client.</param>
 internal sealed record SessionOwner(string Subject, string? ClientId);
 
-/// <summary>Connected apps: list them, end them, ask whether one is still good.</summary>
-internal sealed class SessionService(SessionStore store, TimeProvider clock)
+/// <summary>Connected apps: list them, end them.</summary>
+internal sealed class SessionService(SessionStore store)
 {
     public const int MaximumPageSize = 100;
 
-    public async Task<SessionPage> ListAsync(SessionOwner owner, Guid? after, int pageSize)
+    public async Task<SessionPage> ListAsync(SessionOwner owner, Guid? after, int pageSize, DateTimeOffset now)
     {
-        var sessions = await store.ListAsync(owner, after, pageSize + 1, clock.GetUtcNow());
+        var sessions = await store.ListAsync(owner, after, pageSize + 1, now);
         return sessions.Count > pageSize ? new SessionPage([.. sessions.Take(pageSize)], sessions[pageSize - 1].Id) : new SessionPage(sessions, null);
     }
 
     /// <param name="limit">How many sessions a user may have.</param>
-    public async Task<SessionRoom> ReadRoomAsync(string subject, int limit)
+    public async Task<SessionRoom> ReadRoomAsync(string subject, int limit, DateTimeOffset now)
     {
-        var sessions = await store.ListByActivityAsync(subject, clock.GetUtcNow());
+        var sessions = await store.ListByActivityAsync(subject, now);
         return new SessionRoom(sessions, sessions.Count - (limit - 1));
     }
 
@@ -66,7 +66,4 @@ internal sealed class SessionService(SessionStore store, TimeProvider clock)
     /// <summary>Ends some of all the live sessions there are; zero when none is left.</summary>
     public Task<int> EndSomeAsync(string reason, Occasion occasion) =>
         store.EndSomeAsync(reason, occasion);
-
-    /// <summary>Asks the database; what must not cost a query asks <see cref="SessionLiveness"/>.</summary>
-    public Task<bool> IsLiveAsync(Guid sessionId) => store.IsUsableAsync(sessionId, clock.GetUtcNow());
 }

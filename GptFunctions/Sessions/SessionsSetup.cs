@@ -5,6 +5,7 @@ namespace GptFunctions.Sessions;
 
 internal static class SessionsSetup
 {
-    /// <summary>Connected apps: list, end, ask whether one still lives.</summary>
-    public static void AddSessions(this IHostApplicationBuilder builder) => builder.Services.AddSingleton<SessionStore>().AddSingleton<SessionService>().AddSingleton<SessionLiveness>();
+    /// <summary>Connected apps: list and end them; who calls with a token of theirs.</summary>
+    public static void AddSessions(this IHostApplicationBuilder builder) =>
+        builder.Services.AddSingleton<SessionStore>().AddSingleton<SessionService>().AddSingleton<CallerCheck>();
 }

@@ -46,10 +46,18 @@ internal static class OAuthResults
 
         if (error.Status == StatusCodes.Status401Unauthorized && request.Headers.Authorization.Count > 0)
         {
-            headers.WWWAuthenticate = "Basic realm=\"gpt-functions\", charset=\"UTF-8\""; // RFC 6749 5.2
+            HttpAuthentication.ChallengeBasic(request.HttpContext);
         }
 
-        return Results.Json(new ErrorResponse(error.Code, error.Description), ErrorJson.Default.ErrorResponse, statusCode: error.Status);
+        return Body(error);
+    }
+
+    /// <summary>401 of a route that takes bearer tokens; without an error for a request that brought none.</summary>
+    public static IResult Unauthorized(HttpRequest request, OAuthError? error)
+    {
+        ForbidCaching(request);
+        HttpAuthentication.ChallengeBearer(request.HttpContext, error);
+        return Body(error ?? new OAuthError("unauthorized", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized));
     }
 
     public static IResult MethodNotAllowed(HttpRequest request, string body = "form")
@@ -57,4 +65,7 @@ internal static class OAuthResults
         request.HttpContext.Response.Headers.Allow = "POST";
         return Error(request, new OAuthError("invalid_request", $"Use POST with a {body} body.", StatusCodes.Status405MethodNotAllowed));
     }
+
+    private static IResult Body(OAuthError error) =>
+        Results.Json(new ErrorResponse(error.Code, error.Description), ErrorJson.Default.ErrorResponse, statusCode: error.Status);
 }

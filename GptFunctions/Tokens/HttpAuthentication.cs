@@ -1,0 +1,33 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Tokens;
+
+/// <summary>HTTP's own words about who calls (RFC 9110 11): <c>Authorization</c> is read, <c>WWW-Authenticate</c> is written here.</summary>
+internal static class HttpAuthentication
+{
+    private const string Bearer = "Bearer ";
+
+    /// <summary>The token of the Authorization header. A token in the query or the body is never looked for (RFC 6750 2.3, RFC 9700 4.3.2).</summary>
+    public static string? ReadBearer(HttpRequest request)
+    {
+        var header = request.Headers.Authorization.ToString();
+        return header.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && header.Length > Bearer.Length ? header[Bearer.Length..].Trim() : null;
+    }
+
+    /// <summary>Asks a client for its secret (RFC 6749 5.2).</summary>
+    public static void ChallengeBasic(HttpContext context) => context.Response.Headers.WWWAuthenticate = "Basic realm=\"gpt-functions\", charset=\"UTF-8\"";
+
+    /// <summary>Asks for a bearer token (RFC 6750 3, RFC 9728 5.1).</summary>
+    /// <param name="error">Without a token none is named, or one without a code: the caller just did not know that one is needed.</param>
+    /// <param name="scope">What the token must hold.</param>
+    /// <param name="resource">The path of the resource whose metadata says where tokens come from.</param>
+    public static void ChallengeBearer(HttpContext context, OAuthError? error, string? scope = null, string resource = "")
+    {
+        var baseUrl = context.RequestServices.GetRequiredService<IOptions<TokenSettings>>().Value.PublicBaseUrl;
+        var scoped = scope is null ? "" : $", scope=\"{scope}\"";
+        var refused = error is { Code.Length: > 0 } ? $", error=\"{error.Code}\", error_description=\"{error.Description}\"" : "";
+        context.Response.Headers.WWWAuthenticate = $"Bearer resource_metadata=\"{baseUrl}/.well-known/oauth-protected-resource{resource}\"{scoped}{refused}";
+    }
+}
