@@ -1,6 +1,7 @@
 using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
+using GptFunctions.Sessions;
 using GptFunctions.Tests.Support;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;

@@ -18,11 +18,10 @@ internal static class OAuthSetup
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton<RegistrationService>();
-        services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>().AddSingleton<HeadlessConsentService>();
+        services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>()
+            .AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
-        services.AddHostedService<UsedGenerationsWriter>();
-        services.AddSingleton<RevocationStore>().AddSingleton<RevocationService>();
-        services.AddSingleton<IntrospectionStore>().AddSingleton<IntrospectionService>();
+        services.AddSingleton<IssuedTokenStore>().AddSingleton<IssuedTokenService>();
         services.AddRazorComponents();
 
         services.AddSingleton(new ErrorFormat("/oauth", (context, failure) =>

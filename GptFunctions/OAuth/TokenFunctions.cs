@@ -6,7 +6,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.OAuth;
 
 /// <summary>The endpoints that clients call with their credentials: token, revoke, introspect.</summary>
-internal sealed class TokenFunctions(TokenService tokens, RevocationService revocation, IntrospectionService introspection, Occasions occasions)
+internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService issued, Occasions occasions)
 {
     private const int MaximumBody = 64 * 1024;
 
@@ -23,14 +23,15 @@ internal sealed class TokenFunctions(TokenService tokens, RevocationService revo
     [Function("OAuthRevoke")]
     public Task<IResult> RevokeAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/revoke")] HttpRequest request) =>
-        AnswerAsync(request, isForScripts: false, async (client, form, occasion) => await revocation.RevokeAsync(client, form, occasion) is { } error
+        AnswerAsync(request, isForScripts: false, async (client, form, occasion) => await issued.RevokeAsync(client, form, occasion) is { } error
             ? OAuthResults.Error(request, error)
             : OAuthResults.Done(request));
 
     [Function("OAuthIntrospect")]
     public Task<IResult> IntrospectAsync(
-        [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request) =>
-        AnswerAsync(request, isForScripts: false, async (client, form, occasion) => await introspection.IntrospectAsync(client, form, occasion) switch
+        [HttpTrigger(
+            AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/introspect")] HttpRequest request) =>
+        AnswerAsync(request, isForScripts: false, async (client, form, occasion) => await issued.IntrospectAsync(client, form, occasion) switch
         {
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.IntrospectionResponse),

@@ -12,16 +12,19 @@ namespace GptFunctions.OAuth;
 internal sealed record TokenResponse(string AccessToken, string TokenType, int ExpiresIn, string RefreshToken, string Scope);
 
 /// <summary>The rules of the token endpoint.</summary>
-internal sealed partial class TokenService(
-    TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens, AccessTokens accessTokens,
-    ScopeCatalog catalog, IOptions<OAuthSettings> settings)
+internal sealed class TokenService(
+    TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens,
+    AccessTokens accessTokens, ScopeCatalog catalog, IOptions<OAuthSettings> settings)
 {
+    private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
+
     private static readonly OAuthError ScopesWithdrawn = OAuthError.InvalidGrant(
         "All scopes that the person granted have been withdrawn from this client: start again at the authorization endpoint.");
 
     // Another sign-in of the person was faster. To end an app that nobody named would be worse than to ask once more.
     private static readonly OAuthError NoRoom = OAuthError.InvalidGrant(
-        "The person has as many connected apps as allowed by now, and was not told which one this connection would end: start again at the authorization endpoint.");
+        "The person has as many connected apps as allowed by now, and was not told which one this connection would end: "
+        + "start again at the authorization endpoint.");
 
     /// <summary>Answers a token request. Every failure that the protocol knows is a value; an outage throws and leaves the grant as it was.</summary>
     public async Task<Outcome<TokenResponse>> GrantAsync(ClientCredentials client, FormParameters form, Occasion occasion) => form["grant_type"] switch
@@ -84,13 +87,99 @@ internal sealed partial class TokenService(
         {
             _ when refusal.ExpiresAt <= occasion.Now => OAuthError.InvalidGrant("The authorization code has expired."),
             _ when refusal.RedirectUri != exchange.RedirectUri => OAuthError.InvalidGrant("redirect_uri is not the one of the authorization request."),
-            _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null => OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
-            _ when refusal.CodeChallenge != exchange.CodeChallenge => OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
-            _ when exchange.Resource is not null && refusal.Resource != exchange.Resource => OAuthError.InvalidTarget("resource is not the one of the authorization request."),
+            _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null =>
+                OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
+            _ when refusal.CodeChallenge != exchange.CodeChallenge =>
+                OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
+            _ when exchange.Resource is not null && refusal.Resource != exchange.Resource =>
+                OAuthError.InvalidTarget("resource is not the one of the authorization request."),
             _ when !refusal.HasScopes => ScopesWithdrawn,
             _ => OAuthError.InvalidGrant("The person who signed in no longer has an account, or it is blocked."),
         };
     }
+
+    private async Task<Outcome<TokenResponse>> RefreshAsync(ClientCredentials client, FormParameters form, Occasion occasion)
+    {
+        if (form["refresh_token"] is not { } value)
+        {
+            return OAuthError.InvalidRequest("refresh_token is missing.");
+        }
+
+        var presented = RefreshTokens.FromValue(value);
+        var successor = refreshTokens.Successor(value);
+        var named = catalog.Read(form["scope"]);
+        var scopes = named.Length > 0 ? named : null; // blank counts as omitted
+        var idleLifetime = TimeSpan.FromSeconds(settings.Value.RefreshTokenExpiry);
+        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, occasion);
+        return session is null
+            ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], occasion)
+            : Answer(session, client, successor, scopes ?? session.Scopes);
+    }
+
+    /// <summary>A token that cannot be rotated: superseded a moment ago (its newest descendant is the answer), replayed, or simply not valid.</summary>
+    private async Task<Outcome<TokenResponse>> RepeatOrRefuseAsync(
+        ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, Occasion occasion)
+    {
+        var now = occasion.Now;
+        var graceStart = now - TimeSpan.FromSeconds(settings.Value.RefreshGrace);
+        var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart);
+        if (refusal.Client.Judge(client) is { } failure)
+        {
+            return await authentication.RefuseAsync(client, failure, occasion);
+        }
+
+        if (!refusal.IsOwnToken || refusal.Session is not { } session || !refusal.IsSessionLive || refusal.IsRevoked || refusal.ExpiresAt <= now)
+        {
+            return OAuthError.InvalidGrant("The refresh token is unknown, expired or revoked: start again at the authorization endpoint.");
+        }
+
+        var isLate = refusal.RotatedAt <= graceStart;
+        if (isLate && !WasAnswerLost(refusal, session, now))
+        {
+            await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, occasion);
+            return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
+        }
+
+        if (session.Scopes.Length == 0)
+        {
+            return ScopesWithdrawn;
+        }
+
+        if (scopes is not null && scopes.Except(session.Scopes, StringComparer.Ordinal).Any())
+        {
+            return OAuthError.InvalidScope($"scope may only name scopes of the session: {string.Join(' ', session.Scopes)}.");
+        }
+
+        if (resource is not null && resource != session.Resource)
+        {
+            return OAuthError.InvalidTarget("resource is not the one of the session.");
+        }
+
+        if (refusal.RotatedAt is null)
+        {
+            // Nothing is wrong with the token: another statement was in the way. It stays valid, and the client may try again.
+            throw new ServiceOutageException("A live refresh token could not be rotated.");
+        }
+
+        // Without the key that made the successor (it has just been rotated, and not everywhere yet) nobody is at fault but us.
+        var newest = refreshTokens.Descendant(presented.Value, refusal.LaterHashes)
+            ?? throw new ServiceOutageException("GPT_REFRESH_KEY lacks the key that made the successor of a refresh token.");
+        var repeatedFrom = $"{(isLate ? "late" : "grace")} {occasion.Address}";
+        if (!refusal.RepeatedFrom.Contains(repeatedFrom, StringComparer.Ordinal))
+        {
+            await store.TellRepeatAsync(presented.Hash, repeatedFrom, occasion);
+        }
+
+        return Answer(session, client, newest, scopes ?? session.Scopes);
+    }
+
+    /// <summary>
+    /// As long as nobody used what came with the newest token, its predecessor is presented by somebody who never got the answer. Somebody who
+    /// rotated a stolen token and works with it has used it.
+    /// </summary>
+    private bool WasAnswerLost(RefreshRefusal refusal, GrantedSession session, DateTimeOffset now) =>
+        session.Generation == refusal.Generation + 1 && refusal.RotatedAt > now - LostAnswerLifetime
+        && refusal.UsedGeneration < session.Generation && !used.IsNoted(session.Id, session.Generation);
 
     private Outcome<TokenResponse> Answer(GrantedSession session, ClientCredentials client, RefreshToken token, string[] scopes)
     {

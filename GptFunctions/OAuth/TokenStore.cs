@@ -13,18 +13,41 @@ internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, 
 internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string? CodeChallenge, string? Resource);
 
 /// <summary>Why an exchange took no effect. <see cref="Client"/> is judged first.</summary>
-/// <param name="HasScopes">Whether the client may still have any of the scopes that the person granted.</param>
-internal sealed record ExchangeRefusal(
-    ClientStanding Client, bool IsOwnCode, Guid? UsedForSession, DateTimeOffset? ExpiresAt, string? RedirectUri, string? CodeChallenge, string? Resource,
-    bool HasScopes);
+internal sealed record ExchangeRefusal
+{
+    public required ClientStanding Client { get; init; }
+    public required bool IsOwnCode { get; init; }
+    public Guid? UsedForSession { get; init; }
+    public DateTimeOffset? ExpiresAt { get; init; }
+    public string? RedirectUri { get; init; }
+    public string? CodeChallenge { get; init; }
+    public string? Resource { get; init; }
+
+    /// <summary>Whether the client may still have any of the scopes that the person granted.</summary>
+    public required bool HasScopes { get; init; }
+}
 
 /// <summary>Where a refresh token stands when it could not be rotated.</summary>
-/// <param name="UsedGeneration">The newest generation of the session of which something was used.</param>
-/// <param name="LaterHashes">What came after it: its whole lineage within the grace, else its successor only.</param>
-/// <param name="RepeatedFrom">Which repeats have been told already.</param>
-internal sealed record RefreshRefusal(
-    ClientStanding Client, bool IsOwnToken, GrantedSession? Session, bool IsSessionLive, bool IsRevoked, DateTimeOffset? ExpiresAt, DateTimeOffset? RotatedAt,
-    int Generation, int UsedGeneration, byte[][] LaterHashes, string[] RepeatedFrom);
+internal sealed record RefreshRefusal
+{
+    public required ClientStanding Client { get; init; }
+    public required bool IsOwnToken { get; init; }
+    public GrantedSession? Session { get; init; }
+    public required bool IsSessionLive { get; init; }
+    public required bool IsRevoked { get; init; }
+    public DateTimeOffset? ExpiresAt { get; init; }
+    public DateTimeOffset? RotatedAt { get; init; }
+    public required int Generation { get; init; }
+
+    /// <summary>The newest generation of the session of which something was used.</summary>
+    public required int UsedGeneration { get; init; }
+
+    /// <summary>What came after it: its whole lineage within the grace, else its successor only.</summary>
+    public required byte[][] LaterHashes { get; init; }
+
+    /// <summary>Which repeats have been told already.</summary>
+    public required string[] RepeatedFrom { get; init; }
+}
 
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
 internal sealed class TokenStore(Database database, OutboxSignal outbox)
@@ -178,31 +201,6 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
             "'clerk_user_id', clerk_user_id, 'session_id', id, 'client_id', client_id, 'seconds_after_rotation', seconds")}
         """);
 
-    // Waits for nobody: a session that is locked right now is left for the next time. So it can stand in nobody's way, and never deadlocks.
-    private static readonly Sql MarkUsed = new("""
-        WITH seen AS (
-            SELECT session.id,
-                   least(noted.generation, (SELECT max(token.generation) FROM gpt_refresh_tokens token WHERE token.session_id = session.id)) AS generation
-            FROM unnest(@session_ids, @generations) AS noted (session_id, generation)
-            JOIN gpt_sessions session ON session.id = noted.session_id
-        ), free AS (
-            SELECT session.id, seen.generation
-            FROM seen
-            JOIN gpt_sessions session ON session.id = seen.id
-            WHERE session.used_generation < seen.generation
-            FOR NO KEY UPDATE OF session SKIP LOCKED
-        ), marked AS (
-            UPDATE gpt_sessions session
-            SET used_generation = free.generation
-            FROM free
-            WHERE session.id = free.id
-        )
-        SELECT seen.id
-        FROM seen
-        JOIN gpt_sessions session ON session.id = seen.id
-        WHERE session.used_generation < seen.generation AND NOT EXISTS (SELECT FROM free WHERE free.id = seen.id)
-        """);
-
     /// <summary>
     /// Uses the code and opens its session, ending those that the person was told of, or the client's own, when there are as many as allowed.
     /// </summary>
@@ -231,10 +229,17 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     public Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash)
     {
         var command = database.LookUp(ExplainExchange).Bind(client).Bind("code_hash", codeHash);
-        return command.FirstAsync(static reader => new ExchangeRefusal(
-            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, reader.Get<Guid?>(5), reader.Get<DateTimeOffset?>(6),
-            reader.Get<string?>(7), reader.Get<string?>(8),
-            reader.Get<string?>(9), reader.Get<bool?>(10) ?? false))!;
+        return command.FirstAsync(static reader => new ExchangeRefusal
+        {
+            Client = ClientStanding.Read(reader),
+            IsOwnCode = reader.Get<bool?>(4) ?? false,
+            UsedForSession = reader.Get<Guid?>(5),
+            ExpiresAt = reader.Get<DateTimeOffset?>(6),
+            RedirectUri = reader.Get<string?>(7),
+            CodeChallenge = reader.Get<string?>(8),
+            Resource = reader.Get<string?>(9),
+            HasScopes = reader.Get<bool?>(10) ?? false,
+        })!;
     }
 
     /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>
@@ -260,10 +265,20 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         var session = reader.Get<Guid?>(5) is { } id
             ? new GrantedSession(id, reader.GetString(6), reader.GetFieldValue<string[]>(7), reader.GetString(8), reader.GetInt32(9))
             : null;
-        return new RefreshRefusal(
-            ClientStanding.Read(reader), reader.Get<bool?>(4) ?? false, session, reader.Get<bool?>(10) ?? false, reader.GetBoolean(11),
-            reader.Get<DateTimeOffset?>(12), reader.Get<DateTimeOffset?>(13), reader.Get<int>(14), reader.Get<int>(15),
-            reader.GetFieldValue<byte[][]>(16), reader.GetFieldValue<string[]>(17));
+        return new RefreshRefusal
+        {
+            Client = ClientStanding.Read(reader),
+            IsOwnToken = reader.Get<bool?>(4) ?? false,
+            Session = session,
+            IsSessionLive = reader.Get<bool?>(10) ?? false,
+            IsRevoked = reader.GetBoolean(11),
+            ExpiresAt = reader.Get<DateTimeOffset?>(12),
+            RotatedAt = reader.Get<DateTimeOffset?>(13),
+            Generation = reader.Get<int>(14),
+            UsedGeneration = reader.Get<int>(15),
+            LaterHashes = reader.GetFieldValue<byte[][]>(16),
+            RepeatedFrom = reader.GetFieldValue<string[]>(17),
+        };
     }
 
     /// <summary>Tells the audit trail that a superseded token was answered again; only the first time that it was <paramref name="repeatedFrom"/>.</summary>
@@ -272,13 +287,6 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         var command = database.Change(TellRepeat).Bind("token_hash", tokenHash).Bind("repeated_from", repeatedFrom).Bind(occasion);
         await command.ExecuteAsync();
         outbox.Raise();
-    }
-
-    /// <summary>Writes down up to which generation each session was used; returns the sessions that somebody else held, which are for another time.</summary>
-    public async Task<IReadOnlyList<Guid>> MarkUsedAsync(Guid[] sessionIds, int[] generations)
-    {
-        var command = database.Change(MarkUsed).Bind("session_ids", sessionIds).Bind("generations", generations);
-        return await command.AllAsync(reader => reader.GetGuid(0));
     }
 
     private GrantedSession? Raise(GrantedSession? session)

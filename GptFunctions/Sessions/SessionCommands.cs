@@ -15,7 +15,10 @@ internal static class SessionCommands
 
     private static Command Revoke()
     {
-        var user = new Option<string?>("--user") { Description = "Everything of this user (Clerk's id, user_...): sessions, consents, sign-ins in progress, unused codes." };
+        var user = new Option<string?>("--user")
+        {
+            Description = "Everything of this user (Clerk's id, user_...): sessions, consents, sign-ins in progress, unused codes.",
+        };
         var session = new Option<Guid?>("--session") { Description = "One session (the sid of its access tokens)." };
         var all = new Option<bool>("--all") { Description = "Every session of everybody: all apps have to be connected again." };
         var reason = new Option<string?>("--reason") { Description = $"Why, in up to {LongestReason} characters: for the audit trail." };

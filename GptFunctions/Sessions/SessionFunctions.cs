@@ -39,7 +39,8 @@ internal sealed class SessionFunctions(SessionService service, CallerCheck calle
     {
         var limit = DefaultPageSize;
         Guid? after = null;
-        if (request.Query["limit"].ToString() is { Length: > 0 } size && (!int.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > SessionService.MaximumPageSize))
+        if (request.Query["limit"].ToString() is { Length: > 0 } size
+            && (!int.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > SessionService.MaximumPageSize))
         {
             return OAuthResults.Error(request, OAuthError.InvalidRequest($"limit must be a number from 1 to {SessionService.MaximumPageSize}."));
         }

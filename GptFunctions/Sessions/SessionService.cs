@@ -55,7 +55,9 @@ internal sealed class SessionService(SessionStore store)
     public Task<int> EndAllAsync(SessionOwner owner, string reason, Occasion occasion) =>
         store.EndAllAsync(owner, reason, occasion);
 
-    /// <summary>The same as part of a change that the caller is making: adds the statements to its batch. The caller raises the outbox signal after its commit.</summary>
+    /// <summary>
+    /// The same as part of a change that the caller is making: adds the statements to its batch. The caller raises the outbox signal after its commit.
+    /// </summary>
     public static void EndAll(NpgsqlBatch batch, string subject, string reason, Occasion occasion) =>
         SessionStore.AddEndAll(batch, new SessionOwner(subject, null), reason, occasion);
 

@@ -123,6 +123,31 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
             WHERE session.id = @session_id AND session.revoked_at IS NULL AND session.expires_at > @now)
         """);
 
+    // Waits for nobody: a session that is locked right now is left for the next time. So it can stand in nobody's way, and never deadlocks.
+    private static readonly Sql MarkUsed = new("""
+        WITH seen AS (
+            SELECT session.id,
+                   least(noted.generation, (SELECT max(token.generation) FROM gpt_refresh_tokens token WHERE token.session_id = session.id)) AS generation
+            FROM unnest(@session_ids, @generations) AS noted (session_id, generation)
+            JOIN gpt_sessions session ON session.id = noted.session_id
+        ), free AS (
+            SELECT session.id, seen.generation
+            FROM seen
+            JOIN gpt_sessions session ON session.id = seen.id
+            WHERE session.used_generation < seen.generation
+            FOR NO KEY UPDATE OF session SKIP LOCKED
+        ), marked AS (
+            UPDATE gpt_sessions session
+            SET used_generation = free.generation
+            FROM free
+            WHERE session.id = free.id
+        )
+        SELECT seen.id
+        FROM seen
+        JOIN gpt_sessions session ON session.id = seen.id
+        WHERE session.used_generation < seen.generation AND NOT EXISTS (SELECT FROM free WHERE free.id = seen.id)
+        """);
+
     /// <summary>The payload of an event of a session that gpt_end_sessions returned.</summary>
     /// <param name="reason">A literal or a parameter.</param>
     public static string EndedMembers(string reason) =>
@@ -192,6 +217,13 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     {
         var command = database.LookUp(IsUsable).Bind("session_id", sessionId).Bind("now", now);
         return await command.FirstAsync(reader => reader.GetBoolean(0));
+    }
+
+    /// <summary>Writes down up to which generation each session was used; returns the sessions that somebody else held, which are for another time.</summary>
+    public async Task<IReadOnlyList<Guid>> MarkUsedAsync(Guid[] sessionIds, int[] generations)
+    {
+        var command = database.Change(MarkUsed).Bind("session_ids", sessionIds).Bind("generations", generations);
+        return await command.AllAsync(reader => reader.GetGuid(0));
     }
 
     private static Session ReadSession(NpgsqlDataReader reader) => new(

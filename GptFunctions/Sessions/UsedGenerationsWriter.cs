@@ -2,10 +2,11 @@ using GptFunctions.Tokens;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Sessions;
 
 /// <summary>Writes down which generations were used, beside the requests: at once, in as many statements as the database takes one after another.</summary>
-internal sealed partial class UsedGenerationsWriter(UsedGenerations used, TokenStore store, TimeProvider clock, ILogger<UsedGenerationsWriter> logger) : BackgroundService
+internal sealed partial class UsedGenerationsWriter(
+    UsedGenerations used, SessionStore store, TimeProvider clock, ILogger<UsedGenerationsWriter> logger) : BackgroundService
 {
     private const int BatchSize = 1000;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
