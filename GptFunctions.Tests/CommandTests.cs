@@ -146,6 +146,64 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
             StringComparison.Ordinal);
     }
 
+    /// <summary>oauth.md 40: what changed, and never a secret or its hash.</summary>
+    [Fact]
+    public async Task Each_change_of_a_client_is_told_with_what_changed_and_without_its_secret()
+    {
+        var first = await AddAsync("told");
+        await RunAsync("clients", "update", "told", "--name", "New name", "--scope", "jobs:read", "--auth-method", "client_secret_post", "client_secret_basic");
+        await RunAsync("clients", "update", "told", "--name", "New name"); // changes nothing
+        var second = (await RunAsync("clients", "rotate-secret", "told")).Output.Split('\n')[0]["client_secret  ".Length..];
+        await RefusedAsync("clients", "rotate-secret", "told");
+        await RunAsync("clients", "rotate-secret", "told", "--retire-old");
+        await RunAsync("clients", "disable", "told");
+        await RunAsync("clients", "disable", "told");
+        await RunAsync("clients", "update", "told", "--enable");
+
+        Assert.Equal(
+            [
+                """
+                client_added {"kind": "confidential", "name": "Test", "scopes": ["jobs:read", "applications:read", "applications:write", "resume:read"],
+                "disabled": false, "auth_methods": ["client_secret_post", "client_secret_basic"], "require_pkce": true,
+                "redirect_uris": ["https://client.example/callback"]}
+                """.ReplaceLineEndings(" "),
+                """client_updated {"name": "New name", "scopes": ["jobs:read"]}""",
+                """client_secret_added {"active_secrets": 2}""",
+                """client_secret_retired {"active_secrets": 1}""",
+                """client_disabled {"disabled": true}""",
+                """client_updated {"disabled": false}""",
+            ],
+            await fixture.ChangesAsync("told"));
+        Assert.Equal("command", await fixture.Database.ScalarAsync<string>(
+            "SELECT DISTINCT envelope #>> '{payload,ip_address}' FROM outbox_messages WHERE routing_key LIKE 'gpt.operator.%'"));
+        Assert.All((string[])[first, second], secret => Assert.Equal(0, fixture.Database.CountAsync(
+            "outbox_messages", $"envelope::text LIKE '%{secret}%' OR envelope::text LIKE '%{Convert.ToHexStringLower(HashOf(secret))}%'").Result));
+    }
+
+    [Fact]
+    public async Task Setup_tells_of_the_first_client_when_it_is_new_or_changed()
+    {
+        var settings = new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "told-first" };
+        foreach (var changed in (KeyValuePair<string, string?>[])
+            [new("PORT", "7071"), new("PORT", "7072"), new("GPT_CLIENT_NAME", "Career Coach"), new("GPT_CLIENT_SECRET", new string('2', 32)), new("GPT_CLIENT_SECRET", new string('3', 32))])
+        {
+            settings[changed.Key] = changed.Value;
+            var run = await AppProcess.RunAsync(settings, "setup");
+            Assert.Equal((0, ""), (run.ExitCode, run.Error));
+        }
+
+        var told = await fixture.ChangesAsync("told-first");
+        Assert.StartsWith("client_added {\"kind\": \"confidential\", \"name\": \"Demo GPT\"", told[0], StringComparison.Ordinal);
+        Assert.Equal(
+            [
+                """client_updated {"name": "Career Coach"}""",
+                """client_secret_added {"active_secrets": 2}""",
+                """client_secret_added {"active_secrets": 2}""",
+                """client_secret_retired {"active_secrets": 2}""",
+            ],
+            told[1..]);
+    }
+
     /// <summary>What the rules refuse is in <see cref="OAuth.ClientServiceTests"/>; here, that each command reports it.</summary>
     [Theory]
     [InlineData("There is a client with the id taken already", "add", "--name", "n", "--id", "taken", "--gpt", "g-1")]
@@ -239,6 +297,14 @@ public sealed class CommandFixture : IAsyncLifetime
     }
 
     public async Task DisposeAsync() => await Database.DisposeAsync();
+
+    /// <summary>What the audit trail is told of a client: type and changes.</summary>
+    internal async Task<string[]> ChangesAsync(string clientId) => (await Database.ScalarAsync<string[]>(
+        """
+        SELECT array_agg(replace(routing_key, 'gpt.operator.', '') || ' ' || (envelope #>> '{payload,changes}') ORDER BY occurred_at, routing_key)
+        FROM outbox_messages
+        WHERE routing_key LIKE 'gpt.operator.%' AND envelope #>> '{payload,client_id}' = $1
+        """, clientId))!;
 
     internal async Task<byte[][]> HashesAsync(string clientId) =>
         (await Database.ScalarAsync<byte[][]>("SELECT secret_hashes FROM gpt_clients WHERE client_id = $1", clientId))!;

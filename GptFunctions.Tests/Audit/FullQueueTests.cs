@@ -51,6 +51,7 @@ public sealed class FullQueueTests : IAsyncLifetime
         {
             var flow = new OAuthFlow(full.Http);
             var client = await OAuthFlow.AddClientAsync(full);
+            await database.ExecuteAsync("DELETE FROM outbox_messages WHERE routing_key = 'gpt.operator.client_added'");
             for (var number = 0; number < Room; number++)
             {
                 await flow.TokensAsync(client, "user_" + number.ToString(CultureInfo.InvariantCulture));

@@ -19,7 +19,7 @@ public sealed class InProcessDeliveryTests : IAsyncLifetime
         var client = await OAuthFlow.AddClientAsync(app);
         await flow.TokensAsync(client, "user_alice");
         await flow.TokensAsync(client, "user_bob");
-        await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_oauth_events") == 6);
+        await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_oauth_events", "event_type LIKE 'gpt.oauth.%'") == 6);
         Assert.Equal(0, await app.Database.CountAsync("outbox_messages"));
         Assert.Single(app.Log.Lines, line => line.Contains("inside this process", StringComparison.Ordinal));
     }

@@ -35,7 +35,7 @@ public sealed class WithClerk : GatewayFixture<IdentityTests>
 /// <summary>gateway.md 4: from the subject to the internal user, in memory, dropped by NOTIFY; and Clerk session JWTs.</summary>
 public sealed class IdentityTests(WithClerk fixture) : IClassFixture<WithClerk>
 {
-    private const string FindUser = "SELECT id, plan, plan_status, % FROM users%";
+    private const string FindUser = "SELECT id, plan, plan_status, %FROM users%";
     private readonly TestApp app = fixture.App;
     private readonly HttpClient http = fixture.App.Http;
 

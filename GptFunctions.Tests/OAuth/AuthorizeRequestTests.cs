@@ -8,7 +8,8 @@ public sealed class AuthorizeRequestFixture : AppFixture<AuthorizeRequestTests>
 {
     public const int Limit = 60;
 
-    protected override IEnumerable<KeyValuePair<string, string?>> Settings => [new("CLIENT_ADDRESS_HEADER", "X-Real-IP"), new("GPT_AUTHORIZE_LIMIT", $"{Limit}")];
+    protected override IEnumerable<KeyValuePair<string, string?>> Settings =>
+        [new("CLIENT_ADDRESS_HEADER", "X-Real-IP"), new("GPT_AUTHORIZE_LIMIT", $"{Limit}")];
 }
 
 /// <summary>What nobody signed in for leaves nothing behind; what somebody did can be finished on any replica, once, by the browser that began it.</summary>
@@ -35,7 +36,8 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
 
         Assert.StartsWith(client.RedirectUri + "?error=", failed.Headers.Location?.OriginalString, StringComparison.Ordinal);
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_requests", $"client_id = '{client.Id}'"));
-        Assert.Equal(0, await app.Database.CountAsync("outbox_messages", $"envelope -> 'payload' ->> 'client_id' = '{client.Id}'"));
+        Assert.Equal(
+            0, await app.Database.CountAsync("outbox_messages", $"routing_key LIKE 'gpt.oauth.%' AND envelope -> 'payload' ->> 'client_id' = '{client.Id}'"));
     }
 
     /// <summary>A bucket for each address and, for IPv6, for each /64.</summary>
@@ -51,7 +53,8 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
         using var others = await AuthorizeAsync(client, elsewhere);
 
         // What flows back while the test runs is admitted too.
-        Assert.InRange(answers.Count(answer => answer.StatusCode == HttpStatusCode.Redirect), AuthorizeRequestFixture.Limit, AuthorizeRequestFixture.Limit + 39);
+        Assert.InRange(
+            answers.Count(answer => answer.StatusCode == HttpStatusCode.Redirect), AuthorizeRequestFixture.Limit, AuthorizeRequestFixture.Limit + 39);
         Assert.Equal(HttpStatusCode.TooManyRequests, refused.StatusCode);
         Assert.Equal("text/html", refused.Content.Headers.ContentType?.MediaType);
         Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
@@ -73,7 +76,9 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
         using var response = await AuthorizeAsync(client, "192.0.2.20", state);
 
         var location = response.Headers.Location!.OriginalString;
-        Assert.StartsWith(isAccepted ? SignInForm : client.RedirectUri + "?error=invalid_request&error_description=state%20is%20longer%20than%202%20KB", location, StringComparison.Ordinal);
+        Assert.StartsWith(
+            isAccepted ? SignInForm : client.RedirectUri + "?error=invalid_request&error_description=state%20is%20longer%20than%202%20KB", location,
+            StringComparison.Ordinal);
         Assert.True(isAccepted || OAuthFlow.Parameter(response.Headers.Location!, "state") == state);
     }
 
@@ -93,8 +98,10 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
         var redirectUri = "https://client.example/" + new string('p', 1970);
         var client = await OAuthFlow.AddClientAsync(app, redirectUri);
 
-        using var response = await AuthorizeAsync(client, "192.0.2.21", new string('s', 2048), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
-        using var page = await new TestBrowser(app.Http).GetAsync("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client, ("state", new string('s', 2048)))));
+        using var response = await AuthorizeAsync(
+            client, "192.0.2.21", new string('s', 2048), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
+        using var page = await new TestBrowser(app.Http).GetAsync(
+            "/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client, ("state", new string('s', 2048)))));
 
         Assert.InRange(OAuthFlow.Parameter(new Uri("http://x" + response.Headers.Location!.OriginalString), "request")!.Length, 5000, 6500);
         Assert.Equal(HttpStatusCode.OK, page.StatusCode);
@@ -191,7 +198,11 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
 
     private async Task<HttpResponseMessage> AuthorizeAsync(TestClient client, string address, string? state = "s", params (string Name, string? Value)[] more)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, "/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client, [("state", state), .. more]))) { Headers = { { "X-Real-IP", address } } };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Get, "/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client, [("state", state), .. more])))
+        {
+            Headers = { { "X-Real-IP", address } },
+        };
         return await app.Http.SendAsync(request);
     }
 

@@ -18,6 +18,11 @@ internal static class AuditEvents
     public const string ClientAuthLimited = "gpt.oauth.client_auth_limited";
     public const string ClientRegistered = "gpt.oauth.client_registered";
     public const string SignedIn = "gpt.oauth.signed_in";
+    public const string ClientAdded = "gpt.operator.client_added";
+    public const string ClientUpdated = "gpt.operator.client_updated";
+    public const string ClientDisabled = "gpt.operator.client_disabled";
+    public const string ClientSecretAdded = "gpt.operator.client_secret_added";
+    public const string ClientSecretRetired = "gpt.operator.client_secret_retired";
     public const string UserUpdated = "gpt.webhook.user_updated";
     public const string UserDeleted = "gpt.webhook.user_deleted";
 }

@@ -13,11 +13,22 @@ internal static class AuthMethods
 }
 
 /// <summary>A registered client.</summary>
-internal sealed record Client(
-    string Id, string Name, string Kind, string[] AuthMethods, int SecretCount, string[] RedirectUris, string[] Scopes, bool RequirePkce, DateTimeOffset CreatedAt, DateTimeOffset? LastUsedAt, DateTimeOffset? DisabledAt)
+internal sealed record Client
 {
     /// <summary>The kind of a client that registered itself and that no operator has approved.</summary>
     public const string SelfRegistered = "registered";
+
+    public required string Id { get; init; }
+    public required string Name { get; init; }
+    public required string Kind { get; init; }
+    public required string[] AuthMethods { get; init; }
+    public required int SecretCount { get; init; }
+    public required string[] RedirectUris { get; init; }
+    public required string[] Scopes { get; init; }
+    public required bool RequirePkce { get; init; }
+    public required DateTimeOffset CreatedAt { get; init; }
+    public DateTimeOffset? LastUsedAt { get; init; }
+    public DateTimeOffset? DisabledAt { get; init; }
 
     public bool IsSelfRegistered => Kind == SelfRegistered;
 

@@ -6,7 +6,8 @@ namespace GptFunctions.OAuth;
 
 /// <summary>What an operator asks for when adding a client.</summary>
 /// <param name="GptIds">Ids of Custom GPTs (g-...): both of their callbacks become redirect URIs.</param>
-internal sealed record NewClient(string Name, string? Id, bool IsPublic, string[] GptIds, string[] RedirectUris, string[] Scopes, string[] AuthMethods, bool NoPkce);
+internal sealed record NewClient(
+    string Name, string? Id, bool IsPublic, string[] GptIds, string[] RedirectUris, string[] Scopes, string[] AuthMethods, bool NoPkce);
 
 /// <summary>A client with the one look at its secret; null for a public client.</summary>
 internal sealed record IssuedClient(Client Client, string? Secret);
@@ -17,11 +18,13 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     private static readonly string[] Public = [AuthMethods.None];
 
     /// <summary>Both callbacks of a Custom GPT: its id is known only after it was saved, and older GPTs still use the second host.</summary>
-    public static string[] CallbacksOf(string gptId) => [$"https://chatgpt.com/aip/{gptId}/oauth/callback", $"https://chat.openai.com/aip/{gptId}/oauth/callback"];
+    public static string[] CallbacksOf(string gptId) =>
+        [$"https://chatgpt.com/aip/{gptId}/oauth/callback", $"https://chat.openai.com/aip/{gptId}/oauth/callback"];
 
     /// <summary>Why one of these is no id of a GPT; null when all are.</summary>
     public static string? ProblemWithGpts(IEnumerable<string> ids) =>
-        ids.FirstOrDefault(id => id.Length < 3 || !id.StartsWith("g-", StringComparison.Ordinal) || !id.All(character => char.IsAsciiLetterOrDigit(character) || character == '-')) is { } wrong
+        ids.FirstOrDefault(id => id.Length < 3 || !id.StartsWith("g-", StringComparison.Ordinal)
+            || !id.All(character => char.IsAsciiLetterOrDigit(character) || character == '-')) is { } wrong
             ? $"'{wrong}' is not a GPT id: it starts with g- and stands in the GPT's URL."
             : null;
 
@@ -29,16 +32,26 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     {
         var secret = request.IsPublic ? null : Secret.New();
         var methods = request.IsPublic ? Public : request.AuthMethods.Length > 0 ? request.AuthMethods : settings.Value.ClientAuthMethods;
-        var client = new Client(
-            request.Id ?? "gpt_" + Guid.CreateVersion7(clock.GetUtcNow()).ToString("N"), request.Name, request.IsPublic ? "public" : "confidential", methods, secret is null ? 0 : 1,
-            [.. request.GptIds.SelectMany(CallbacksOf), .. request.RedirectUris], request.Scopes.Length > 0 ? request.Scopes : [.. scopes.Names], !request.NoPkce, clock.GetUtcNow(), null, null);
+        var occasion = ThisCommand();
+        var client = new Client
+        {
+            Id = request.Id ?? "gpt_" + Guid.CreateVersion7(occasion.Now).ToString("N"),
+            Name = request.Name,
+            Kind = request.IsPublic ? "public" : "confidential",
+            AuthMethods = methods,
+            SecretCount = secret is null ? 0 : 1,
+            RedirectUris = [.. request.GptIds.SelectMany(CallbacksOf), .. request.RedirectUris],
+            Scopes = request.Scopes.Length > 0 ? request.Scopes : [.. scopes.Names],
+            RequirePkce = !request.NoPkce,
+            CreatedAt = occasion.Now,
+        };
         var wrong = ProblemWithGpts(request.GptIds) ?? ProblemWith(client) ?? ProblemWithRedirectUris(client.RedirectUris) ?? ProblemWithScopes(client.Scopes);
         if (wrong is { } problem)
         {
             return (null, problem);
         }
 
-        return await store.InsertAsync(client, secret is null ? [] : [Sha256.Of(secret)])
+        return await store.InsertAsync(client, secret is null ? [] : [Sha256.Of(secret)], occasion)
             ? (new IssuedClient(client, secret), null)
             : (null, $"There is a client with the id {client.Id} already: choose another --id, or change it with 'clients update'.");
     }
@@ -70,14 +83,14 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
         return ProblemWith(changed)
             ?? (change.RedirectUris is { } uris ? ProblemWithRedirectUris(uris) : null)
             ?? (change.Scopes is { } named ? ProblemWithScopes(named) : null)
-            ?? (await store.UpdateAsync(clientId, change, clock.GetUtcNow()) ? null : Unknown(clientId));
+            ?? (await store.UpdateAsync(clientId, change, ThisCommand()) ? null : Unknown(clientId));
     }
 
     /// <summary>A second secret, valid beside the old one until that is retired.</summary>
     public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId)
     {
         var secret = Secret.New();
-        return await store.AddSecretAsync(clientId, Sha256.Of(secret)) ? (secret, null)
+        return await store.AddSecretAsync(clientId, Sha256.Of(secret), ThisCommand()) ? (secret, null)
             : (null, await store.FindAsync(clientId) switch
             {
                 null => Unknown(clientId),
@@ -88,16 +101,29 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
     /// <summary>Ends the older of two secrets. Null when done.</summary>
     public async Task<string?> RetireOldSecretAsync(string clientId) =>
-        await store.RetireOldSecretAsync(clientId) ? null
+        await store.RetireOldSecretAsync(clientId, ThisCommand()) ? null
             : await store.FindAsync(clientId) is null ? Unknown(clientId) : "Only one secret is active: there is no old one to retire.";
 
     /// <summary>Writes the client that the settings describe; true when it is new. Idempotent.</summary>
     public Task<bool> EnsureFirstAsync()
     {
-        var first = settings.Value;
-        return store.UpsertFirstAsync(
-            first.ClientId!, first.ClientName, first.ClientAuthMethods, Sha256.Of(first.ClientSecret!), first.RedirectUris, [.. scopes.Names], clock.GetUtcNow());
+        var (first, occasion) = (settings.Value, ThisCommand());
+        var client = new Client
+        {
+            Id = first.ClientId!,
+            Name = first.ClientName ?? first.ClientId!,
+            Kind = "confidential",
+            AuthMethods = first.ClientAuthMethods,
+            SecretCount = 1,
+            RedirectUris = first.RedirectUris,
+            Scopes = [.. scopes.Names],
+            RequirePkce = false,
+            CreatedAt = occasion.Now,
+        };
+        return store.UpsertFirstAsync(client, Sha256.Of(first.ClientSecret!), first.ClientName is not null, occasion);
     }
+
+    private Occasion ThisCommand() => Occasion.OfCommand(clock.GetUtcNow(), "command");
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";
 
@@ -113,7 +139,9 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     {
         _ when !Client.IsId(client.Id) => "--id must be 1 to 512 printable ASCII characters without spaces.",
         _ when string.IsNullOrWhiteSpace(client.Name) => "--name is empty.",
-        _ when client.SecretCount > 0 && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method => $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
+        _ when client.SecretCount > 0
+            && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method =>
+                $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",
         { IsPublic: true, RequirePkce: false } => "A public client has no secret, so it must use PKCE: leave --no-pkce out.",
         _ => null,
     };

@@ -10,6 +10,7 @@ internal sealed record ClientChange(
     string? Name = null, string[]? AuthMethods = null, string[]? RedirectUris = null, string[]? Scopes = null, bool? RequirePkce = null,
     bool? IsDisabled = null, bool IsApproved = false);
 
+/// <summary>Statements on clients. What an operator changes writes its audit event in the same statement.</summary>
 internal sealed class ClientStore(Database database, OutboxSignal outbox)
 {
     private const string Columns =
@@ -19,59 +20,97 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
 
     private static readonly Sql List = new($"SELECT {Columns} FROM gpt_clients ORDER BY created_at, client_id");
 
-    private static readonly Sql Insert = new("""
+    private const string InsertRow = """
         INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
-        VALUES (@client_id, @name, @kind, @auth_methods, @secret_hashes, @redirect_uris, @scopes, @require_pkce, @created_at)
+        SELECT @client_id, @name, @kind, @auth_methods, @secret_hashes, @redirect_uris, @scopes, @require_pkce, @created_at
+        """;
+
+    private const string ChangeMembers = "'client_id', client_id, 'changes', changes";
+
+    private static readonly Sql Insert = Change(AuditEvents.ClientAdded, $"""
+        {InsertRow}
         ON CONFLICT (client_id) DO NOTHING
+        RETURNING client_id, {Fields("gpt_clients")} AS changes
         """);
 
     private static readonly Sql Register = new($"""
         WITH client AS (
-            INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
-            VALUES (@client_id, @name, @kind, @auth_methods, @secret_hashes, @redirect_uris, @scopes, @require_pkce, @created_at)
+            {InsertRow}
             RETURNING 1
         )
         {Outbox.Tell(AuditEvents.ClientRegistered, "client",
             "'client_id', @client_id, 'client_name', @name, 'auth_method', @auth_methods[1], 'redirect_uris', @redirect_uris")}
         """);
 
-    private static readonly Sql Update = new("""
+    private static readonly Sql Update = Change("@event_type", $"""
         UPDATE gpt_clients SET
-            name = coalesce(@name, name),
-            auth_methods = coalesce(@auth_methods, auth_methods),
-            redirect_uris = coalesce(@redirect_uris, redirect_uris),
-            scopes = coalesce(@scopes, scopes),
-            require_pkce = coalesce(@require_pkce, require_pkce),
-            disabled_at = CASE WHEN @is_disabled THEN coalesce(disabled_at, @now) WHEN NOT @is_disabled THEN NULL ELSE disabled_at END,
-            kind = CASE WHEN NOT @is_approved OR kind <> 'registered' THEN kind WHEN 'none' = ANY (auth_methods) THEN 'public' ELSE 'confidential' END
-        WHERE client_id = @client_id
+            name = coalesce(@name, before.name),
+            auth_methods = coalesce(@auth_methods, before.auth_methods),
+            redirect_uris = coalesce(@redirect_uris, before.redirect_uris),
+            scopes = coalesce(@scopes, before.scopes),
+            require_pkce = coalesce(@require_pkce, before.require_pkce),
+            disabled_at = CASE WHEN @is_disabled THEN coalesce(before.disabled_at, @now) WHEN NOT @is_disabled THEN NULL ELSE before.disabled_at END,
+            kind = CASE WHEN NOT @is_approved OR before.kind <> 'registered' THEN before.kind
+                        WHEN 'none' = ANY (before.auth_methods) THEN 'public' ELSE 'confidential' END
+        FROM (SELECT * FROM gpt_clients WHERE client_id = @client_id FOR NO KEY UPDATE) before
+        WHERE gpt_clients.client_id = before.client_id
+        RETURNING gpt_clients.client_id, {Difference("before", "gpt_clients")} AS changes
         """);
 
     // The newest secret stands first. A third one would not fit the table's check, so the caller retires the old one before.
-    private static readonly Sql AddSecret = new("""
+    private static readonly Sql AddSecret = Change(AuditEvents.ClientSecretAdded, $"""
         UPDATE gpt_clients
         SET secret_hashes = array_prepend(@secret_hash, secret_hashes)
         WHERE client_id = @client_id AND cardinality(secret_hashes) = 1
+        RETURNING client_id, {Secrets("gpt_clients")} AS changes
         """);
 
-    private static readonly Sql RetireOldSecret = new("""
+    private static readonly Sql RetireOldSecret = Change(AuditEvents.ClientSecretRetired, $"""
         UPDATE gpt_clients
         SET secret_hashes = secret_hashes[1:1]
         WHERE client_id = @client_id AND cardinality(secret_hashes) = 2
+        RETURNING client_id, {Secrets("gpt_clients")} AS changes
         """);
 
     // The first client is described by settings. A changed secret joins the one before it, so that both work while the settings roll out.
-    private static readonly Sql UpsertFirst = new("""
-        INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
-        VALUES (@client_id, coalesce(@name, @client_id), 'confidential', @auth_methods, ARRAY[@secret_hash], @redirect_uris, @scopes, false, @now)
-        ON CONFLICT (client_id) DO UPDATE SET
-            name = coalesce(@name, gpt_clients.name),
-            auth_methods = excluded.auth_methods,
-            redirect_uris = excluded.redirect_uris,
-            scopes = excluded.scopes,
-            secret_hashes = CASE WHEN @secret_hash = ANY (gpt_clients.secret_hashes) THEN gpt_clients.secret_hashes
-                                 ELSE ARRAY[@secret_hash] || gpt_clients.secret_hashes[1:1] END
-        RETURNING xmax = 0
+    private static readonly Sql UpsertFirst = new($"""
+        WITH before AS (
+            SELECT * FROM gpt_clients WHERE client_id = @client_id FOR NO KEY UPDATE
+        ), written AS (
+            -- Counting what was there locks it first: the order of these parts is otherwise PostgreSQL's choice.
+            {InsertRow}
+            FROM (SELECT count(*) FROM before) locked
+            ON CONFLICT (client_id) DO UPDATE SET
+                name = CASE WHEN @is_named THEN excluded.name ELSE gpt_clients.name END,
+                auth_methods = excluded.auth_methods,
+                redirect_uris = excluded.redirect_uris,
+                scopes = excluded.scopes,
+                secret_hashes = CASE WHEN excluded.secret_hashes <@ gpt_clients.secret_hashes THEN gpt_clients.secret_hashes
+                                     ELSE excluded.secret_hashes || gpt_clients.secret_hashes[1:1] END
+            -- Of several that write it at once one tells.
+            WHERE (@is_named AND gpt_clients.name <> excluded.name)
+               OR NOT excluded.secret_hashes <@ gpt_clients.secret_hashes
+               OR (gpt_clients.auth_methods, gpt_clients.redirect_uris, gpt_clients.scopes)
+                  <> (excluded.auth_methods, excluded.redirect_uris, excluded.scopes)
+            RETURNING gpt_clients.*, xmax = 0 AS is_new
+        ), client AS (
+            SELECT written.client_id, is_new, {Secrets("written")} AS secrets,
+                   CASE WHEN is_new THEN {Fields("written")} ELSE {Difference("before", "written")} END AS changes,
+                   NOT is_new AND written.secret_hashes[1] <> ALL (coalesce(before.secret_hashes, ARRAY[]::bytea[])) AS has_new_secret,
+                   cardinality(before.secret_hashes) = 2 AS had_two_secrets
+            FROM written
+            LEFT JOIN before ON true
+        ), added AS (
+            {Outbox.Tell(AuditEvents.ClientAdded, "(SELECT * FROM client WHERE is_new)", ChangeMembers)}
+        ), updated AS (
+            {Outbox.Tell(AuditEvents.ClientUpdated, "(SELECT * FROM client WHERE NOT is_new AND changes IS NOT NULL)", ChangeMembers)}
+        ), secret_added AS (
+            {Outbox.Tell(AuditEvents.ClientSecretAdded, "(SELECT client_id, secrets AS changes FROM client WHERE has_new_secret)", ChangeMembers)}
+        ), secret_retired AS (
+            {Outbox.Tell(AuditEvents.ClientSecretRetired,
+                "(SELECT client_id, secrets AS changes FROM client WHERE has_new_secret AND had_two_secrets)", ChangeMembers)}
+        )
+        SELECT is_new FROM client
         """);
 
     public async Task<Client?> FindAsync(string clientId)
@@ -87,10 +126,8 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>False when the id is taken.</summary>
-    public async Task<bool> InsertAsync(Client client, byte[][] secretHashes)
-    {
-        return await Bind(database.Change(Insert), client, secretHashes).ExecuteAsync() == 1;
-    }
+    public Task<bool> InsertAsync(Client client, byte[][] secretHashes, Occasion occasion) =>
+        ChangeAsync(Bind(database.Change(Insert), client, secretHashes), occasion);
 
     /// <summary>Writes a client that introduced itself, with its audit event. The id is new.</summary>
     public async Task RegisterAsync(Client client, byte[][] secretHashes, Occasion occasion)
@@ -100,46 +137,73 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>False when there is no such client.</summary>
-    public async Task<bool> UpdateAsync(string clientId, ClientChange change, DateTimeOffset now)
+    public Task<bool> UpdateAsync(string clientId, ClientChange change, Occasion occasion)
     {
         var command = database.Change(Update)
             .Bind("client_id", clientId).Bind("name", change.Name).Bind("auth_methods", change.AuthMethods).Bind("redirect_uris", change.RedirectUris)
-            .Bind("scopes", change.Scopes).Bind("require_pkce", change.RequirePkce).Bind("is_disabled", change.IsDisabled).Bind("now", now)
-            .Bind("is_approved", change.IsApproved);
-        return await command.ExecuteAsync() == 1;
+            .Bind("scopes", change.Scopes).Bind("require_pkce", change.RequirePkce).Bind("is_disabled", change.IsDisabled)
+            .Bind("is_approved", change.IsApproved)
+            .Bind("event_type", change.IsDisabled == true ? AuditEvents.ClientDisabled : AuditEvents.ClientUpdated);
+        return ChangeAsync(command, occasion);
     }
 
     /// <summary>False unless the client has exactly one secret.</summary>
-    public async Task<bool> AddSecretAsync(string clientId, byte[] secretHash)
-    {
-        var command = database.Change(AddSecret).Bind("client_id", clientId).Bind("secret_hash", secretHash);
-        return await command.ExecuteAsync() == 1;
-    }
+    public Task<bool> AddSecretAsync(string clientId, byte[] secretHash, Occasion occasion) =>
+        ChangeAsync(database.Change(AddSecret).Bind("client_id", clientId).Bind("secret_hash", secretHash), occasion);
 
     /// <summary>False unless the client has two secrets.</summary>
-    public async Task<bool> RetireOldSecretAsync(string clientId)
-    {
-        var command = database.Change(RetireOldSecret).Bind("client_id", clientId);
-        return await command.ExecuteAsync() == 1;
-    }
+    public Task<bool> RetireOldSecretAsync(string clientId, Occasion occasion) =>
+        ChangeAsync(database.Change(RetireOldSecret).Bind("client_id", clientId), occasion);
 
     /// <summary>Writes the client of the settings; true when it is new.</summary>
-    public async Task<bool> UpsertFirstAsync(
-        string clientId, string? name, string[] authMethods, byte[] secretHash, string[] redirectUris, string[] scopes, DateTimeOffset now)
+    /// <param name="isNamed">Whether the settings name it: else it keeps the name that it has.</param>
+    public Task<bool> UpsertFirstAsync(Client first, byte[] secretHash, bool isNamed, Occasion occasion)
     {
-        var command = database.Change(UpsertFirst)
-            .Bind("client_id", clientId).Bind("auth_methods", authMethods).Bind("secret_hash", secretHash).Bind("redirect_uris", redirectUris)
-            .Bind("scopes", scopes).Bind("now", now).Bind("name", name);
-        return await command.FirstAsync(reader => reader.GetBoolean(0));
+        var command = Bind(database.Change(UpsertFirst), first, [secretHash]).Bind("is_named", isNamed).Bind(occasion);
+        return command.FirstAsync(reader => reader.GetBoolean(0));
     }
+
+    /// <summary>A change of one client, with its audit event unless everything stays as it is.</summary>
+    /// <param name="change">Yields the client_id and, as JSON, the changes.</param>
+    private static Sql Change(string eventType, string change) => new($"""
+        WITH client AS (
+            {change}
+        ), event AS (
+            {Outbox.Tell(eventType, "(SELECT * FROM client WHERE changes IS NOT NULL)", ChangeMembers)}
+        )
+        SELECT count(*) FROM client
+        """);
+
+    /// <summary>What describes a client, its secrets apart, as JSON.</summary>
+    private static string Fields(string row) =>
+        $"jsonb_build_object('name', {row}.name, 'kind', {row}.kind, 'auth_methods', {row}.auth_methods, 'redirect_uris', {row}.redirect_uris, "
+        + $"'scopes', {row}.scopes, 'require_pkce', {row}.require_pkce, 'disabled', {row}.disabled_at IS NOT NULL)";
+
+    private static string Difference(string before, string after) =>
+        $"(SELECT jsonb_object_agg(key, value) FROM jsonb_each({Fields(after)}) WHERE {Fields(before)} -> key <> value)";
+
+    private static string Secrets(string row) => $"jsonb_build_object('active_secrets', cardinality({row}.secret_hashes))";
+
+    private static async Task<bool> ChangeAsync(LimitedStatement change, Occasion occasion) =>
+        await change.Bind(occasion).FirstAsync(reader => reader.GetInt64(0)) == 1;
 
     private static LimitedStatement Bind(LimitedStatement statement, Client client, byte[][] secretHashes) => statement
         .Bind("client_id", client.Id).Bind("name", client.Name).Bind("kind", client.Kind).Bind("auth_methods", client.AuthMethods)
         .Bind("secret_hashes", secretHashes).Bind("redirect_uris", client.RedirectUris).Bind("scopes", client.Scopes)
         .Bind("require_pkce", client.RequirePkce).Bind("created_at", client.CreatedAt);
 
-    private static Client Read(NpgsqlDataReader reader) => new(
-        reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetInt32(4),
-        reader.GetFieldValue<string[]>(5), reader.GetFieldValue<string[]>(6),
-        reader.GetBoolean(7), reader.GetFieldValue<DateTimeOffset>(8), reader.Get<DateTimeOffset?>(9), reader.Get<DateTimeOffset?>(10));
+    private static Client Read(NpgsqlDataReader reader) => new()
+    {
+        Id = reader.GetString(0),
+        Name = reader.GetString(1),
+        Kind = reader.GetString(2),
+        AuthMethods = reader.GetFieldValue<string[]>(3),
+        SecretCount = reader.GetInt32(4),
+        RedirectUris = reader.GetFieldValue<string[]>(5),
+        Scopes = reader.GetFieldValue<string[]>(6),
+        RequirePkce = reader.GetBoolean(7),
+        CreatedAt = reader.GetFieldValue<DateTimeOffset>(8),
+        LastUsedAt = reader.Get<DateTimeOffset?>(9),
+        DisabledAt = reader.Get<DateTimeOffset?>(10),
+    };
 }

@@ -8,13 +8,27 @@ using Microsoft.AspNetCore.Http;
 namespace GptFunctions.OAuth;
 
 /// <summary>What a client says of itself (RFC 7591 section 2). What is not here is ignored.</summary>
-internal sealed record RegistrationRequest(string?[]? RedirectUris, string? ClientName, string? TokenEndpointAuthMethod, string?[]? GrantTypes, string?[]? ResponseTypes, string? Scope);
+internal sealed record RegistrationRequest(
+    string?[]? RedirectUris, string? ClientName, string? TokenEndpointAuthMethod, string?[]? GrantTypes, string?[]? ResponseTypes, string? Scope);
 
 /// <summary>RFC 7591 section 3.2.1.</summary>
-/// <param name="ClientIdIssuedAt">Seconds since 1970.</param>
-/// <param name="ClientSecretExpiresAt">0, because it does not; null without a secret.</param>
-internal sealed record RegistrationResponse(
-    string ClientId, long ClientIdIssuedAt, string? ClientSecret, long? ClientSecretExpiresAt, string ClientName, string[] RedirectUris, string TokenEndpointAuthMethod, string[] GrantTypes, string[] ResponseTypes, string Scope);
+internal sealed record RegistrationResponse
+{
+    public required string ClientId { get; init; }
+
+    /// <summary>Seconds since 1970.</summary>
+    public required long ClientIdIssuedAt { get; init; }
+    public string? ClientSecret { get; init; }
+
+    /// <summary>0, because it does not; null without a secret.</summary>
+    public long? ClientSecretExpiresAt { get; init; }
+    public required string ClientName { get; init; }
+    public required string[] RedirectUris { get; init; }
+    public required string TokenEndpointAuthMethod { get; init; }
+    public required string[] GrantTypes { get; init; }
+    public required string[] ResponseTypes { get; init; }
+    public required string Scope { get; init; }
+}
 
 /// <summary>
 /// Dynamic client registration (RFC 7591): MCP hosts introduce themselves. Each registration is a client of its own, so nobody gets
@@ -44,7 +58,12 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
 
         if ((await limits.TryTakeAsync($"register|{occasion.Network}", PerAddress, Window)).RetryAfterSeconds is { } seconds)
         {
-            return new OAuthError("temporarily_unavailable", $"Too many clients were registered from this address. Try again in {seconds} seconds.", StatusCodes.Status429TooManyRequests) { RetryAfterSeconds = seconds };
+            return new OAuthError(
+                "temporarily_unavailable", $"Too many clients were registered from this address. Try again in {seconds} seconds.",
+                StatusCodes.Status429TooManyRequests)
+            {
+                RetryAfterSeconds = seconds,
+            };
         }
 
         return await RegisterAsync(request, [.. request.RedirectUris!.Distinct(StringComparer.Ordinal)!], occasion);
@@ -58,20 +77,44 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var method = request.TokenEndpointAuthMethod ?? AuthMethods.Basic; // RFC 7591 section 2: the default
         var secret = method == AuthMethods.None ? null : Secret.New();
         var granted = request.Scope is null ? [.. scopes.Names] : Known(request.Scope);
-        var client = new Client(
-            "reg_" + Guid.CreateVersion7(now).ToString("N"), NameOf(request.ClientName, redirectUris[0]), Client.SelfRegistered, [method], secret is null ? 0 : 1, redirectUris, granted,
-            RequirePkce: true, now, null, null);
+        var client = new Client
+        {
+            Id = "reg_" + Guid.CreateVersion7(now).ToString("N"),
+            Name = NameOf(request.ClientName, redirectUris[0]),
+            Kind = Client.SelfRegistered,
+            AuthMethods = [method],
+            SecretCount = secret is null ? 0 : 1,
+            RedirectUris = redirectUris,
+            Scopes = granted,
+            RequirePkce = true,
+            CreatedAt = now,
+        };
         await store.RegisterAsync(client, secret is null ? [] : [Sha256.Of(secret)], occasion);
-        return new RegistrationResponse(
-            client.Id, now.ToUnixTimeSeconds(), secret, secret is null ? null : 0, client.Name, redirectUris, method, GrantTypes, ResponseTypes, string.Join(' ', granted));
+        return new RegistrationResponse
+        {
+            ClientId = client.Id,
+            ClientIdIssuedAt = now.ToUnixTimeSeconds(),
+            ClientSecret = secret,
+            ClientSecretExpiresAt = secret is null ? null : 0,
+            ClientName = client.Name,
+            RedirectUris = redirectUris,
+            TokenEndpointAuthMethod = method,
+            GrantTypes = GrantTypes,
+            ResponseTypes = ResponseTypes,
+            Scope = string.Join(' ', granted),
+        };
     }
 
     private static string? ProblemWithRedirectUris(string?[]? uris) => uris switch
     {
         null or [] => "redirect_uris is missing: name at least one.",
         { Length: > MaximumRedirectUris } => $"redirect_uris holds more than {MaximumRedirectUris} URIs.",
-        _ => uris.Select(uri => uri is null ? "redirect_uris holds a null." : RedirectUri.ProblemWith(uri) ?? (RedirectUri.IsWeb(uri) ? null : $"'{uri}' must use https, or http on a loopback address.")).FirstOrDefault(problem => problem is not null),
+        _ => uris.Select(ProblemWithRedirectUri).FirstOrDefault(problem => problem is not null),
     };
+
+    private static string? ProblemWithRedirectUri(string? uri) => uri is null
+        ? "redirect_uris holds a null."
+        : RedirectUri.ProblemWith(uri) ?? (RedirectUri.IsWeb(uri) ? null : $"'{uri}' must use https, or http on a loopback address.");
 
     private string? ProblemWith(RegistrationRequest request) => request switch
     {
@@ -93,7 +136,8 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var clean = new StringBuilder(name.Length);
         foreach (var rune in name.EnumerateRunes()) // a surrogate alone becomes U+FFFD
         {
-            if (Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned))
+            if (Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
+                or UnicodeCategory.ParagraphSeparator or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned))
             {
                 clean.Append(rune);
             }
