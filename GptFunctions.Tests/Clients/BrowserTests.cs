@@ -22,7 +22,11 @@ public sealed class BrowserTests : IAsyncLifetime
     {
         var origin = $"http://127.0.0.1:{TestApp.FreePort()}";
         var clients = new List<object>();
-        foreach (var name in (string[])["Career Coach", "Résumé Reviewer of Example Industries International", "AVeryLongNameWithoutAnySpaceThatHasToBreakSomewhereOnASmallScreen"])
+        foreach (var name in (string[])
+            [
+                "Career Coach", "Résumé Reviewer of Example Industries International",
+                "AVeryLongNameWithoutAnySpaceThatHasToBreakSomewhereOnASmallScreen",
+            ])
         {
             var client = await OAuthFlow.AddClientAsync(app, $"{origin}/{clients.Count}/callback", name: name);
             clients.Add(new { id = client.Id, secret = client.Secret, redirectUri = client.RedirectUri });

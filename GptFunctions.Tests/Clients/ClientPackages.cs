@@ -87,7 +87,14 @@ internal static class ClientPackages
 
     private static ProcessStartInfo Command(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo(program) { WorkingDirectory = Directory, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
+        var start = new ProcessStartInfo(program)
+        {
+            WorkingDirectory = Directory,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+        };
         start.Environment["NODE_NO_WARNINGS"] = "1";
         foreach (var argument in arguments)
         {

@@ -4,7 +4,9 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.Clients;
 
-/// <summary>Clients that we did not write complete the flow against the program in a process of its own: sign-in, consent, code, tokens, refresh, revoke.</summary>
+/// <summary>
+/// Clients that we did not write complete the flow against the program in a process of its own: sign-in, consent, code, tokens, refresh, revoke.
+/// </summary>
 public sealed class ClientTests(ClientProcess fixture) : IClassFixture<ClientProcess>
 {
     private const string RedirectUri = "https://client.example/callback";
@@ -82,7 +84,8 @@ public sealed class ClientProcess : IAsyncLifetime
 
     internal async Task<(string Id, string? Secret)> AddClientAsync(string name, string option)
     {
-        var (exitCode, output, error) = await AppProcess.RunAsync(settings, "clients", "add", "--name", name, "--redirect-uri", "https://client.example/callback", option, "--json");
+        var (exitCode, output, error) = await AppProcess.RunAsync(
+            settings, "clients", "add", "--name", name, "--redirect-uri", "https://client.example/callback", option, "--json");
         Assert.True(exitCode == 0, error);
         var client = JsonElement.Parse(output);
         return (client.GetProperty("client_id").GetString()!, client.TryGetProperty("client_secret", out var secret) ? secret.GetString() : null);

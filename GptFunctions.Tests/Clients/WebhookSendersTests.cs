@@ -22,9 +22,12 @@ public sealed class WebhookSendersTests(WebhookFixture<WebhookSendersTests> fixt
         var paid = Events.Checkout(1_700_000_000, null, WebhookSender.NewId("cus"), user, "pro").ToJsonString();
         (string Library, string Secret, string Path, string Body)[] deliveries =
         [
-            ("svix", WebhookSender.ClerkSecret, "/webhooks/clerk", created), ("standardwebhooks", WebhookSender.OtherClerkSecret, "/webhooks/clerk", updated), ("stripe", WebhookSender.StripeSecret, "/webhooks/stripe", paid),
+            ("svix", WebhookSender.ClerkSecret, "/webhooks/clerk", created),
+            ("standardwebhooks", WebhookSender.OtherClerkSecret, "/webhooks/clerk", updated),
+            ("stripe", WebhookSender.StripeSecret, "/webhooks/stripe", paid),
         ];
-        var input = new JsonArray([.. deliveries.Select(delivery => new JsonArray(delivery.Library, delivery.Secret, WebhookSender.NewId("msg"), delivery.Body))]);
+        var input = new JsonArray(
+            [.. deliveries.Select(delivery => new JsonArray(delivery.Library, delivery.Secret, WebhookSender.NewId("msg"), delivery.Body))]);
         var output = await ClientPackages.RunWithInputAsync(Patience, input.ToJsonString(), "webhooks.mjs");
 
         foreach (var (delivery, headers) in deliveries.Zip(JsonElement.Parse(output).EnumerateArray().Select(Headers)))
@@ -35,7 +38,9 @@ public sealed class WebhookSendersTests(WebhookFixture<WebhookSendersTests> fixt
             Assert.Equal((delivery.Library, """{"received":true}"""), (delivery.Library, accepted.Text));
         }
 
-        Assert.Equal("new@example.com pro active", await fixture.App.Database.ScalarAsync<string>("SELECT concat_ws(' ', email, plan, plan_status) FROM users WHERE clerk_user_id = $1", user));
+        Assert.Equal(
+            "new@example.com pro active",
+            await fixture.App.Database.ScalarAsync<string>("SELECT concat_ws(' ', email, plan, plan_status) FROM users WHERE clerk_user_id = $1", user));
     }
 
     private static (string, string)[] Headers(JsonElement headers) => [.. headers.EnumerateObject().Select(header => (header.Name, header.Value.GetString()!))];

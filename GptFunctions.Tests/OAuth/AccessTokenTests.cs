@@ -9,7 +9,10 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 14, 28 and 29: what an access token says, and which ones are believed. Tokens are signed and read here without the product's code; /oauth/sessions is the resource.</summary>
+/// <summary>
+/// oauth.md 14, 28 and 29: what an access token says, and which ones are believed. Tokens are signed and read here without the product's code; /oauth/sessions
+/// is the resource.
+/// </summary>
 public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : IClassFixture<AppFixture<AccessTokenTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -26,7 +29,9 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
         var claims = AccessTokenText.Claims(tokens["access_token"]!);
 
         Assert.Equal("""{"typ":"at+jwt","alg":"ES256","kid":""" + $"\"{KeyId(app)}\"}}", header.GetRawText());
-        Assert.Equal(["aud", "client_id", "exp", "gen", "iat", "iss", "jti", "scope", "sid", "sub"], claims.EnumerateObject().Select(claim => claim.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            ["aud", "client_id", "exp", "gen", "iat", "iss", "jti", "scope", "sid", "sub"],
+            claims.EnumerateObject().Select(claim => claim.Name).Order(StringComparer.Ordinal));
         Assert.Equal(app.BaseUrl, claims.GetProperty("iss").GetString());
         Assert.Equal("user_claims", claims.GetProperty("sub").GetString());
         Assert.Equal(app.BaseUrl + "/gpt", claims.GetProperty("aud").GetString());
@@ -47,7 +52,9 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
         var tokens = await flow.TokensAsync(client, "user_jti");
         var again = await flow.RefreshAsync(client, tokens["refresh_token"]!);
 
-        Assert.NotEqual(AccessTokenText.Claims(tokens["access_token"]!).GetProperty("jti").GetString(), AccessTokenText.Claims(again["access_token"]!).GetProperty("jti").GetString());
+        Assert.NotEqual(
+            AccessTokenText.Claims(tokens["access_token"]!).GetProperty("jti").GetString(),
+            AccessTokenText.Claims(again["access_token"]!).GetProperty("jti").GetString());
     }
 
     /// <summary>oauth.md 14.</summary>
@@ -156,7 +163,9 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_rotation");
-        await using var rotated = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", SigningKey.Generate()), ("GPT_EC_PREVIOUS_KEYS", isPublic ? PublicKey(app.Settings["GPT_EC_PRIVATE_KEY"]!) : app.Settings["GPT_EC_PRIVATE_KEY"]));
+        await using var rotated = await app.StartReplicaAsync(
+            ("GPT_EC_PRIVATE_KEY", SigningKey.Generate()),
+            ("GPT_EC_PREVIOUS_KEYS", isPublic ? PublicKey(app.Settings["GPT_EC_PRIVATE_KEY"]!) : app.Settings["GPT_EC_PRIVATE_KEY"]));
         await using var withdrawn = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", rotated.Settings["GPT_EC_PRIVATE_KEY"]));
 
         Assert.Equal(HttpStatusCode.OK, (await new OAuthFlow(rotated.Http).SessionsAsync(tokens["access_token"]!)).Status);
@@ -172,7 +181,8 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
     {
         var next = SigningKey.Generate();
         await using var announced = await app.StartReplicaAsync(("GPT_EC_PREVIOUS_KEYS", PublicKey(next)));
-        await using var switched = await app.StartReplicaAsync(("GPT_EC_PRIVATE_KEY", next), ("GPT_EC_PREVIOUS_KEYS", PublicKey(app.Settings["GPT_EC_PRIVATE_KEY"]!)));
+        await using var switched = await app.StartReplicaAsync(
+            ("GPT_EC_PRIVATE_KEY", next), ("GPT_EC_PREVIOUS_KEYS", PublicKey(app.Settings["GPT_EC_PRIVATE_KEY"]!)));
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await new OAuthFlow(switched.Http).TokensAsync(client, "user_announced");
 
@@ -207,7 +217,13 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
     {
         using var key = Key(app);
         var point = key.ExportParameters(false).Q;
-        var members = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["kty"] = "EC", ["crv"] = "P-256", ["x"] = Base64Url.EncodeToString(point.X), ["y"] = Base64Url.EncodeToString(point.Y) };
+        var members = new SortedDictionary<string, string>(StringComparer.Ordinal)
+        {
+            ["kty"] = "EC",
+            ["crv"] = "P-256",
+            ["x"] = Base64Url.EncodeToString(point.X),
+            ["y"] = Base64Url.EncodeToString(point.Y),
+        };
         return Base64Url.EncodeToString(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(members)));
     }
 

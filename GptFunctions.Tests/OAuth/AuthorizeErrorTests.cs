@@ -123,7 +123,8 @@ public sealed class AuthorizeErrorTests(AppFixture<AuthorizeErrorTests> fixture)
     {
         var client = await OAuthFlow.AddClientAsync(app);
 
-        using var response = await flow.AuthorizeAsync(OAuthFlow.Parameters(client, ("nonce", "n"), ("prompt", "consent"), ("access_type", "offline"), ("utm_source", "x")));
+        using var response = await flow.AuthorizeAsync(
+            OAuthFlow.Parameters(client, ("nonce", "n"), ("prompt", "consent"), ("access_type", "offline"), ("utm_source", "x")));
 
         AssertAccepted(response);
     }

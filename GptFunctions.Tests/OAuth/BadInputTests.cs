@@ -82,7 +82,8 @@ public sealed class BadInputTests(AppFixture<BadInputTests> fixture) : IClassFix
     [InlineData("grant_type=refresh_token&refresh_token=%ed%a0%80")] // half a surrogate pair
     [InlineData("grant_type=refresh_token&refresh_token=a%00b")]
     [InlineData("%ff=x")]
-    public async Task Broken_encoding_is_invalid_request(string form) => AssertInvalidRequest(await PostAsync("/oauth/token", Encoding.ASCII.GetBytes(form), Form), "encoding");
+    public async Task Broken_encoding_is_invalid_request(string form) =>
+        AssertInvalidRequest(await PostAsync("/oauth/token", Encoding.ASCII.GetBytes(form), Form), "encoding");
 
     [Fact]
     public async Task Raw_bytes_that_are_not_UTF8_are_invalid_request() =>
@@ -108,7 +109,11 @@ public sealed class BadInputTests(AppFixture<BadInputTests> fixture) : IClassFix
         var body = Encoding.ASCII.GetBytes("token=" + new string('a', 2 * 1024 * 1024));
 
         var known = await PostAsync(path, body, Form);
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Headers = { TransferEncodingChunked = true }, Content = new ByteArrayContent(body) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, path)
+        {
+            Headers = { TransferEncodingChunked = true },
+            Content = new ByteArrayContent(body),
+        };
         request.Content.Headers.ContentType = MediaTypeHeaderValue.Parse(Form);
         var chunked = await flow.SendAsync(request);
 
@@ -124,7 +129,8 @@ public sealed class BadInputTests(AppFixture<BadInputTests> fixture) : IClassFix
     public async Task Long_and_strange_values_are_refused_in_the_protocols_terms()
     {
         var client = await OAuthFlow.AddClientAsync(fixture.App);
-        var values = (string[])[new string('x', 30_000), "\u0001\u007f", "'; DROP TABLE users; --", "\ud83d\ude00", "gpt_rt_", "a.b.c", "..", "{\"active\":true}"];
+        var values = (string[])[
+            new string('x', 30_000), "\u0001\u007f", "'; DROP TABLE users; --", "\ud83d\ude00", "gpt_rt_", "a.b.c", "..", "{\"active\":true}"];
         foreach (var value in values)
         {
             Assert.Equal("invalid_grant", (await flow.ExchangeAsync(client, value)).Error);

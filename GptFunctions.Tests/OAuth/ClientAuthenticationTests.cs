@@ -22,7 +22,8 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
 
         Assert.Equal("invalid_grant", (await PostAsync(null, ("client_id", client.Id), ("client_secret", client.Secret))).Error);
         Assert.Equal("invalid_grant", (await PostAsync(OAuthFlow.Basic(client.Id, client.Secret))).Error);
-        Assert.Equal("invalid_grant", (await PostAsync(OAuthFlow.Basic(client.Id, client.Secret), ("client_id", client.Id))).Error); // RFC 6749 3.2.1 allows the id
+        // RFC 6749 3.2.1 allows the id
+        Assert.Equal("invalid_grant", (await PostAsync(OAuthFlow.Basic(client.Id, client.Secret), ("client_id", client.Id))).Error);
         Assert.Equal("invalid_grant", (await PostAsync(new("bAsIc", OAuthFlow.Basic(client.Id, client.Secret).Parameter))).Error); // RFC 9110 11.1
     }
 
@@ -61,7 +62,8 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
 
         var answer = await PostAsync(new("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{encodedId}:{encodedSecret}"))));
 
-        Assert.Equal(isAuthenticated ? (HttpStatusCode.BadRequest, "invalid_grant") : (HttpStatusCode.Unauthorized, "invalid_client"), (answer.Status, answer.Error));
+        Assert.Equal(
+            isAuthenticated ? (HttpStatusCode.BadRequest, "invalid_grant") : (HttpStatusCode.Unauthorized, "invalid_client"), (answer.Status, answer.Error));
     }
 
     [Theory]
@@ -154,10 +156,14 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
         await app.Get<ClientService>().UpdateAsync(disabled.Id, new ClientChange(IsDisabled: true));
 
         var answers = new List<string>();
-        foreach (var (id, secret) in new[] { (client.Id, "wrong"), ("gpt_" + Guid.Empty.ToString("N"), "wrong"), (disabled.Id, "wrong"), (disabled.Id, disabled.Secret) })
+        foreach (var (id, secret) in new[]
+            {
+                (client.Id, "wrong"), ("gpt_" + Guid.Empty.ToString("N"), "wrong"), (disabled.Id, "wrong"), (disabled.Id, disabled.Secret),
+            })
         {
             var answer = useHeader ? await PostAsync(OAuthFlow.Basic(id, secret)) : await PostAsync(null, ("client_id", id), ("client_secret", secret));
-            var headers = answer.Headers.Where(header => header.Key is not ("Date" or "x-correlation-id")).Select(header => $"{header.Key}: {string.Join(',', header.Value)}").Order(StringComparer.Ordinal);
+            var headers = answer.Headers.Where(header => header.Key is not ("Date" or "x-correlation-id"))
+                .Select(header => $"{header.Key}: {string.Join(',', header.Value)}").Order(StringComparer.Ordinal);
             answers.Add($"{answer.Status}\n{string.Join('\n', headers)}\n{answer.Text}");
         }
 
@@ -200,7 +206,8 @@ public sealed class ClientAuthenticationTests(AppFixture<ClientAuthenticationTes
     // Straight into the table: 'clients add' takes plainer ids only.
     private async Task AddAsync(string id, string secret) => await app.Database.ScalarAsync<int>("""
         INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
-        VALUES ($1, 'Special', 'confidential', '{client_secret_basic}', ARRAY[sha256(convert_to($2, 'UTF8'))], '{https://client.example/callback}', '{jobs:read}', false, now())
+        VALUES ($1, 'Special', 'confidential', '{client_secret_basic}', ARRAY[sha256(convert_to($2, 'UTF8'))],
+                '{https://client.example/callback}', '{jobs:read}', false, now())
         ON CONFLICT DO NOTHING
         """, id, secret);
 

@@ -59,7 +59,8 @@ public sealed class ClientFailureLimitTests(BehindIngress fixture) : IClassFixtu
         Assert.Equal((HttpStatusCode)429, (await TryAsync(client.Id, "wrong", "2001:db8:0:1:ffff::1")).Status);
         Assert.Equal(HttpStatusCode.Unauthorized, (await TryAsync(client.Id, "wrong", "2001:db8:0:2::1")).Status);
         var told = await app.Database.EventsAsync(AuditEvents.ClientAuthFailed, "client_id", client.Id);
-        Assert.Equal(11, told.Select(envelope => envelope.GetProperty("payload").GetProperty("ip_address").GetString()).Distinct(StringComparer.Ordinal).Count());
+        Assert.Equal(
+            11, told.Select(envelope => envelope.GetProperty("payload").GetProperty("ip_address").GetString()).Distinct(StringComparer.Ordinal).Count());
     }
 
     /// <summary>An attacker does not decide how much the trail grows, and an attack that stopped is told all the same.</summary>
@@ -88,7 +89,9 @@ public sealed class ClientFailureLimitTests(BehindIngress fixture) : IClassFixtu
 
         await Wait.UntilAsync(async () => (await app.Database.EventsAsync(AuditEvents.ClientAuthLimited, "client_id", client.Id)).Count > 0);
         var told = Assert.Single(await app.Database.EventsAsync(AuditEvents.ClientAuthLimited, "client_id", client.Id)).GetProperty("payload");
-        Assert.Equal((7, "192.0.2.40", "192.0.2.40"), (told.GetProperty("tries").GetInt32(), told.GetProperty("network").GetString(), told.GetProperty("ip_address").GetString()));
+        Assert.Equal(
+            (7, "192.0.2.40", "192.0.2.40"),
+            (told.GetProperty("tries").GetInt32(), told.GetProperty("network").GetString(), told.GetProperty("ip_address").GetString()));
     }
 
     /// <summary>Ids that somebody makes up: ten times the limit are audited, then nothing is left behind but a number.</summary>
@@ -158,7 +161,9 @@ public sealed class ClientFailureLimitTests(BehindIngress fixture) : IClassFixtu
     private async Task<JsonAnswer> TryAsync(string clientId, string? secret, string address, string path = "/oauth/token", TestApp? on = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Headers = { { "X-Real-IP", address } } };
-        var form = OAuthFlow.Query([("grant_type", "refresh_token"), ("refresh_token", "no-such-token"), ("token", "no-such-token"), ("client_id", clientId), ("client_secret", secret)]);
+        var form = OAuthFlow.Query([
+            ("grant_type", "refresh_token"), ("refresh_token", "no-such-token"), ("token", "no-such-token"),
+            ("client_id", clientId), ("client_secret", secret)]);
         request.Content = new StringContent(form.TrimStart('?'), Encoding.ASCII, "application/x-www-form-urlencoded");
         return await (on is null ? flow : new OAuthFlow(on.Http)).SendAsync(request);
     }

@@ -22,11 +22,13 @@ public sealed class ClientServiceTests(AppFixture<ClientServiceTests> fixture) :
         (Good with { GptIds = ["g-"] }, "'g-' is not a GPT id"),
         (Good with { RedirectUris = ["http://example.com/"] }, "Redirect URI: 'http://example.com/' must use https"),
         (Good with { RedirectUris = ["https://ok.example/", "javascript:alert(1)"] }, "Redirect URI: 'javascript:alert(1)' must use https"),
-        (Good with { RedirectUris = ["https://ok.example/?iss=https://evil.example"] }, "Redirect URI: 'https://ok.example/?iss=https://evil.example' has the parameter iss"),
+        (Good with { RedirectUris = ["https://ok.example/?iss=https://evil.example"] },
+            "Redirect URI: 'https://ok.example/?iss=https://evil.example' has the parameter iss"),
         (Good with { RedirectUris = ["https://ok.example/?a=b&%63ode=x"] }, "Redirect URI: 'https://ok.example/?a=b&%63ode=x' has the parameter code"),
         (Good with { RedirectUris = ["https://ok.example/?STATE"] }, "Redirect URI: 'https://ok.example/?STATE' has the parameter state"),
         (Good with { RedirectUris = ["com.example.app:/back?x;error=1"] }, "Redirect URI: 'com.example.app:/back?x;error=1' has the parameter error"),
-        (Good with { RedirectUris = ["https://user@ok.example/"] }, "Redirect URI: 'https://user@ok.example/' is not an absolute URL without fragment and user name"),
+        (Good with { RedirectUris = ["https://user@ok.example/"] },
+            "Redirect URI: 'https://user@ok.example/' is not an absolute URL without fragment and user name"),
         (Good with { RedirectUris = ["https://@ok.example/"] }, "Redirect URI: 'https://@ok.example/' is not an absolute URL without"),
         (Good with { RedirectUris = ["com.example.app://me@ok.example/"] }, "Redirect URI: 'com.example.app://me@ok.example/' is not an absolute URL without"),
         (Good with { Scopes = ["jobs:read", "everything"] }, "The scope everything does not exist; there are: jobs:read applications:read"),
@@ -75,7 +77,9 @@ public sealed class ClientServiceTests(AppFixture<ClientServiceTests> fixture) :
     public async Task Update_of_a_public_client_cannot_take_PKCE_away()
     {
         await clients.AddAsync(Good with { Id = "public", IsPublic = true, NoPkce = false });
-        Assert.StartsWith("A public client has no secret, so it must use PKCE", await clients.UpdateAsync("public", new ClientChange(RequirePkce: false)), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "A public client has no secret, so it must use PKCE", await clients.UpdateAsync("public", new ClientChange(RequirePkce: false)),
+            StringComparison.Ordinal);
         Assert.Equal("A public client has no secret.", (await clients.RotateSecretAsync("public")).Problem);
     }
 
@@ -84,11 +88,13 @@ public sealed class ClientServiceTests(AppFixture<ClientServiceTests> fixture) :
     public async Task Update_asks_only_about_what_it_changes()
     {
         await clients.AddAsync(Good with { Id = "older" });
-        await fixture.App.Database.ExecuteAsync("UPDATE gpt_clients SET redirect_uris = '{https://ok.example/?code=1}', scopes = '{no:longer}' WHERE client_id = 'older'");
+        await fixture.App.Database.ExecuteAsync(
+            "UPDATE gpt_clients SET redirect_uris = '{https://ok.example/?code=1}', scopes = '{no:longer}' WHERE client_id = 'older'");
 
         Assert.Null(await clients.UpdateAsync("older", new ClientChange(IsDisabled: true)));
         Assert.Null(await clients.UpdateAsync("older", new ClientChange(Name: "New name")));
-        Assert.StartsWith("Redirect URI:", await clients.UpdateAsync("older", new ClientChange(RedirectUris: ["https://ok.example/?code=1"])), StringComparison.Ordinal);
+        Assert.StartsWith(
+            "Redirect URI:", await clients.UpdateAsync("older", new ClientChange(RedirectUris: ["https://ok.example/?code=1"])), StringComparison.Ordinal);
     }
 
     private Task<string?> TextAsync(string id) => fixture.App.Database.ScalarAsync<string>("SELECT c::text FROM gpt_clients c WHERE client_id = $1", id);

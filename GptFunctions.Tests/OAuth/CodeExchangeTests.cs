@@ -252,12 +252,17 @@ public sealed class CodeExchangeTests(AppFixture<CodeExchangeTests> fixture) : I
         var code = await flow.CodeAsync(client, "user_hash");
         var tokens = await flow.ExchangeAsync(client, code);
 
-        Assert.Equal(1, await app.Database.ScalarAsync<long>("SELECT count(*) FROM gpt_authorization_codes WHERE code_hash = sha256(convert_to($1, 'UTF8'))", code));
-        Assert.Equal(1, await app.Database.ScalarAsync<long>("SELECT count(*) FROM gpt_refresh_tokens WHERE token_hash = sha256(convert_to($1, 'UTF8'))", tokens["refresh_token"]!));
+        Assert.Equal(
+            1, await app.Database.ScalarAsync<long>("SELECT count(*) FROM gpt_authorization_codes WHERE code_hash = sha256(convert_to($1, 'UTF8'))", code));
+        Assert.Equal(
+            1,
+            await app.Database.ScalarAsync<long>(
+                "SELECT count(*) FROM gpt_refresh_tokens WHERE token_hash = sha256(convert_to($1, 'UTF8'))", tokens["refresh_token"]!));
     }
 
     private static string IndependentChallenge(string verifier) =>
-        Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(verifier))).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+        Convert.ToBase64String(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(verifier))).TrimEnd('=').Replace('+', '-')
+            .Replace('/', '_');
 
     private static void AssertInvalidGrant(JsonAnswer answer, string hint = "")
     {

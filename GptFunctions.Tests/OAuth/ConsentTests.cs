@@ -104,7 +104,11 @@ public sealed partial class ConsentTests(AppFixture<ConsentTests> fixture) : ICl
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_disconnects", ("scope", "jobs:read resume:read"));
-        using var request = new HttpRequestMessage(HttpMethod.Delete, new Uri("/oauth/sessions/" + AccessTokenText.SessionId(tokens["access_token"]!), UriKind.Relative)) { Headers = { Authorization = new("Bearer", tokens["access_token"]) } };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Delete, new Uri("/oauth/sessions/" + AccessTokenText.SessionId(tokens["access_token"]!), UriKind.Relative))
+        {
+            Headers = { Authorization = new("Bearer", tokens["access_token"]) },
+        };
 
         using var disconnected = await app.Http.SendAsync(request);
         using var page = await SignInAsync(client, "user_disconnects", ("scope", "jobs:read"));
@@ -131,7 +135,10 @@ public sealed partial class ConsentTests(AppFixture<ConsentTests> fixture) : ICl
         Assert.Equal("access_denied", OAuthFlow.Parameter(denied.Headers.Location!, "error"));
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_codes", $"client_id = '{client.Id}'"));
         Assert.Equal(0, await app.Database.CountAsync("gpt_consents", $"client_id = '{client.Id}'"));
-        Assert.Equal("user_denies", Assert.Single(await app.Database.EventsAsync(AuditEvents.AuthorizeDenied, "client_id", client.Id)).GetProperty("payload").GetProperty("clerk_user_id").GetString());
+        Assert.Equal(
+            "user_denies",
+            Assert.Single(await app.Database.EventsAsync(AuditEvents.AuthorizeDenied, "client_id", client.Id)).GetProperty("payload")
+                .GetProperty("clerk_user_id").GetString());
         using var askedAgain = await SignInAsync(client, "user_denies");
         AssertAsked(askedAgain);
     }

@@ -22,7 +22,8 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
         var (client, browser, page) = await AskAsync("user_csrf");
         var fields = await FieldsAsync(page);
 
-        using var response = await browser.PostAsync("/oauth/authorize/decision", [.. fields.Where(field => field.Name != name), (name, value), ("decision", "approve")]);
+        using var response = await browser.PostAsync(
+            "/oauth/authorize/decision", [.. fields.Where(field => field.Name != name), (name, value), ("decision", "approve")]);
 
         await AssertForbiddenAsync(response);
         Assert.Equal(0, await app.Database.CountAsync("gpt_authorization_codes", $"client_id = '{client.Id}'"));
@@ -84,7 +85,8 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
     {
         var (client, browser, page) = await AskAsync("user_double_click");
         var fields = await FieldsAsync(page);
-        await using var locks = await app.Database.HoldAsync($"SELECT FROM gpt_authorization_requests WHERE client_id = '{client.Id}' FOR UPDATE"); // so that all have read it before one writes
+        // so that all have read it before one writes
+        await using var locks = await app.Database.HoldAsync($"SELECT FROM gpt_authorization_requests WHERE client_id = '{client.Id}' FOR UPDATE");
 
         var posts = Enumerable.Range(0, 10).Select(_ => browser.PostAsync("/oauth/authorize/decision", [.. fields, ("decision", "approve")])).ToList();
         await app.Database.WaitForBlockedAsync(10);
@@ -198,7 +200,9 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
     public async Task No_parameter_of_any_endpoint_redirects_elsewhere()
     {
         const string evil = "https://evil.example/";
-        string[] names = ["redirect", "redirect_url", "redirect_to", "return", "return_to", "returnUrl", "ReturnUrl", "next", "url", "target", "continue", "request", "rd", "post_logout_redirect_uri", "callback", "iss", "state"];
+        string[] names = [
+            "redirect", "redirect_url", "redirect_to", "return", "return_to", "returnUrl", "ReturnUrl", "next", "url", "target", "continue", "request", "rd",
+            "post_logout_redirect_uri", "callback", "iss", "state"];
         var (client, browser, page) = await AskAsync("user_open");
         (string, string?)[] evilParameters = [.. names.Select(name => (name, (string?)evil))];
 
@@ -208,9 +212,13 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
             Assert.Null(response.Headers.Location);
         }
 
-        using var started = await app.Http.GetAsync(new Uri("/oauth/authorize" + OAuthFlow.Query([.. OAuthFlow.Parameters(client), .. evilParameters.Where(pair => pair.Item1 is not ("continue" or "request" or "state"))]), UriKind.Relative));
+        using var started = await app.Http.GetAsync(new Uri(
+            "/oauth/authorize" + OAuthFlow.Query(
+                [.. OAuthFlow.Parameters(client), .. evilParameters.Where(pair => pair.Item1 is not ("continue" or "request" or "state"))]),
+            UriKind.Relative));
         Assert.StartsWith("/dev/sign-in?request=", started.Headers.Location!.OriginalString, StringComparison.Ordinal);
-        using var decided = await browser.SubmitAsync(page, [.. evilParameters.Where(pair => pair.Item1 != "request"), ("redirect_uri", evil), ("decision", "approve")]);
+        using var decided = await browser.SubmitAsync(
+            page, [.. evilParameters.Where(pair => pair.Item1 != "request"), ("redirect_uri", evil), ("decision", "approve")]);
         Assert.StartsWith(client.RedirectUri + "?code=", decided.Headers.Location!.OriginalString, StringComparison.Ordinal);
         Assert.Equal("a-state", OAuthFlow.Parameter(decided.Headers.Location, "state"));
     }
@@ -227,7 +235,8 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
         using var victimsPage = await victim.GetAsync(query);
 
         using var foreign = await victim.SubmitAsync(attackersPage, ("user_id", "user_attacker"));
-        using var withoutToken = await victim.PostAsync("/dev/sign-in", ("request", Value(await FieldsAsync(victimsPage), "request")), ("user_id", "user_attacker"));
+        using var withoutToken = await victim.PostAsync(
+            "/dev/sign-in", ("request", Value(await FieldsAsync(victimsPage), "request")), ("user_id", "user_attacker"));
 
         await AssertForbiddenAsync(foreign);
         await AssertForbiddenAsync(withoutToken);
@@ -242,7 +251,8 @@ public sealed class DecisionTests(AppFixture<DecisionTests> fixture) : IClassFix
         return (client, browser, page);
     }
 
-    private static async Task<(string Name, string? Value)[]> FieldsAsync(HttpResponseMessage page) => TestBrowser.HiddenFields(await page.Content.ReadAsStringAsync());
+    private static async Task<(string Name, string? Value)[]> FieldsAsync(HttpResponseMessage page) =>
+        TestBrowser.HiddenFields(await page.Content.ReadAsStringAsync());
 
     private static string? Value((string Name, string? Value)[] fields, string name) => fields.Single(field => field.Name == name).Value;
 

@@ -46,7 +46,8 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
     [Fact]
     public async Task Sign_in_with_a_deleted_account_is_403()
     {
-        await app.Database.ExecuteAsync("INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES (gen_random_uuid(), 'user_deleted', now(), now())");
+        await app.Database.ExecuteAsync(
+            "INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES (gen_random_uuid(), 'user_deleted', now(), now())");
 
         using var response = await new TestBrowser(app.Http).SignInAsync("user_deleted", OAuthFlow.Parameters(await OAuthFlow.AddClientAsync(app)));
 
@@ -59,7 +60,8 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
     public async Task Callback_page_shows_the_next_command_or_the_error()
     {
         using var success = await app.Http.GetAsync(new Uri("/dev/callback?code=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&state=x", UriKind.Relative));
-        using var error = await app.Http.GetAsync(new Uri("/dev/callback?error=access_denied&error_description=The%20person%20did%20not%20agree.", UriKind.Relative));
+        using var error = await app.Http.GetAsync(
+            new Uri("/dev/callback?error=access_denied&error_description=The%20person%20did%20not%20agree.", UriKind.Relative));
 
         Assert.Contains("code=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", await success.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Contains("access_denied", await error.Content.ReadAsStringAsync(), StringComparison.Ordinal);
@@ -101,7 +103,8 @@ public sealed class DevelopmentSignInTests(AppFixture<DevelopmentSignInTests> fi
     {
         await using var production = await TestApp.StartAsync("production_without_provider", ProductionSettings());
         var client = await OAuthFlow.AddClientAsync(production);
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client)), UriKind.Relative));
+        using var request = new HttpRequestMessage(
+            HttpMethod.Get, new Uri("/oauth/authorize" + OAuthFlow.Query(OAuthFlow.Parameters(client)), UriKind.Relative));
 
         using var response = await production.Http.SendAsync(request);
 

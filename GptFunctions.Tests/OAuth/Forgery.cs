@@ -15,8 +15,11 @@ internal sealed class Forgery(string genuine, ECDsa key, TimeProvider clock)
         ["nothing"] = _ => { },
         ["alg none"] = forgery => (forgery.header["alg"], forgery.sign) = ("none", _ => []),
         ["alg none, signature kept"] = forgery => forgery.header["alg"] = "none",
-        ["alg HS256 with the public key as PEM"] = forgery => (forgery.header["alg"], forgery.sign) = ("HS256", data => HMACSHA256.HashData(Encoding.ASCII.GetBytes(forgery.key.ExportSubjectPublicKeyInfoPem()), data)),
-        ["alg HS256 with the public point"] = forgery => (forgery.header["alg"], forgery.sign) = ("HS256", data => HMACSHA256.HashData(forgery.PublicPoint(), data)),
+        ["alg HS256 with the public key as PEM"] = forgery =>
+            (forgery.header["alg"], forgery.sign) =
+                ("HS256", data => HMACSHA256.HashData(Encoding.ASCII.GetBytes(forgery.key.ExportSubjectPublicKeyInfoPem()), data)),
+        ["alg HS256 with the public point"] = forgery =>
+            (forgery.header["alg"], forgery.sign) = ("HS256", data => HMACSHA256.HashData(forgery.PublicPoint(), data)),
         ["alg es256 in lower case"] = forgery => forgery.header["alg"] = "es256",
         ["typ JWT"] = forgery => forgery.header["typ"] = "JWT",
         ["typ missing"] = forgery => forgery.header.Remove("typ"),

@@ -80,7 +80,8 @@ public sealed class FormParametersTests
     [Theory]
     [InlineData("application/x-www-form-urlencoded; charset=utf-8")]
     [InlineData("Application/X-WWW-Form-URLEncoded")]
-    public async Task Media_type_is_compared_without_case_and_parameters(string contentType) => Assert.Equal("1", (await OfBodyAsync("a=1", contentType)).Value!["a"]);
+    public async Task Media_type_is_compared_without_case_and_parameters(string contentType) =>
+        Assert.Equal("1", (await OfBodyAsync("a=1", contentType)).Value!["a"]);
 
     [Theory]
     [InlineData(true)]
@@ -113,7 +114,8 @@ public sealed class FormParametersTests
         return FormParameters.OfQuery(context.Request);
     }
 
-    private static async Task<Outcome<FormParameters>> OfBodyAsync(string body, string? contentType = "application/x-www-form-urlencoded", bool hasLength = true)
+    private static async Task<Outcome<FormParameters>> OfBodyAsync(
+        string body, string? contentType = "application/x-www-form-urlencoded", bool hasLength = true)
     {
         var bytes = Encoding.UTF8.GetBytes(body);
         var context = new DefaultHttpContext();

@@ -8,7 +8,10 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 36: the company's own web app asks for consent with the person's Clerk session JWT. <see cref="Identity.ClerkSessionTests"/> has the tokens that are refused.</summary>
+/// <summary>
+/// oauth.md 36: the company's own web app asks for consent with the person's Clerk session JWT. <see cref="Identity.ClerkSessionTests"/> has the tokens that
+/// are refused.
+/// </summary>
 public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTests> fixture) : IClassFixture<FakeProviderFixture<HeadlessConsentTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -21,7 +24,8 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
     public async Task Post_approves_and_tells_where_the_browser_goes(bool isJson)
     {
         var client = await OAuthFlow.AddClientAsync(app, isPublic: true);
-        (string, string?)[] parameters = OAuthFlow.Parameters(client, ("scope", "jobs:read"), ("state", "ž+% \"x\""), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
+        (string, string?)[] parameters = OAuthFlow.Parameters(
+            client, ("scope", "jobs:read"), ("state", "ž+% \"x\""), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
 
         var answer = await PostAsync("user_headless", isJson ? Json(parameters) : Form(parameters));
 
@@ -51,7 +55,8 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         var same = await GetAsync(user, client.Id, "jobs:read");
         var wider = await GetAsync(user, client.Id, "jobs:read resume:read");
 
-        Assert.Equal("""{"data":{"has_consent":false,"session_count":0,"existing_scopes":[],"new_scopes":["jobs:read","resume:read"],"ends":[]}}""", before.Text);
+        Assert.Equal(
+            """{"data":{"has_consent":false,"session_count":0,"existing_scopes":[],"new_scopes":["jobs:read","resume:read"],"ends":[]}}""", before.Text);
         Assert.Equal("""{"data":{"has_consent":true,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":[],"ends":[]}}""", same.Text);
         Assert.Equal("""{"data":{"has_consent":false,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":["resume:read"],"ends":[]}}""", wider.Text);
         Assert.True(wider.Headers.CacheControl?.NoStore);
@@ -128,7 +133,14 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
     public async Task Post_with_null_members_or_in_chunks_is_read_like_any_other()
     {
         var client = await OAuthFlow.AddClientAsync(app);
-        var body = new JsonObject { ["response_type"] = "code", ["client_id"] = client.Id, ["redirect_uri"] = client.RedirectUri, ["state"] = null, ["scope"] = null }.ToJsonString();
+        var body = new JsonObject
+        {
+            ["response_type"] = "code",
+            ["client_id"] = client.Id,
+            ["redirect_uri"] = client.RedirectUri,
+            ["state"] = null,
+            ["scope"] = null,
+        }.ToJsonString();
         using var stream = new MemoryStream(Encoding.UTF8.GetBytes(body));
         using var content = new StreamContent(stream) { Headers = { ContentType = MediaTypeHeaderValue.Parse("application/json; charset=utf-8") } };
 
@@ -164,7 +176,8 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
     public async Task Deleted_account_is_403_and_grants_nothing()
     {
         var client = await OAuthFlow.AddClientAsync(app);
-        await app.Database.ExecuteAsync("INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES (gen_random_uuid(), 'user_deleted', now(), now())");
+        await app.Database.ExecuteAsync(
+            "INSERT INTO users (id, clerk_user_id, created_at, deleted_at) VALUES (gen_random_uuid(), 'user_deleted', now(), now())");
 
         var read = await GetAsync("user_deleted", client.Id, null);
         var approved = await PostAsync("user_deleted", Form(OAuthFlow.Parameters(client)));
@@ -193,7 +206,9 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         var silent = await PostAsync(user, Form(OAuthFlow.Parameters(client)));
         var told = await ExchangeAsync(client, await PostAsync(user, Json(OAuthFlow.Parameters(client, ("ends", ends.GetProperty("id").GetString())))));
 
-        Assert.Equal(("Oldest app", AccessTokenText.SessionId(tokens[0]["access_token"]!)), (ends.GetProperty("client_name").GetString(), ends.GetProperty("id").GetGuid()));
+        Assert.Equal(
+            ("Oldest app", AccessTokenText.SessionId(tokens[0]["access_token"]!)),
+            (ends.GetProperty("client_name").GetString(), ends.GetProperty("id").GetGuid()));
         Assert.Equal((HttpStatusCode.Conflict, "session_limit"), (silent.Status, silent.Error));
         Assert.Equal(HttpStatusCode.OK, told.Status);
         Assert.Equal(HttpStatusCode.Unauthorized, (await flow.SessionsAsync(tokens[0]["access_token"]!)).Status);
@@ -212,7 +227,8 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         (string, string?)[] parameters = OAuthFlow.Parameters(client, ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
 
         var refused = await PostAsync("user_unapproved", Form(parameters));
-        var before = await app.Database.CountAsync("gpt_consents", $"client_id = '{client.Id}'") + await app.Database.CountAsync("gpt_authorization_codes", $"client_id = '{client.Id}'");
+        var before = await app.Database.CountAsync("gpt_consents", $"client_id = '{client.Id}'")
+            + await app.Database.CountAsync("gpt_authorization_codes", $"client_id = '{client.Id}'");
         Assert.Null(await app.Get<ClientService>().UpdateAsync(client.Id, new ClientChange(IsApproved: true)));
         var approved = await PostAsync("user_unapproved", Form(parameters));
 
@@ -236,19 +252,28 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
     private static StringContent Json((string Name, string? Value)[] parameters) =>
         new(JsonSerializer.Serialize(parameters.ToDictionary(parameter => parameter.Name, parameter => parameter.Value)), Encoding.UTF8, "application/json");
 
-    private static StringContent Form((string Name, string? Value)[] parameters) => new(OAuthFlow.Query(parameters).TrimStart('?'), Encoding.ASCII, "application/x-www-form-urlencoded");
+    private static StringContent Form((string Name, string? Value)[] parameters) =>
+        new(OAuthFlow.Query(parameters).TrimStart('?'), Encoding.ASCII, "application/x-www-form-urlencoded");
 
     private AuthenticationHeaderValue Session(string user) => new("Bearer", provider.Sign(provider.SessionClaims(user, app.Clock.GetUtcNow())));
 
     private async Task<JsonAnswer> GetAsync(string user, string? clientId, string? scope)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/oauth/consent" + OAuthFlow.Query([("client_id", clientId), ("scope", scope)]), UriKind.Relative)) { Headers = { Authorization = Session(user) } };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Get, new Uri("/oauth/consent" + OAuthFlow.Query([("client_id", clientId), ("scope", scope)]), UriKind.Relative))
+        {
+            Headers = { Authorization = Session(user) },
+        };
         return await flow.SendAsync(request);
     }
 
     private async Task<JsonAnswer> PostAsync(string user, HttpContent content, bool isChunked = false)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/oauth/consent", UriKind.Relative)) { Content = content, Headers = { Authorization = Session(user), TransferEncodingChunked = isChunked } };
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/oauth/consent", UriKind.Relative))
+        {
+            Content = content,
+            Headers = { Authorization = Session(user), TransferEncodingChunked = isChunked },
+        };
         return await flow.SendAsync(request);
     }
 }

@@ -6,7 +6,9 @@ namespace GptFunctions.Tests.OAuth;
 public sealed class IdentityHeaderTests(AppFixture<IdentityHeaderTests> fixture) : IClassFixture<AppFixture<IdentityHeaderTests>>
 {
     private static readonly string[] Forged =
-        ["x-clerk-user-id", "x-gpt-clerk-user-id", "x-internal-id", "x-user-id", "x-forwarded-user", "x-ms-client-principal", "x-ms-client-principal-id", "x-ms-client-principal-name", "x-auth-request-user", "remote-user"];
+        [
+            "x-clerk-user-id", "x-gpt-clerk-user-id", "x-internal-id", "x-user-id", "x-forwarded-user", "x-ms-client-principal", "x-ms-client-principal-id",
+            "x-ms-client-principal-name", "x-auth-request-user", "remote-user"];
 
     private readonly TestApp app = fixture.App;
 

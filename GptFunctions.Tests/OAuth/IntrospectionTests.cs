@@ -55,7 +55,8 @@ public sealed class IntrospectionTests(AppFixture<IntrospectionTests> fixture) :
         await flow.RevokeAsync(client, revoked["refresh_token"]!);
         var others = await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), "user_inactive");
 
-        foreach (var token in (string[])["unknown", "a.b.c", superseded, revoked["refresh_token"]!, revoked["access_token"]!, others["refresh_token"]!, others["access_token"]!])
+        foreach (var token in (string[])
+            ["unknown", "a.b.c", superseded, revoked["refresh_token"]!, revoked["access_token"]!, others["refresh_token"]!, others["access_token"]!])
         {
             var answer = await flow.IntrospectAsync(client, token);
             Assert.Equal((HttpStatusCode.OK, Inactive), (answer.Status, answer.Text));
@@ -89,7 +90,8 @@ public sealed class IntrospectionTests(AppFixture<IntrospectionTests> fixture) :
             Assert.Equal((HttpStatusCode.Unauthorized, "invalid_client"), (answer.Status, answer.Error));
         }
 
-        Assert.Equal("True", (await flow.PostFormAsync("/oauth/introspect", OAuthFlow.Basic(client.Id, client.Secret), ("token", tokens["access_token"])))["active"]);
+        Assert.Equal(
+            "True", (await flow.PostFormAsync("/oauth/introspect", OAuthFlow.Basic(client.Id, client.Secret), ("token", tokens["access_token"])))["active"]);
     }
 
     [Fact]

@@ -19,19 +19,25 @@ public sealed class KillTests(ManySessions fixture) : IClassFixture<ManySessions
     private static readonly Dictionary<string, string> Invariants = new(StringComparer.Ordinal)
     {
         ["A used code has its session."] =
-            "SELECT count(*) FROM gpt_authorization_codes code LEFT JOIN gpt_sessions session ON session.id = code.session_id WHERE code.used_at IS NOT NULL AND session.id IS NULL",
+            "SELECT count(*) FROM gpt_authorization_codes code LEFT JOIN gpt_sessions session ON session.id = code.session_id WHERE "
+                + "code.used_at IS NOT NULL AND session.id IS NULL",
         ["A session comes from exactly one code."] =
             "SELECT count(*) FROM gpt_sessions session WHERE (SELECT count(*) FROM gpt_authorization_codes code WHERE code.session_id = session.id) <> 1",
         ["A session has its first refresh token."] =
             "SELECT count(*) FROM gpt_sessions session WHERE NOT EXISTS (SELECT FROM gpt_refresh_tokens WHERE session_id = session.id AND generation = 0)",
         ["A session has exactly one token_exchanged event."] =
-            "SELECT count(*) FROM gpt_sessions session WHERE (SELECT count(*) FROM outbox_messages WHERE routing_key = 'gpt.oauth.token_exchanged' AND envelope -> 'payload' ->> 'session_id' = session.id::text) <> 1",
+            "SELECT count(*) FROM gpt_sessions session WHERE (SELECT count(*) FROM outbox_messages WHERE routing_key = 'gpt.oauth.token_exchanged' "
+                + "AND envelope -> 'payload' ->> 'session_id' = session.id::text) <> 1",
         ["The successor of a rotated token exists in the same session, one generation on."] =
-            "SELECT count(*) FROM gpt_refresh_tokens old LEFT JOIN gpt_refresh_tokens new ON new.token_hash = old.rotated_to AND new.session_id = old.session_id AND new.generation = old.generation + 1 WHERE old.rotated_to IS NOT NULL AND new.token_hash IS NULL",
+            "SELECT count(*) FROM gpt_refresh_tokens old LEFT JOIN gpt_refresh_tokens new ON new.token_hash = old.rotated_to AND "
+                + "new.session_id = old.session_id AND new.generation = old.generation + 1 WHERE old.rotated_to IS NOT NULL AND new.token_hash IS NULL",
         ["A later token has a rotated predecessor."] =
-            "SELECT count(*) FROM gpt_refresh_tokens new WHERE generation > 0 AND NOT EXISTS (SELECT FROM gpt_refresh_tokens old WHERE old.rotated_to = new.token_hash)",
+            "SELECT count(*) FROM gpt_refresh_tokens new WHERE generation > 0 AND NOT EXISTS (SELECT FROM gpt_refresh_tokens old WHERE "
+                + "old.rotated_to = new.token_hash)",
         ["A session has one token_refreshed event per later token."] =
-            "SELECT count(*) FROM gpt_sessions session WHERE (SELECT count(*) FROM gpt_refresh_tokens WHERE session_id = session.id AND generation > 0) <> (SELECT count(*) FROM outbox_messages WHERE routing_key = 'gpt.oauth.token_refreshed' AND envelope -> 'payload' ->> 'session_id' = session.id::text)",
+            "SELECT count(*) FROM gpt_sessions session WHERE (SELECT count(*) FROM gpt_refresh_tokens WHERE session_id = session.id AND generation > 0) <> "
+                + "(SELECT count(*) FROM outbox_messages WHERE routing_key = 'gpt.oauth.token_refreshed' AND "
+                + "envelope -> 'payload' ->> 'session_id' = session.id::text)",
     };
 
     private readonly TestApp app = fixture.App;
@@ -70,7 +76,9 @@ public sealed class KillTests(ManySessions fixture) : IClassFixture<ManySessions
         Assert.Equal(HttpStatusCode.OK, (await fixture.Flow.SessionsAsync(next["access_token"]!)).Status);
     }
 
-    /// <summary>Clients exchange codes and go on refreshing until the process is killed, which is after a number of answers that differs from round to round.</summary>
+    /// <summary>
+    /// Clients exchange codes and go on refreshing until the process is killed, which is after a number of answers that differs from round to round.
+    /// </summary>
     private async Task LoadAndKillAsync(AppProcess process, TestClient client, int round, ConcurrentBag<JsonAnswer> given)
     {
         var codes = await Task.WhenAll(Enumerable.Range(0, ClientsPerRound).Select(index => fixture.Flow.CodeAsync(client, $"user_{index}")));

@@ -40,7 +40,8 @@ public sealed class LostAnswerTests(GatewayFixture<LostAnswerTests> fixture) : I
             Assert.Equal(1, AccessTokenText.Claims(repeated["access_token"]!).GetProperty("gen").GetInt32());
             Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(repeated["access_token"]!)).Status);
             Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, repeated["refresh_token"]!)).Status);
-            var told = Assert.Single(await App.Database.EventsAsync(AuditEvents.TokenRepeated, "session_id", SessionOf(before).ToString())).GetProperty("payload");
+            var told = Assert.Single(
+                await App.Database.EventsAsync(AuditEvents.TokenRepeated, "session_id", SessionOf(before).ToString())).GetProperty("payload");
             Assert.True(told.GetProperty("seconds_after_rotation").GetInt64() >= 125);
         }
 

@@ -43,7 +43,8 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
     [Fact]
     public async Task Authorization_server_metadata_names_endpoints_that_exist()
     {
-        foreach (var member in (await ReadAsync(Server)).EnumerateObject().Where(member => member.Name.EndsWith("_endpoint", StringComparison.Ordinal) || member.Name == "jwks_uri"))
+        foreach (var member in (await ReadAsync(Server)).EnumerateObject()
+            .Where(member => member.Name.EndsWith("_endpoint", StringComparison.Ordinal) || member.Name == "jwks_uri"))
         {
             using var get = await app.Http.GetAsync(new Uri(member.Value.GetString()!));
             Assert.NotEqual(HttpStatusCode.NotFound, get.StatusCode);
@@ -93,7 +94,8 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
         var tag = first.Headers.ETag!.Tag;
 
         foreach (var (condition, expected) in ((string, HttpStatusCode)[])[
-            (tag, HttpStatusCode.NotModified), ("W/" + tag, HttpStatusCode.NotModified), ($"\"other\", {tag}", HttpStatusCode.NotModified), ("*", HttpStatusCode.NotModified), ("\"other\"", HttpStatusCode.OK)])
+            (tag, HttpStatusCode.NotModified), ("W/" + tag, HttpStatusCode.NotModified),
+            ($"\"other\", {tag}", HttpStatusCode.NotModified), ("*", HttpStatusCode.NotModified), ("\"other\"", HttpStatusCode.OK)])
         {
             using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(path, UriKind.Relative));
             request.Headers.TryAddWithoutValidation("If-None-Match", condition);
@@ -129,11 +131,19 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
     [InlineData("POST", "/oauth/token")]
     public async Task Answer_that_scripts_may_read_allows_every_origin(string method, string path)
     {
-        using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(path, UriKind.Relative)) { Headers = { { "Origin", "https://inspector.example" } } };
+        using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(path, UriKind.Relative))
+        {
+            Headers = { { "Origin", "https://inspector.example" } },
+        };
         using var response = await app.Http.SendAsync(request);
         using var preflight = new HttpRequestMessage(HttpMethod.Options, new Uri(path, UriKind.Relative))
         {
-            Headers = { { "Origin", "https://inspector.example" }, { "Access-Control-Request-Method", method }, { "Access-Control-Request-Headers", "content-type" } },
+            Headers =
+            {
+                { "Origin", "https://inspector.example" },
+                { "Access-Control-Request-Method", method },
+                { "Access-Control-Request-Headers", "content-type" },
+            },
         };
         using var allowed = await app.Http.SendAsync(preflight);
 
@@ -156,7 +166,10 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
     [InlineData("OPTIONS", "/dev/sign-in")]
     public async Task Page_never_allows_another_origin(string method, string path)
     {
-        using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(path, UriKind.Relative)) { Headers = { { "Origin", "https://evil.example" } } };
+        using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(path, UriKind.Relative))
+        {
+            Headers = { { "Origin", "https://evil.example" } },
+        };
         using var response = await app.Http.SendAsync(request);
 
         Assert.DoesNotContain(response.Headers, header => header.Key.StartsWith("Access-Control-", StringComparison.OrdinalIgnoreCase));
@@ -176,7 +189,8 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
 
     private static string[] Texts(JsonElement parent, string name) => [.. parent.GetProperty(name).EnumerateArray().Select(item => item.GetString()!)];
 
-    private static string? Header(HttpResponseMessage response, string name) => response.Headers.TryGetValues(name, out var values) ? string.Join(", ", values) : null;
+    private static string? Header(HttpResponseMessage response, string name) =>
+        response.Headers.TryGetValues(name, out var values) ? string.Join(", ", values) : null;
 
     private async Task<JsonElement> ReadAsync(string path) => JsonElement.Parse(await app.Http.GetStringAsync(new Uri(path, UriKind.Relative)));
 }

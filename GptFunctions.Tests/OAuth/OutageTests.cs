@@ -71,7 +71,8 @@ public sealed class OutageTests(AppFixture<OutageTests> fixture) : IClassFixture
         {
             var exchanging = flow.ExchangeAsync(client, code);
             await app.Database.WaitForBlockedAsync(1);
-            await app.Database.ExecuteAsync("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+            await app.Database.ExecuteAsync(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
             AssertUnavailable(await exchanging);
         }
 
@@ -108,7 +109,8 @@ public sealed class OutageTests(AppFixture<OutageTests> fixture) : IClassFixture
 
     private async Task RefreshAsync(TestClient client, string token, CancellationToken cancellationToken)
     {
-        using var form = new FormUrlEncodedContent([new("grant_type", "refresh_token"), new("refresh_token", token), new("client_id", client.Id), new("client_secret", client.Secret)]);
+        using var form = new FormUrlEncodedContent(
+            [new("grant_type", "refresh_token"), new("refresh_token", token), new("client_id", client.Id), new("client_secret", client.Secret)]);
         using var response = await app.Http.PostAsync(new Uri("/oauth/token", UriKind.Relative), form, cancellationToken);
     }
 

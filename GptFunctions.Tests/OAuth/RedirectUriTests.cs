@@ -71,10 +71,13 @@ public sealed class RedirectUriTests(AppFixture<RedirectUriTests> fixture) : ICl
     {
         var client = await OAuthFlow.AddClientAsync(app, registered, isPublic: true);
 
-        var redirect = await flow.ApproveAsync(client, "user_loopback", ("redirect_uri", presented), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
+        var redirect = await flow.ApproveAsync(
+            client, "user_loopback", ("redirect_uri", presented), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
 
         Assert.StartsWith(presented, redirect.OriginalString, StringComparison.Ordinal);
-        var tokens = await flow.PostAsync("/oauth/token", client, ("grant_type", "authorization_code"), ("code", OAuthFlow.Parameter(redirect, "code")), ("redirect_uri", presented), ("code_verifier", OAuthFlow.Verifier));
+        var tokens = await flow.PostAsync(
+            "/oauth/token", client, ("grant_type", "authorization_code"), ("code", OAuthFlow.Parameter(redirect, "code")), ("redirect_uri", presented),
+            ("code_verifier", OAuthFlow.Verifier));
         Assert.Equal(HttpStatusCode.OK, tokens.Status);
     }
 
@@ -103,7 +106,8 @@ public sealed class RedirectUriTests(AppFixture<RedirectUriTests> fixture) : ICl
     {
         var client = await OAuthFlow.AddClientAsync(app, "http://127.0.0.1:4000/callback", isPublic: true);
 
-        using var response = await flow.AuthorizeAsync(OAuthFlow.Parameters(client, ("redirect_uri", presented), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256")));
+        using var response = await flow.AuthorizeAsync(
+            OAuthFlow.Parameters(client, ("redirect_uri", presented), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256")));
 
         await AssertPageAsync(response);
     }
@@ -123,7 +127,9 @@ public sealed class RedirectUriTests(AppFixture<RedirectUriTests> fixture) : ICl
     {
         var client = await OAuthFlow.AddClientAsync(app, "https://client.example:8443/callback", isPublic: true);
 
-        using var response = await flow.AuthorizeAsync(OAuthFlow.Parameters(client, ("redirect_uri", "https://client.example:8444/callback"), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256")));
+        using var response = await flow.AuthorizeAsync(
+            OAuthFlow.Parameters(
+                client, ("redirect_uri", "https://client.example:8444/callback"), ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256")));
 
         await AssertPageAsync(response);
     }

@@ -5,7 +5,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 11: everything about a refresh token stands in the database, so rules 23 to 25 hold after a restart, on another replica, and while keys change.</summary>
+/// <summary>
+/// oauth.md 11: everything about a refresh token stands in the database, so rules 23 to 25 hold after a restart, on another replica, and while keys change.
+/// </summary>
 public sealed class RefreshReplicaTests(AppFixture<RefreshReplicaTests> fixture) : IClassFixture<AppFixture<RefreshReplicaTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -31,7 +33,8 @@ public sealed class RefreshReplicaTests(AppFixture<RefreshReplicaTests> fixture)
         var tokens = await flow.TokensAsync(client, "user_restart");
         var second = await flow.RefreshAsync(client, tokens["refresh_token"]!);
         await flow.SessionsAsync(second["access_token"]!);
-        await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_sessions", $"id = '{AccessTokenText.SessionId(tokens["access_token"]!)}' AND used_generation = 1") == 1);
+        await Wait.UntilAsync(async () =>
+            await app.Database.CountAsync("gpt_sessions", $"id = '{AccessTokenText.SessionId(tokens["access_token"]!)}' AND used_generation = 1") == 1);
         await using var replica = await app.StartReplicaAsync();
         replica.Clock.Advance(TimeSpan.FromSeconds(121));
 

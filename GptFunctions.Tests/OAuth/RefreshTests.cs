@@ -6,7 +6,9 @@ using GptFunctions.Tokens;
 
 namespace GptFunctions.Tests.OAuth;
 
-/// <summary>oauth.md 11, 21 to 23, 25 and 27, on one replica; <see cref="RefreshReplicaTests"/> has restarts, replicas and keys, <see cref="LostAnswerTests"/> 24.</summary>
+/// <summary>
+/// oauth.md 11, 21 to 23, 25 and 27, on one replica; <see cref="RefreshReplicaTests"/> has restarts, replicas and keys, <see cref="LostAnswerTests"/> 24.
+/// </summary>
 public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixture<AppFixture<RefreshTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -28,8 +30,10 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(session, AccessTokenText.SessionId(refreshed["access_token"]!));
         Assert.Equal(2, await CountTokensAsync(session));
         Assert.Equal(1, await app.Database.ScalarAsync<long>(
-            "SELECT count(*) FROM gpt_refresh_tokens old JOIN gpt_refresh_tokens new ON new.token_hash = old.rotated_to AND new.generation = old.generation + 1 WHERE old.session_id = $1", session));
-        Assert.True(await app.Database.ScalarAsync<DateTime>("SELECT last_active FROM gpt_sessions WHERE id = $1", session) - before >= TimeSpan.FromSeconds(9));
+            "SELECT count(*) FROM gpt_refresh_tokens old JOIN gpt_refresh_tokens new ON new.token_hash = old.rotated_to AND "
+                + "new.generation = old.generation + 1 WHERE old.session_id = $1", session));
+        Assert.True(
+            await app.Database.ScalarAsync<DateTime>("SELECT last_active FROM gpt_sessions WHERE id = $1", session) - before >= TimeSpan.FromSeconds(9));
         Assert.Equal(1, await app.Database.CountOfSessionAsync(AuditEvents.TokenRefreshed, session));
         Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(refreshed["access_token"]!)).Status);
         Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(tokens["access_token"]!)).Status); // rotation does not end access tokens
@@ -215,7 +219,11 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         app.Clock.Advance(TimeSpan.FromDays(19));
         var last = await flow.RefreshAsync(client, token);
         Assert.Equal(HttpStatusCode.OK, last.Status);
-        Assert.True(await app.Database.ScalarAsync<bool>("SELECT bool_and(token.expires_at <= session.expires_at) FROM gpt_refresh_tokens token JOIN gpt_sessions session ON session.id = session_id WHERE session_id = $1", session));
+        Assert.True(
+            await app.Database.ScalarAsync<bool>(
+                "SELECT bool_and(token.expires_at <= session.expires_at) FROM gpt_refresh_tokens token JOIN gpt_sessions session ON session.id = session_id "
+                    + "WHERE session_id = $1",
+                session));
         app.Clock.Advance(TimeSpan.FromDays(1));
 
         AssertInvalidGrant(await flow.RefreshAsync(client, last["refresh_token"]!));
@@ -298,7 +306,8 @@ public sealed class RefreshTests(AppFixture<RefreshTests> fixture) : IClassFixtu
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, tokens["refresh_token"]!, ("resource", app.BaseUrl + "/gpt"))).Status);
     }
 
-    private static void AssertInvalidGrant(JsonAnswer answer) => Assert.True((answer.Status, answer.Error) == (HttpStatusCode.BadRequest, "invalid_grant"), answer.Text);
+    private static void AssertInvalidGrant(JsonAnswer answer) =>
+        Assert.True((answer.Status, answer.Error) == (HttpStatusCode.BadRequest, "invalid_grant"), answer.Text);
 
     private async Task<(TestClient Client, JsonAnswer Tokens, Guid Session)> SignInAsync(string user, params (string Name, string? Value)[] parameters)
     {

@@ -47,7 +47,9 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
         Assert.True(answer.Headers.CacheControl?.NoStore);
         Assert.Equal("*", Assert.Single(answer.Headers.GetValues("Access-Control-Allow-Origin")));
         Assert.Equal(("A host", method ?? "client_secret_basic", "jobs:read"), (answer["client_name"], answer["token_endpoint_auth_method"], answer["scope"]));
-        Assert.Equal(("[\"authorization_code\",\"refresh_token\"]", "[\"code\"]", $"[\"{Callback}\"]"), (answer["grant_types"], answer["response_types"], answer["redirect_uris"]));
+        Assert.Equal(
+            ("[\"authorization_code\",\"refresh_token\"]", "[\"code\"]", $"[\"{Callback}\"]"),
+            (answer["grant_types"], answer["response_types"], answer["redirect_uris"]));
         Assert.Equal(app.Clock.GetUtcNow().ToUnixTimeSeconds(), answer.Json.GetProperty("client_id_issued_at").GetInt64(), 60d);
         Assert.Equal(method == "none" ? (null, null) : (answer["client_secret"], "0"), (answer["client_secret"], answer["client_secret_expires_at"]));
         var client = new TestClient(answer["client_id"]!, answer["client_secret"], Callback);
@@ -55,7 +57,9 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
 
         var code = await flow.CodeAsync(client, "user_registered", ("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"));
         var tokens = method is null or "client_secret_basic"
-            ? await flow.PostFormAsync("/oauth/token", OAuthFlow.Basic(client.Id, client.Secret), ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", Callback), ("code_verifier", OAuthFlow.Verifier))
+            ? await flow.PostFormAsync(
+                "/oauth/token", OAuthFlow.Basic(client.Id, client.Secret), ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", Callback),
+                ("code_verifier", OAuthFlow.Verifier))
             : await flow.ExchangeAsync(client, code, ("code_verifier", OAuthFlow.Verifier));
         Assert.Equal((HttpStatusCode.OK, "jobs:read"), (tokens.Status, tokens["scope"]));
     }
@@ -190,7 +194,9 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
 
         var payload = Assert.Single(await app.Database.EventsAsync(AuditEvents.ClientRegistered, "client_id", client.Id)).GetProperty("payload");
 
-        Assert.Equal(("192.0.2.5", "none", "host.example"), (payload.GetProperty("ip_address").GetString(), payload.GetProperty("auth_method").GetString(), payload.GetProperty("client_name").GetString()));
+        Assert.Equal(
+            ("192.0.2.5", "none", "host.example"),
+            (payload.GetProperty("ip_address").GetString(), payload.GetProperty("auth_method").GetString(), payload.GetProperty("client_name").GetString()));
         Assert.Equal(Callback, Assert.Single(payload.GetProperty("redirect_uris").EnumerateArray()).GetString());
     }
 

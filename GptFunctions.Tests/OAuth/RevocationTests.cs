@@ -91,7 +91,8 @@ public sealed class RevocationTests(AppFixture<RevocationTests> fixture) : IClas
         var one = await flow.TokensAsync(confidential, "user_basic");
         var two = await flow.TokensAsync(open, "user_basic");
 
-        await flow.PostFormAsync("/oauth/revoke", OAuthFlow.Basic(confidential.Id, confidential.Secret), ("token", one["refresh_token"]), ("token_type_hint", "refresh_token"));
+        await flow.PostFormAsync(
+            "/oauth/revoke", OAuthFlow.Basic(confidential.Id, confidential.Secret), ("token", one["refresh_token"]), ("token_type_hint", "refresh_token"));
         await flow.RevokeAsync(open, two["refresh_token"]!);
 
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(confidential, one["refresh_token"]!)).Error);

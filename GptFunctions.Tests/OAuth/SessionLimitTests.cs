@@ -167,7 +167,11 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
 
         Assert.Contains("<strong>Older app, Older app</strong>", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, tokens.Status);
-        Assert.Equal($"{kept.Id} {client.Id}", await app.Database.ScalarAsync<string>($"SELECT string_agg(client_id, ' ' ORDER BY session.id) FROM gpt_sessions session JOIN users ON users.id = user_id WHERE clerk_user_id = '{user}' AND revoked_at IS NULL"));
+        Assert.Equal(
+            $"{kept.Id} {client.Id}",
+            await app.Database.ScalarAsync<string>(
+                "SELECT string_agg(client_id, ' ' ORDER BY session.id) FROM gpt_sessions session JOIN users ON users.id = user_id WHERE clerk_user_id = "
+                    + $"'{user}' AND revoked_at IS NULL"));
     }
 
     /// <summary>More sessions than a page of the API holds.</summary>
@@ -191,7 +195,8 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
     /// <summary>Live sessions that were last active some time ago, by the dozen.</summary>
     private static Task InsertSessionsAsync(TestApp app, string user, TestClient client, int count, string idle = "1 day") => app.Database.ExecuteAsync($$"""
         INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
-        SELECT gen_random_uuid(), '{{client.Id}}', users.id, '{jobs:read}', '{jobs:read}', 'r', now() - interval '3 days', now() - interval '{{idle}}', now() + interval '30 days'
+        SELECT gen_random_uuid(), '{{client.Id}}', users.id, '{jobs:read}', '{jobs:read}', 'r',
+               now() - interval '3 days', now() - interval '{{idle}}', now() + interval '30 days'
         FROM users, generate_series(1, {{count}}) WHERE clerk_user_id = '{{user}}'
         """);
 
@@ -221,7 +226,8 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         using var page = await browser.SignInAsync(user, OAuthFlow.Parameters(await OAuthFlow.AddClientAsync(app)));
         var request = TestBrowser.HiddenFields(await page.Content.ReadAsStringAsync()).Single(field => field.Name == "request").Value;
 
-        using var response = await browser.PostAsync("/oauth/authorize/decision", ("request", request), ("disconnect", AccessTokenText.SessionId(tokens["access_token"]!).ToString()));
+        using var response = await browser.PostAsync(
+            "/oauth/authorize/decision", ("request", request), ("disconnect", AccessTokenText.SessionId(tokens["access_token"]!).ToString()));
 
         Assert.Equal(HttpStatusCode.Forbidden, response.StatusCode);
         Assert.Equal("True", (await flow.IntrospectAsync(connected, tokens["access_token"]!))["active"]);

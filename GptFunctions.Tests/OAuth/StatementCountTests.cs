@@ -69,7 +69,8 @@ public sealed class StatementCountTests(AppFixture<StatementCountTests> fixture)
         var client = await OAuthFlow.AddClientAsync(app);
 
         var wrongSecret = await StatementsOfAsync(HttpStatusCode.Unauthorized, () => flow.RefreshAsync(client with { Secret = "wrong" }, "unknown"));
-        var unknownClient = await StatementsOfAsync(HttpStatusCode.Unauthorized, () => flow.RefreshAsync(client with { Id = "unknown", Secret = "wrong" }, "unknown"));
+        var unknownClient = await StatementsOfAsync(
+            HttpStatusCode.Unauthorized, () => flow.RefreshAsync(client with { Id = "unknown", Secret = "wrong" }, "unknown"));
 
         Assert.NotEmpty(wrongSecret);
         Assert.Equal(wrongSecret, unknownClient);
@@ -83,7 +84,8 @@ public sealed class StatementCountTests(AppFixture<StatementCountTests> fixture)
         await using var command = app.Database.Source.CreateCommand(
             """
             SELECT queryid || ' ' || left(query, 40) FROM pg_stat_statements, generate_series(1, calls)
-            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'LISTEN %'
+            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'LISTEN %'
               AND query <> 'SELECT clock_timestamp()' -- the process reads the database's time now and then, for no request
             ORDER BY queryid
             """);

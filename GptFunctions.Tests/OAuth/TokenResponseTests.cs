@@ -21,7 +21,9 @@ public sealed class TokenResponseTests(AppFixture<TokenResponseTests> fixture) :
 
         foreach (var answer in (JsonAnswer[])[exchanged, refreshed])
         {
-            Assert.Equal(["access_token", "expires_in", "refresh_token", "scope", "token_type"], answer.Json.EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal));
+            Assert.Equal(
+                ["access_token", "expires_in", "refresh_token", "scope", "token_type"],
+                answer.Json.EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal));
             Assert.Equal("Bearer", answer["token_type"]);
             Assert.Equal(JsonValueKind.Number, answer.Json.GetProperty("expires_in").ValueKind);
             Assert.Equal(900, answer.Json.GetProperty("expires_in").GetInt32());

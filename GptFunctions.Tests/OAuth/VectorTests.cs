@@ -12,7 +12,9 @@ public sealed class VectorTests
     public void Challenge_of_the_RFC_7636_verifier_is_the_one_it_prints() =>
         Assert.Equal("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", Pkce.Challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
 
-    /// <summary>RFC 7515 appendix A.3 prints a P-256 key and an ES256 signature; the thumbprint was computed with another implementation (RFC 7638 prints RSA only).</summary>
+    /// <summary>
+    /// RFC 7515 appendix A.3 prints a P-256 key and an ES256 signature; the thumbprint was computed with another implementation (RFC 7638 prints RSA only).
+    /// </summary>
     [Fact]
     public void RFC_7515_signature_verifies_and_its_key_has_the_known_thumbprint()
     {

@@ -14,7 +14,9 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
     public async Task Revoke_of_a_user_ends_all_and_tells_who_did_it_and_why()
     {
         var client = await OAuthFlow.AddClientAsync(app);
-        var (one, two, other) = (await flow.TokensAsync(client, "user_left"), await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), "user_left"), await flow.TokensAsync(client, "user_stays"));
+        var (one, two, other) = (
+            await flow.TokensAsync(client, "user_left"), await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), "user_left"),
+            await flow.TokensAsync(client, "user_stays"));
 
         Assert.Equal((0, "sessions ended: 2\n", ""), await RunAsync("--user", "user_left", "--reason", "left the company"));
 
@@ -26,7 +28,9 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, one["refresh_token"]!)).Error);
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, other["refresh_token"]!)).Status);
         var told = Assert.Single(await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", "user_left")).GetProperty("payload");
-        Assert.Equal(("operator: left the company", "command", 2), (told.GetProperty("reason").GetString(), told.GetProperty("ip_address").GetString(), told.GetProperty("sessions").GetInt32()));
+        Assert.Equal(
+            ("operator: left the company", "command", 2),
+            (told.GetProperty("reason").GetString(), told.GetProperty("ip_address").GetString(), told.GetProperty("sessions").GetInt32()));
         Assert.Equal((0, "sessions ended: 0\n", ""), await RunAsync("--user", "user_left"));
     }
 
@@ -41,7 +45,10 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
 
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, stolen["refresh_token"]!)).Error);
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, kept["refresh_token"]!)).Status);
-        Assert.Equal("operator", Assert.Single(await app.Database.EventsAsync(AuditEvents.SessionRevoked, "session_id", session)).GetProperty("payload").GetProperty("reason").GetString());
+        Assert.Equal(
+            "operator",
+            Assert.Single(await app.Database.EventsAsync(AuditEvents.SessionRevoked, "session_id", session)).GetProperty("payload").GetProperty("reason")
+                .GetString());
         Assert.Equal((1, "", $"There is no live session {session}: it was never there, or has been ended before.\n"), await RunAsync("--session", session));
     }
 

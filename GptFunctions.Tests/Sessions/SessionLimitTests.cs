@@ -74,7 +74,9 @@ public sealed class SessionLimitTests(LimitOfThree fixture) : IClassFixture<Limi
         }
     }
 
-    /// <summary>Signs in and lets a second pass, so that the order of activity is certain. At the limit the consent page is shown again; the walk approves it.</summary>
+    /// <summary>
+    /// Signs in and lets a second pass, so that the order of activity is certain. At the limit the consent page is shown again; the walk approves it.
+    /// </summary>
     private async Task<JsonAnswer> TokensAsync(TestClient client, string user)
     {
         var tokens = await flow.TokensAsync(client, user);

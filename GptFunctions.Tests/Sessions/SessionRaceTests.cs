@@ -137,7 +137,9 @@ public sealed class SessionRaceTests(AppFixture<SessionRaceTests> fixture) : ICl
 
     private Task<int> EndAllAsync(string user) => app.Get<SessionService>().EndAllAsync(user, "test", new Occasion(DateTimeOffset.UtcNow, "race", "127.0.0.1"));
 
-    /// <summary>Holds what <paramref name="hold"/> locks, starts both actions one after the other until each waits, lets go, and returns their results.</summary>
+    /// <summary>
+    /// Holds what <paramref name="hold"/> locks, starts both actions one after the other until each waits, lets go, and returns their results.
+    /// </summary>
     private async Task<(TFirst First, TSecond Second)> InTurnAsync<TFirst, TSecond>(string hold, Func<Task<TFirst>> first, Func<Task<TSecond>> second)
     {
         await using var held = await app.Database.HoldAsync(hold);

@@ -6,7 +6,10 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Sessions;
 
-/// <summary>sessions.md 5: connected apps as JSON, here for the holder of an access token, who reaches those of its own client. <see cref="SessionsOfPersonTests"/> has the person.</summary>
+/// <summary>
+/// sessions.md 5: connected apps as JSON, here for the holder of an access token, who reaches those of its own client. <see cref="SessionsOfPersonTests"/> has
+/// the person.
+/// </summary>
 public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : IClassFixture<AppFixture<SessionsApiTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -25,8 +28,12 @@ public sealed class SessionsApiTests(AppFixture<SessionsApiTests> fixture) : ICl
         var answer = await flow.SessionsAsync(one["access_token"]!);
 
         var sessions = answer.Json.GetProperty("data").EnumerateArray().ToList();
-        Assert.Equal([AccessTokenText.SessionId(two["access_token"]!), AccessTokenText.SessionId(one["access_token"]!)], sessions.Select(session => session.GetProperty("id").GetGuid()));
-        Assert.Equal(["client_id", "client_name", "created_at", "expires_at", "id", "last_active", "scopes"], sessions[1].EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            [AccessTokenText.SessionId(two["access_token"]!), AccessTokenText.SessionId(one["access_token"]!)],
+            sessions.Select(session => session.GetProperty("id").GetGuid()));
+        Assert.Equal(
+            ["client_id", "client_name", "created_at", "expires_at", "id", "last_active", "scopes"],
+            sessions[1].EnumerateObject().Select(member => member.Name).Order(StringComparer.Ordinal));
         Assert.Equal(("First app", first.Id), (sessions[1].GetProperty("client_name").GetString(), sessions[1].GetProperty("client_id").GetString()));
         Assert.Equal("jobs:read", Assert.Single(sessions[1].GetProperty("scopes").EnumerateArray()).GetString());
         Assert.Equal(JsonValueKind.Null, answer.Json.GetProperty("next").ValueKind);

@@ -5,7 +5,9 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Sessions;
 
-/// <summary>sessions.md 5: whom a token lets reach which sessions. An app reaches its own with its access token; the person, with a Clerk session JWT, all of theirs.</summary>
+/// <summary>
+/// sessions.md 5: whom a token lets reach which sessions. An app reaches its own with its access token; the person, with a Clerk session JWT, all of theirs.
+/// </summary>
 public sealed class SessionsOfPersonTests(FakeProviderFixture<SessionsOfPersonTests> fixture) : IClassFixture<FakeProviderFixture<SessionsOfPersonTests>>
 {
     private readonly TestApp app = fixture.App;
@@ -55,7 +57,9 @@ public sealed class SessionsOfPersonTests(FakeProviderFixture<SessionsOfPersonTe
         var byApp = await DeleteAsync("/oauth/sessions", own[0]["access_token"]!);
         var alive = await flow.RefreshAsync(other, others["refresh_token"]!);
         var exchanged = await flow.ExchangeAsync(other, othersCode);
-        var consents = await app.Database.ScalarAsync<string>($"SELECT string_agg(client_id, ' ') FROM gpt_consents WHERE revoked_at IS NULL AND user_id = (SELECT id FROM users WHERE clerk_user_id = '{user}')");
+        var consents = await app.Database.ScalarAsync<string>(
+            "SELECT string_agg(client_id, ' ') FROM gpt_consents WHERE revoked_at IS NULL AND user_id = (SELECT id FROM users WHERE clerk_user_id = "
+                + $"'{user}')");
         var byPerson = await DeleteAsync("/oauth/sessions", Session(user));
 
         Assert.Equal((HttpStatusCode.OK, """{"data":{"revoked":2}}"""), (byApp.Status, byApp.Text));
@@ -71,11 +75,13 @@ public sealed class SessionsOfPersonTests(FakeProviderFixture<SessionsOfPersonTe
 
     private static Guid Id(JsonAnswer tokens) => AccessTokenText.SessionId(tokens["access_token"]!);
 
-    private static IEnumerable<Guid> Ids(JsonAnswer page) => page.Json.GetProperty("data").EnumerateArray().Select(session => session.GetProperty("id").GetGuid());
+    private static IEnumerable<Guid> Ids(JsonAnswer page) =>
+        page.Json.GetProperty("data").EnumerateArray().Select(session => session.GetProperty("id").GetGuid());
 
     private string Session(string user) => fixture.Provider.Sign(fixture.Provider.SessionClaims(user, app.Clock.GetUtcNow()));
 
-    private Task<JsonAnswer> DeleteAsync(string path, string token) => flow.SendAsync(new HttpRequestMessage(HttpMethod.Delete, path) { Headers = { Authorization = new("Bearer", token) } });
+    private Task<JsonAnswer> DeleteAsync(string path, string token) =>
+        flow.SendAsync(new HttpRequestMessage(HttpMethod.Delete, path) { Headers = { Authorization = new("Bearer", token) } });
 
     private async Task<JsonAnswer> TokensAsync(TestClient client, string user)
     {

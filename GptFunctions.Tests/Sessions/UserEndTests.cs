@@ -35,8 +35,14 @@ public sealed class UserEndTests(AppFixture<UserEndTests> fixture) : IClassFixtu
         Assert.Equal("invalid_grant", (await flow.ExchangeAsync(client, code)).Error);
         using var refused = await browser.SubmitAsync(consentPage, ("decision", "approve"));
         Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
-        Assert.Equal(0, await app.Database.CountAsync("gpt_consents", "revoked_at IS NULL AND user_id = (SELECT id FROM users WHERE clerk_user_id = 'user_gone')"));
-        Assert.Equal(0, await app.Database.CountAsync("gpt_refresh_tokens", "rotated_at IS NULL AND revoked_at IS NULL AND session_id IN (SELECT id FROM gpt_sessions WHERE user_id = (SELECT id FROM users WHERE clerk_user_id = 'user_gone'))"));
+        Assert.Equal(
+            0, await app.Database.CountAsync("gpt_consents", "revoked_at IS NULL AND user_id = (SELECT id FROM users WHERE clerk_user_id = 'user_gone')"));
+        Assert.Equal(
+            0,
+            await app.Database.CountAsync(
+                "gpt_refresh_tokens",
+                "rotated_at IS NULL AND revoked_at IS NULL AND session_id IN (SELECT id FROM gpt_sessions WHERE user_id = (SELECT id FROM users WHERE "
+                    + "clerk_user_id = 'user_gone'))"));
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, bystander["refresh_token"]!)).Status);
         Assert.Equal(HttpStatusCode.OK, (await flow.ExchangeAsync(client, bystandersCode)).Status);
     }
@@ -53,13 +59,17 @@ public sealed class UserEndTests(AppFixture<UserEndTests> fixture) : IClassFixtu
         var told = Assert.Single(await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", "user_event"));
         Assert.Equal("correlation-2", told.GetProperty("correlation_id").GetString());
         var payload = told.GetProperty("payload");
-        Assert.Equal(("user_banned", 2, "192.0.2.2"), (payload.GetProperty("reason").GetString(), payload.GetProperty("sessions").GetInt32(), payload.GetProperty("ip_address").GetString()));
+        Assert.Equal(
+            ("user_banned", 2, "192.0.2.2"),
+            (payload.GetProperty("reason").GetString(), payload.GetProperty("sessions").GetInt32(), payload.GetProperty("ip_address").GetString()));
         Assert.Empty(await app.Database.EventsAsync(AuditEvents.SessionRevoked, "clerk_user_id", "user_event"));
     }
 
     [Fact]
     public async Task EndAll_of_an_unknown_user_does_nothing() =>
-        Assert.Equal(0, await app.Get<SessionService>().EndAllAsync("user_never_seen", "user_deleted", new Occasion(DateTimeOffset.UtcNow, "correlation-3", "192.0.2.3")));
+        Assert.Equal(
+            0,
+            await app.Get<SessionService>().EndAllAsync("user_never_seen", "user_deleted", new Occasion(DateTimeOffset.UtcNow, "correlation-3", "192.0.2.3")));
 
     /// <summary>The tombstone: a deleted user neither finishes a sign-in nor starts one.</summary>
     [Fact]

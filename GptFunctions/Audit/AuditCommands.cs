@@ -8,7 +8,18 @@ using Microsoft.Extensions.DependencyInjection;
 namespace GptFunctions.Audit;
 
 /// <summary>A line of <c>audit tail --json</c>.</summary>
-internal sealed record AuditOutput(DateTimeOffset OccurredAt, Guid EventId, string EventType, string? ClerkUserId, string? ClientId, string? SessionId, string? CorrelationId, string? IpAddress, JsonElement Metadata);
+internal sealed record AuditOutput
+{
+    public required DateTimeOffset OccurredAt { get; init; }
+    public required Guid EventId { get; init; }
+    public required string EventType { get; init; }
+    public string? ClerkUserId { get; init; }
+    public string? ClientId { get; init; }
+    public string? SessionId { get; init; }
+    public string? CorrelationId { get; init; }
+    public string? IpAddress { get; init; }
+    public required JsonElement Metadata { get; init; }
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(AuditOutput))]
@@ -23,7 +34,11 @@ internal static class AuditCommands
     public static Command Create()
     {
         var user = new Option<string?>("--user") { Description = "Only events of this user (Clerk user id)." };
-        var since = new Option<string>("--since") { Description = "How far back: 30m, 24h, 7d, or a time such as 2026-01-31T12:00Z.", DefaultValueFactory = _ => "24h" };
+        var since = new Option<string>("--since")
+        {
+            Description = "How far back: 30m, 24h, 7d, or a time such as 2026-01-31T12:00Z.",
+            DefaultValueFactory = _ => "24h",
+        };
         var follow = new Option<bool>("--follow")
         {
             Description = "Go on with every event as it is recorded, in that order, also those that happened long before; Ctrl-C ends.",
@@ -34,7 +49,9 @@ internal static class AuditCommands
         {
             var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
             return ParseSince(parsed.GetValue(since)!, now) is { } start
-                ? await PrintAsync(services.GetRequiredService<AuditTrailStore>(), start, parsed.GetValue(user), parsed.GetValue(follow), parsed.GetValue(json), cancellationToken)
+                ? await PrintAsync(
+                    services.GetRequiredService<AuditTrailStore>(), start, parsed.GetValue(user), parsed.GetValue(follow), parsed.GetValue(json),
+                    cancellationToken)
                 : await Commands.FailAsync("--since must be a span such as 30m, 24h or 7d, or a time such as 2026-01-31T12:00Z.");
         }));
         return new Command("audit", "Read the audit trail; look after events that do not get there.") { tail, CreateStranded() };
@@ -49,7 +66,8 @@ internal static class AuditCommands
             foreach (var kind in kinds)
             {
                 Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                    $"{kind.RoutingKey,-40} {kind.Count,8}  oldest {kind.Oldest.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z  set aside {kind.SetAsideAt.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z"));
+                    $"{kind.RoutingKey,-40} {kind.Count,8}  oldest {kind.Oldest.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z  "
+                    + $"set aside {kind.SetAsideAt.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z"));
             }
 
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kinds.Sum(kind => kind.Count)} events are set aside."));
@@ -84,7 +102,8 @@ internal static class AuditCommands
         return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time.ToUniversalTime() : null;
     }
 
-    private static async Task<int> PrintAsync(AuditTrailStore store, DateTimeOffset since, string? user, bool follow, bool json, CancellationToken cancellationToken)
+    private static async Task<int> PrintAsync(
+        AuditTrailStore store, DateTimeOffset since, string? user, bool follow, bool json, CancellationToken cancellationToken)
     {
         // What this cannot see is recorded later, whenever it happened; what it sees is printed by the pages below.
         var seen = follow ? await store.LookAsync(cancellationToken) : null;
@@ -112,8 +131,21 @@ internal static class AuditCommands
         void Print(AuditRow row) => Console.WriteLine(json ? ToJson(row) : ToText(row));
     }
 
-    private static string ToText(AuditRow row) => string.Create(CultureInfo.InvariantCulture, $"{row.OccurredAt:yyyy-MM-dd HH:mm:ss.fff}Z  {row.Type,-32} {row.Subject ?? "-",-20} {row.ClientId ?? "-"} {row.Metadata}");
+    private static string ToText(AuditRow row) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{row.OccurredAt:yyyy-MM-dd HH:mm:ss.fff}Z  {row.Type,-32} {row.Subject ?? "-",-20} {row.ClientId ?? "-"} {row.Metadata}");
 
     private static string ToJson(AuditRow row) => JsonSerializer.Serialize(
-        new AuditOutput(row.OccurredAt, row.Id, row.Type, row.Subject, row.ClientId, row.SessionId, row.CorrelationId, row.Address, JsonElement.Parse(row.Metadata)), AuditJson.Default.AuditOutput);
+        new AuditOutput
+        {
+            OccurredAt = row.OccurredAt,
+            EventId = row.Id,
+            EventType = row.Type,
+            ClerkUserId = row.Subject,
+            ClientId = row.ClientId,
+            SessionId = row.SessionId,
+            CorrelationId = row.CorrelationId,
+            IpAddress = row.Address,
+            Metadata = JsonElement.Parse(row.Metadata),
+        }, AuditJson.Default.AuditOutput);
 }

@@ -21,7 +21,8 @@ internal sealed partial class AuditFunctions(
     /// the retry queue. The same when the program stops meanwhile, because a cancelled function counts as failed.
     /// </summary>
     [Function(Consumer)]
-    public async Task RecordAsync([RabbitMQTrigger(AuditSettings.Queue, ConnectionStringSetting = "RABBITMQ_URL")] byte[] message, CancellationToken cancellationToken)
+    public async Task RecordAsync(
+        [RabbitMQTrigger(AuditSettings.Queue, ConnectionStringSetting = "RABBITMQ_URL")] byte[] message, CancellationToken cancellationToken)
     {
         var heldSince = clock.GetTimestamp();
         while (!await TryRecordAsync(message))
@@ -80,6 +81,8 @@ internal sealed partial class AuditFunctions(
     [LoggerMessage(3020, LogLevel.Warning, "The database does not take an audit event, which comes again in {Seconds} s")]
     private partial void LogHandedOver(int seconds);
 
-    [LoggerMessage(3021, LogLevel.Warning, "An audit event is held, because neither the database takes it nor the queue {Queue} (GptFunctions setup declares it): {Reason}")]
+    [LoggerMessage(
+        3021, LogLevel.Warning,
+        "An audit event is held, because neither the database takes it nor the queue {Queue} (GptFunctions setup declares it): {Reason}")]
     private partial void LogHeld(string queue, string reason);
 }

@@ -14,7 +14,8 @@ internal sealed class AuditMetrics : IDisposable
         failed = Meter.CreateCounter<long>("gpt.outbox.failed", "{message}", "Messages that were returned, refused or not confirmed; they stay in the outbox");
         Meter.CreateObservableGauge("gpt.outbox.waiting", () => Backlog.Waiting, "{message}", "Rows in the outbox");
         Meter.CreateObservableGauge("gpt.outbox.stranded", () => Backlog.Stranded, "{message}", "Messages that no queue takes, set aside");
-        Meter.CreateObservableGauge("gpt.outbox.age", () => Backlog.Oldest is { } oldest ? (clock.GetUtcNow() - oldest).TotalSeconds : 0, "s", "Age of the oldest row in the outbox");
+        Meter.CreateObservableGauge(
+            "gpt.outbox.age", () => Backlog.Oldest is { } oldest ? (clock.GetUtcNow() - oldest).TotalSeconds : 0, "s", "Age of the oldest row in the outbox");
     }
 
     public Meter Meter { get; } = new("GptFunctions.Audit");

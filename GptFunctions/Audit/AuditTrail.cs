@@ -43,7 +43,8 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
 
     /// <summary>Makes the monthly partitions that the trail will need.</summary>
     /// <returns>How many were missing.</returns>
-    public Task<int> CreatePartitionsAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.CreatePartitionsAsync(now, AuditTrailStore.MonthsAhead, cancellationToken);
+    public Task<int> CreatePartitionsAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        store.CreatePartitionsAsync(now, AuditTrailStore.MonthsAhead, cancellationToken);
 
     /// <summary>Records messages straight from the outbox.</summary>
     public async Task<Delivery> RecordAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken cancellationToken)
@@ -61,10 +62,21 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
 }
 
 /// <summary>An event as its envelope tells it.</summary>
-/// <param name="Metadata">The payload as JSON text.</param>
-internal sealed record AuditEvent(
-    Guid Id, string Type, DateTimeOffset OccurredAt, string Source, string? CorrelationId, string? Subject, string? ClientId, string? SessionId, string? Address, string Metadata)
+internal sealed record AuditEvent
 {
+    public required Guid Id { get; init; }
+    public required string Type { get; init; }
+    public required DateTimeOffset OccurredAt { get; init; }
+    public required string Source { get; init; }
+    public string? CorrelationId { get; init; }
+    public string? Subject { get; init; }
+    public string? ClientId { get; init; }
+    public string? SessionId { get; init; }
+    public string? Address { get; init; }
+
+    /// <summary>The payload as JSON text.</summary>
+    public required string Metadata { get; init; }
+
     /// <summary>Null, with the reason, for anything that is not an envelope.</summary>
     public static AuditEvent? Parse(ReadOnlyMemory<byte> message, out string? problem)
     {
@@ -95,21 +107,24 @@ internal sealed record AuditEvent(
     private static AuditEvent Read(JsonElement root)
     {
         var payload = root.GetProperty("payload");
-        return new AuditEvent(
-            root.GetProperty("event_id").GetGuid(),
-            root.TextOrNull("event_type")!,
-            root.GetProperty("timestamp").GetDateTimeOffset().ToUniversalTime(),
-            root.TextOrNull("source_service") ?? "unknown",
-            root.TextOrNull("correlation_id"),
-            payload.TextOrNull("clerk_user_id"),
-            payload.TextOrNull("client_id"),
-            payload.TextOrNull("session_id"),
-            payload.TextOrNull("ip_address"),
-            payload.GetRawText());
+        return new AuditEvent
+        {
+            Id = root.GetProperty("event_id").GetGuid(),
+            Type = root.TextOrNull("event_type")!,
+            OccurredAt = root.GetProperty("timestamp").GetDateTimeOffset().ToUniversalTime(),
+            Source = root.TextOrNull("source_service") ?? "unknown",
+            CorrelationId = root.TextOrNull("correlation_id"),
+            Subject = payload.TextOrNull("clerk_user_id"),
+            ClientId = payload.TextOrNull("client_id"),
+            SessionId = payload.TextOrNull("session_id"),
+            Address = payload.TextOrNull("ip_address"),
+            Metadata = payload.GetRawText(),
+        };
     }
 
     private static readonly JsonElement Empty = JsonElement.Parse("\"\"");
 
     // An element of the wanted kind, or one that converts to nothing.
-    private static JsonElement Member(JsonElement parent, string name, JsonValueKind kind) => parent.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : Empty;
+    private static JsonElement Member(JsonElement parent, string name, JsonValueKind kind) =>
+        parent.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : Empty;
 }

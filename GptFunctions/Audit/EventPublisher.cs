@@ -4,7 +4,10 @@ using RabbitMQ.Client.Exceptions;
 
 namespace GptFunctions.Audit;
 
-/// <summary>Publishes to the exchange with publisher confirms: a message counts as published when the broker has said so. One connection, opened when first needed and again after it was lost.</summary>
+/// <summary>
+/// Publishes to the exchange with publisher confirms: a message counts as published when the broker has said so. One connection, opened when first needed and
+/// again after it was lost.
+/// </summary>
 internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> settings) : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -79,7 +82,8 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
         }
 
         // A missing exchange closes the channel, not the connection.
-        var options = new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true, outstandingPublisherConfirmationsRateLimiter: null);
+        var options = new CreateChannelOptions(
+            publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true, outstandingPublisherConfirmationsRateLimiter: null);
         channel = await connection.CreateChannelAsync(options, cancellationToken);
         return channel;
     }

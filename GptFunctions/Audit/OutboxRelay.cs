@@ -128,6 +128,7 @@ internal sealed partial class OutboxRelay(
     [LoggerMessage(3003, LogLevel.Information, "Audit events leave the outbox again")]
     private partial void LogGoingOn();
 
-    [LoggerMessage(3004, LogLevel.Error, "{Count} audit events were set aside, because no queue takes them; 'GptFunctions audit stranded' lists them and puts them back")]
+    [LoggerMessage(
+        3004, LogLevel.Error, "{Count} audit events were set aside, because no queue takes them; 'GptFunctions audit stranded' lists them and puts them back")]
     private partial void LogSetAside(int count);
 }

@@ -5,7 +5,9 @@ using RabbitMQ.Client.Exceptions;
 
 namespace GptFunctions.Audit;
 
-/// <summary>What must exist in RabbitMQ before anything starts. Declared by <c>setup</c>, because the trigger declares nothing and stays off without its queue.</summary>
+/// <summary>
+/// What must exist in RabbitMQ before anything starts. Declared by <c>setup</c>, because the trigger declares nothing and stays off without its queue.
+/// </summary>
 internal sealed class Topology(Broker broker, IOptions<AuditSettings> settings)
 {
     private static readonly string[] Bindings = ["gpt.oauth.#", "gpt.action.#", "gpt.webhook.#", "gpt.countdown.#", "gpt.operator.#"];
@@ -20,13 +22,15 @@ internal sealed class Topology(Broker broker, IOptions<AuditSettings> settings)
         {
             await channel.ExchangeDeclareAsync(settings.Value.Exchange, ExchangeType.Topic, durable: true, cancellationToken: cancellationToken);
             await channel.ExchangeDeclareAsync(AuditSettings.DeadLetters, ExchangeType.Fanout, durable: true, cancellationToken: cancellationToken);
-            await channel.QueueDeclareAsync(AuditSettings.DeadLetters, durable: true, exclusive: false, autoDelete: false, QueueArguments(), cancellationToken: cancellationToken);
+            await channel.QueueDeclareAsync(
+                AuditSettings.DeadLetters, durable: true, exclusive: false, autoDelete: false, QueueArguments(), cancellationToken: cancellationToken);
             await channel.QueueBindAsync(AuditSettings.DeadLetters, AuditSettings.DeadLetters, "", cancellationToken: cancellationToken);
 
             var arguments = QueueArguments();
             arguments["x-dead-letter-exchange"] = AuditSettings.DeadLetters;
             arguments["x-overflow"] = "reject-publish"; // if somebody limits its length: then events wait in the outbox, else the oldest would be dropped
-            await channel.QueueDeclareAsync(AuditSettings.Queue, durable: true, exclusive: false, autoDelete: false, arguments, cancellationToken: cancellationToken);
+            await channel.QueueDeclareAsync(
+                AuditSettings.Queue, durable: true, exclusive: false, autoDelete: false, arguments, cancellationToken: cancellationToken);
             await channel.QueueDeclareAsync(AuditSettings.Retry, durable: true, exclusive: false, autoDelete: false,
                 RetryArguments(), cancellationToken: cancellationToken);
             foreach (var binding in Bindings)
@@ -36,7 +40,9 @@ internal sealed class Topology(Broker broker, IOptions<AuditSettings> settings)
         }
         catch (OperationInterruptedException error)
         {
-            throw new TopologyException($"RabbitMQ refused a declaration: {error.ShutdownReason?.ReplyText}. If it exists with other properties (another AUDIT_QUEUE_TYPE, say), let it run empty and delete it, or set the type it has.");
+            throw new TopologyException(
+                $"RabbitMQ refused a declaration: {error.ShutdownReason?.ReplyText}. If it exists with other properties (another AUDIT_QUEUE_TYPE, say), let "
+                    + "it run empty and delete it, or set the type it has.");
         }
     }
 

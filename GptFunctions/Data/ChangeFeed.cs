@@ -6,10 +6,11 @@ using Npgsql;
 namespace GptFunctions.Data;
 
 /// <summary>
-/// Tells the caches of this process what changed in the database: one connection that listens to the notices of V008, and measures the database's time. It reconnects for
-/// ever; whenever it has, everything that was kept is dropped, because nobody knows what was missed.
+/// Tells the caches of this process what changed in the database: one connection that listens to the notices of V008, and measures the
+/// database's time. It reconnects for ever; whenever it has, everything that was kept is dropped, because nobody knows what was missed.
 /// </summary>
-internal sealed partial class ChangeFeed(Database database, DatabaseClock databaseClock, IOptions<DatabaseSettings> settings, TimeProvider clock, ILogger<ChangeFeed> logger) : BackgroundService
+internal sealed partial class ChangeFeed(
+    Database database, DatabaseClock databaseClock, IOptions<DatabaseSettings> settings, TimeProvider clock, ILogger<ChangeFeed> logger) : BackgroundService
 {
     /// <summary>How long something read from the database may be used when nobody would tell that it changed.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);

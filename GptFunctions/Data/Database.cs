@@ -51,7 +51,9 @@ internal sealed partial class Database : IDisposable
     /// <summary>A statement for an operator, who can wait.</summary>
     public LimitedStatement Report(Sql sql) => new(this, sql, ReportLimit);
 
-    /// <summary>For what is more than one statement: runs <paramref name="work"/> on a connection. It is cancelled at the limit, for which nobody waits.</summary>
+    /// <summary>
+    /// For what is more than one statement: runs <paramref name="work"/> on a connection. It is cancelled at the limit, for which nobody waits.
+    /// </summary>
     /// <exception cref="NpgsqlException">The limit is over, or the database is away.</exception>
     public async Task<T> RunAsync<T>(TimeSpan limit, Func<NpgsqlConnection, CancellationToken, Task<T>> work)
     {
@@ -85,7 +87,10 @@ internal sealed partial class Database : IDisposable
         }
     }
 
-    /// <summary>The schema's version, 0 when nothing was applied yet, and whether the server takes writes: a replica does not, nor does one that somebody closed for them.</summary>
+    /// <summary>
+    /// The schema's version, 0 when nothing was applied yet, and whether the server takes writes: a replica does not, nor does one that somebody closed for
+    /// them.
+    /// </summary>
     public async Task<(int SchemaVersion, bool TakesWrites)> ReadStateAsync()
     {
         try

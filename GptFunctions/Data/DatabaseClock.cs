@@ -24,7 +24,9 @@ internal sealed class DatabaseClock(TimeProvider system) : TimeProvider
 
     public override long GetTimestamp() => system.GetTimestamp();
 
-    /// <summary>Takes note of what the database said between two timestamps. The surer measurement counts; the newer one when they contradict each other.</summary>
+    /// <summary>
+    /// Takes note of what the database said between two timestamps. The surer measurement counts; the newer one when they contradict each other.
+    /// </summary>
     public void Note(DateTimeOffset databaseTime, long asked, long answered)
     {
         var roundTrip = system.GetElapsedTime(asked, answered);

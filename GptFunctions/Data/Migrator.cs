@@ -93,7 +93,8 @@ internal sealed class Migrator(NpgsqlDataSource dataSource, IReadOnlyList<Migrat
         }
         catch (PostgresException error)
         {
-            throw new MigrationException($"Migration V{migration.Version:000}_{migration.Name} failed and was rolled back: {error.MessageText} ({error.SqlState}).");
+            throw new MigrationException(
+                $"Migration V{migration.Version:000}_{migration.Name} failed and was rolled back: {error.MessageText} ({error.SqlState}).");
         }
 
         await using var record = new NpgsqlCommand(Insert, connection)
@@ -122,18 +123,25 @@ internal sealed class Migrator(NpgsqlDataSource dataSource, IReadOnlyList<Migrat
         {
             if (applied.TryGetValue(migration.Version, out var checksum) && checksum != migration.Checksum)
             {
-                throw new MigrationException($"Migration V{migration.Version:000}_{migration.Name} was applied with another text. Restore the file and put the change into a new migration.");
+                throw new MigrationException(
+                    $"Migration V{migration.Version:000}_{migration.Name} was applied with another text. "
+                    + "Restore the file and put the change into a new migration.");
             }
         }
 
-        if (applied.Keys.Order().FirstOrDefault(version => version < LatestVersion && migrations.All(known => known.Version != version)) is var unknown and not 0)
+        if (applied.Keys.Order().FirstOrDefault(
+            version => version < LatestVersion && migrations.All(known => known.Version != version)) is var unknown and not 0)
         {
-            throw new MigrationException($"The database has a migration V{unknown:000} that this program does not know, though it knows V{LatestVersion:000}: deploy an image that has both.");
+            throw new MigrationException(
+                $"The database has a migration V{unknown:000} that this program does not know, though it knows V{LatestVersion:000}: "
+                + "deploy an image that has both.");
         }
 
-        if (applied.Keys.Any(version => version > LatestVersion) && migrations.FirstOrDefault(migration => !applied.ContainsKey(migration.Version)) is { } missing)
+        if (applied.Keys.Any(version => version > LatestVersion)
+            && migrations.FirstOrDefault(migration => !applied.ContainsKey(migration.Version)) is { } missing)
         {
-            throw new MigrationException($"The database is newer than this program and lacks its migration V{missing.Version:000}_{missing.Name}: deploy an image that has both.");
+            throw new MigrationException(
+                $"The database is newer than this program and lacks its migration V{missing.Version:000}_{missing.Name}: deploy an image that has both.");
         }
     }
 

@@ -32,7 +32,8 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
     /// <summary>The process lives, and which one it is. Depends on nothing.</summary>
     [Function("Healthz")]
     public IResult Healthz([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "healthz")] HttpRequest request) =>
-        NoStore(request, Results.Json(new StatusResponse("ok", Version, false, (long)clock.GetElapsedTime(started.Timestamp).TotalSeconds), HealthJson.Default.StatusResponse));
+        NoStore(request, Results.Json(
+            new StatusResponse("ok", Version, false, (long)clock.GetElapsedTime(started.Timestamp).TotalSeconds), HealthJson.Default.StatusResponse));
 
     /// <summary>Whether requests can be served: database, schema version, signing key; and where audit events are consumed, whether they are.</summary>
     [Function("Ready")]
@@ -41,7 +42,8 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
         var checks = await readiness.CheckAsync();
         var isReady = checks.Values.All(ReadinessService.IsServing);
         return NoStore(request, Results.Json(
-            new ReadyResponse(isReady ? "ready" : "not_ready", checks), HealthJson.Default.ReadyResponse, statusCode: isReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
+            new ReadyResponse(isReady ? "ready" : "not_ready", checks), HealthJson.Default.ReadyResponse,
+            statusCode: isReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
     }
 
     private static IResult NoStore(HttpRequest request, IResult result)

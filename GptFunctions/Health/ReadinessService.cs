@@ -8,7 +8,9 @@ using Npgsql;
 namespace GptFunctions.Health;
 
 /// <summary>Says whether this process can serve requests; the answer is kept for two seconds, so that probes cost nothing.</summary>
-internal sealed class ReadinessService(Database database, Migrator migrator, SigningKeys keys, RateLimiter limits, ConsumerCheck consumer, DatabaseClock databaseClock, TimeProvider clock) : IDisposable
+internal sealed class ReadinessService(
+    Database database, Migrator migrator, SigningKeys keys, RateLimiter limits, ConsumerCheck consumer, DatabaseClock databaseClock,
+    TimeProvider clock) : IDisposable
 {
     public const string Ok = "ok";
     private const string Degraded = "degraded: ";
@@ -57,7 +59,9 @@ internal sealed class ReadinessService(Database database, Migrator migrator, Sig
             var (version, takesWrites) = await database.ReadStateAsync();
             checks["database"] = takesWrites ? Ok : "the database takes no writes: it is a replica, or default_transaction_read_only is on";
             // A newer schema is fine: while a release rolls out, the replicas of the one before keep serving.
-            checks["schema"] = version >= migrator.LatestVersion ? Ok : $"the database has version {version}, this program needs {migrator.LatestVersion}: run 'GptFunctions setup'";
+            checks["schema"] = version >= migrator.LatestVersion
+                ? Ok
+                : $"the database has version {version}, this program needs {migrator.LatestVersion}: run 'GptFunctions setup'";
         }
         catch (NpgsqlException error)
         {
@@ -68,7 +72,10 @@ internal sealed class ReadinessService(Database database, Migrator migrator, Sig
         // Nothing here goes by this clock, because the database's counts; but logs do, and certificates.
         if (databaseClock.SystemIsAhead is var ahead && ahead.Duration() > LargestDifference)
         {
-            checks["clock"] = string.Create(CultureInfo.InvariantCulture, $"{Degraded}the clock of this process is {ahead.Duration().TotalSeconds:0} s {(ahead > TimeSpan.Zero ? "ahead of" : "behind")} the database: set it by NTP");
+            checks["clock"] = string.Create(
+                CultureInfo.InvariantCulture,
+                $"{Degraded}the clock of this process is {ahead.Duration().TotalSeconds:0} s {(ahead > TimeSpan.Zero ? "ahead of" : "behind")} the database: "
+                + $"set it by NTP");
         }
 
         if (consumer.IsOurs)

@@ -8,9 +8,12 @@ namespace GptFunctions.OAuth;
 
 /// <summary>A request to <c>/oauth/authorize</c> in which everything has been checked.</summary>
 /// <param name="RedirectUriGiven">Whether the request named the URI; then the token request must repeat it.</param>
-internal sealed record AuthorizationRequest(Client Client, string RedirectUri, bool RedirectUriGiven, string[] Scopes, string? State, string? CodeChallenge, string Resource);
+internal sealed record AuthorizationRequest(
+    Client Client, string RedirectUri, bool RedirectUriGiven, string[] Scopes, string? State, string? CodeChallenge, string Resource);
 
-/// <summary>The outcome of checking a request: accepted, refused with a redirect that is safe, or refused on a page because no redirect can be trusted.</summary>
+/// <summary>
+/// The outcome of checking a request: accepted, refused with a redirect that is safe, or refused on a page because no redirect can be trusted.
+/// </summary>
 /// <param name="RedirectUri">Where the error goes; null when the client or its redirect URI is in doubt.</param>
 internal sealed record CheckedRequest(AuthorizationRequest? Request, OAuthError? Error, string? RedirectUri, string? State);
 
@@ -42,7 +45,8 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         if (redirectUri is null)
         {
             // RFC 6749 4.1.2.1: never redirect to an address that was not registered.
-            return Untrusted(given is null ? "redirect_uri is missing." : "The redirect_uri is not one that this app registered; it must be the same to the byte.");
+            return Untrusted(
+                given is null ? "redirect_uri is missing." : "The redirect_uri is not one that this app registered; it must be the same to the byte.");
         }
 
         return Check(parameters, client, redirectUri, given is not null);
@@ -55,7 +59,8 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         var resource = parameters["resource"] ?? tokens.Value.GatewayResource;
         var error = ProblemWith(parameters, client, scopes, resource);
         return error is null
-            ? new CheckedRequest(new AuthorizationRequest(client, redirectUri, given, scopes, state, parameters["code_challenge"], resource), null, redirectUri, state)
+            ? new CheckedRequest(
+                new AuthorizationRequest(client, redirectUri, given, scopes, state, parameters["code_challenge"], resource), null, redirectUri, state)
             : new CheckedRequest(null, error, redirectUri, state);
     }
 
@@ -80,7 +85,9 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
 
         if (parameters["request"] is not null || parameters["request_uri"] is not null)
         {
-            return new OAuthError(parameters["request"] is null ? "request_uri_not_supported" : "request_not_supported", "Send the parameters themselves instead of a request object.");
+            return new OAuthError(
+                parameters["request"] is null ? "request_uri_not_supported" : "request_not_supported",
+                "Send the parameters themselves instead of a request object.");
         }
 
         if (parameters["response_mode"] is not (null or "query"))
@@ -89,7 +96,9 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         }
 
         return ProblemWithChallenge(parameters, client)
-            ?? (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.") : null)
+            ?? (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown
+                ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.")
+                : null)
             ?? (resource != tokens.Value.GatewayResource ? OAuthError.InvalidTarget($"resource must be {tokens.Value.GatewayResource}.") : null);
     }
 
@@ -110,7 +119,9 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
             return OAuthError.InvalidRequest("code_challenge_method must be S256.");
         }
 
-        return challenge.Length == ChallengeLength && Base64Url.IsValid(challenge, out var bytes) && bytes == SHA256.HashSizeInBytes ? null : OAuthError.InvalidRequest("code_challenge must be 43 characters of base64url.");
+        return challenge.Length == ChallengeLength && Base64Url.IsValid(challenge, out var bytes) && bytes == SHA256.HashSizeInBytes
+            ? null
+            : OAuthError.InvalidRequest("code_challenge must be 43 characters of base64url.");
     }
 
     private static CheckedRequest Untrusted(string description) => new(null, OAuthError.InvalidRequest(description), null, null);

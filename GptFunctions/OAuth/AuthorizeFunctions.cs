@@ -89,12 +89,21 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     {
         var (pending, room) = (question.Request, question.Room);
         var shown = room.Surplus > 0 ? room.Sessions : [];
-        return new ConsentView(
-            pending.Id.ToString("N"), browser.Derive(CsrfPurpose, pending.Id), pending.ClientName, pending.IsSelfRegistered,
-            RedirectUri.Host(pending.RedirectUri), pending.Email ?? pending.Subject,
-            [.. pending.Scopes.Select(scope => new ScopeLine(scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
-            shown.Count, [.. shown.Take(ShownSessions).Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
-            SessionIds.Write(room.Ending.Select(session => session.Id)), [.. room.Ending.Select(session => session.ClientName)]);
+        return new ConsentView
+        {
+            RequestId = pending.Id.ToString("N"),
+            Csrf = browser.Derive(CsrfPurpose, pending.Id),
+            ClientName = pending.ClientName,
+            IsSelfRegistered = pending.IsSelfRegistered,
+            RedirectHost = RedirectUri.Host(pending.RedirectUri),
+            SignedInAs = pending.Email ?? pending.Subject,
+            Scopes = [.. pending.Scopes.Select(scope => new ScopeLine(
+                scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
+            SessionCount = shown.Count,
+            Sessions = [.. shown.Take(ShownSessions).Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
+            Ends = SessionIds.Write(room.Ending.Select(session => session.Id)),
+            EndingNames = [.. room.Ending.Select(session => session.ClientName)],
+        };
     }
 }
 

@@ -43,7 +43,9 @@ internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
     IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
-    public static readonly NextStep NotInProgress = new NextStep.Refuse(403, "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
+    public static readonly NextStep NotInProgress = new NextStep.Refuse(
+        403, "This sign-in is not in progress here",
+        "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
 
     private const int TriesOfCallback = 10;
     private static readonly TimeSpan RequestLifetime = TimeSpan.FromMinutes(10);
@@ -57,7 +59,8 @@ internal sealed class AuthorizeService(
         if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", settings.Value.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
         {
             return new NextStep.Refuse(
-                429, "Too many connections were started", $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
+                429, "Too many connections were started",
+                $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
         }
 
         var outcome = await requests.CheckAsync(parameters);
@@ -69,9 +72,18 @@ internal sealed class AuthorizeService(
         }
 
         var (request, now) = (outcome.Request!, occasion.Now);
-        var started = new StartedRequest(
-            Guid.CreateVersion7(now), now + RequestLifetime, request.Client.Id, request.RedirectUri, request.RedirectUriGiven, request.Scopes, request.State,
-            request.CodeChallenge, request.Resource);
+        var started = new StartedRequest
+        {
+            Id = Guid.CreateVersion7(now),
+            ExpiresAt = now + RequestLifetime,
+            ClientId = request.Client.Id,
+            RedirectUri = request.RedirectUri,
+            RedirectUriGiven = request.RedirectUriGiven,
+            Scopes = request.Scopes,
+            State = request.State,
+            CodeChallenge = request.CodeChallenge,
+            Resource = request.Resource,
+        };
         return new NextStep.Redirect(await signIn.StartAsync(started.Id, box.Seal(started, browser), browser));
     }
 

@@ -6,11 +6,25 @@ using GptFunctions.Identity;
 namespace GptFunctions.OAuth;
 
 /// <summary>A request that waits for its person's answer, as their own browser may see it.</summary>
-/// <param name="IsSelfRegistered">Nobody has checked what the client says of itself.</param>
-/// <param name="ConsentedScopes">What the person granted this client at this redirect host before.</param>
-internal sealed record PendingRequest(
-    Guid Id, string ClientId, string ClientName, string[] ClientRedirectUris, string RedirectUri, string[] Scopes, string? State,
-    Guid UserId, string Subject, string? Email, bool IsSelfRegistered, string[] ConsentedScopes);
+internal sealed record PendingRequest
+{
+    public required Guid Id { get; init; }
+    public required string ClientId { get; init; }
+    public required string ClientName { get; init; }
+    public required string[] ClientRedirectUris { get; init; }
+    public required string RedirectUri { get; init; }
+    public required string[] Scopes { get; init; }
+    public string? State { get; init; }
+    public required Guid UserId { get; init; }
+    public required string Subject { get; init; }
+    public string? Email { get; init; }
+
+    /// <summary>Nobody has checked what the client says of itself.</summary>
+    public required bool IsSelfRegistered { get; init; }
+
+    /// <summary>What the person granted this client at this redirect host before.</summary>
+    public required string[] ConsentedScopes { get; init; }
+}
 
 /// <summary>Where the browser goes with the code.</summary>
 internal sealed record Approval(string RedirectUri, string? State);
@@ -157,10 +171,21 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
     public async Task<PendingRequest?> FindAsync(Guid id, byte[] browserHash, DateTimeOffset now)
     {
         var command = database.LookUp(Find).Bind("id", id).Bind("browser_hash", browserHash).Bind("now", now);
-        return await command.FirstAsync(reader => new PendingRequest(
-            reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3), reader.GetString(4),
-            reader.GetFieldValue<string[]>(5), reader.Get<string?>(6), reader.GetGuid(7), reader.GetString(8), reader.Get<string?>(9), reader.GetBoolean(10),
-            []));
+        return await command.FirstAsync(reader => new PendingRequest
+        {
+            Id = reader.GetGuid(0),
+            ClientId = reader.GetString(1),
+            ClientName = reader.GetString(2),
+            ClientRedirectUris = reader.GetFieldValue<string[]>(3),
+            RedirectUri = reader.GetString(4),
+            Scopes = reader.GetFieldValue<string[]>(5),
+            State = reader.Get<string?>(6),
+            UserId = reader.GetGuid(7),
+            Subject = reader.GetString(8),
+            Email = reader.Get<string?>(9),
+            IsSelfRegistered = reader.GetBoolean(10),
+            ConsentedScopes = [],
+        });
     }
 
     /// <summary>The scopes a person granted to a client, at one redirect host or (null) at any.</summary>

@@ -23,12 +23,16 @@ internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tall
         if (!string.IsNullOrEmpty(authorization))
         {
             return bodySecret is not null ? OAuthError.InvalidRequest("Send the client secret once: in the Authorization header or in the body, not in both.")
-                : ReadBasic(authorization) is not { } basic ? OAuthError.InvalidClient("The Authorization header must be Basic with the base64 of the form-encoded client_id, a colon and the form-encoded client_secret.")
-                : bodyId is not null && bodyId != basic.ClientId ? OAuthError.InvalidRequest("client_id in the body differs from the one in the Authorization header.")
+                : ReadBasic(authorization) is not { } basic
+                    ? OAuthError.InvalidClient(
+                        "The Authorization header must be Basic with the base64 of the form-encoded client_id, a colon and the form-encoded client_secret.")
+                : bodyId is not null && bodyId != basic.ClientId
+                    ? OAuthError.InvalidRequest("client_id in the body differs from the one in the Authorization header.")
                 : basic;
         }
 
-        return bodyId is null or { Length: > MaximumClientIdLength } ? OAuthError.InvalidClient("Client authentication is missing: send client_id and client_secret in the body, or an Authorization: Basic header.")
+        return bodyId is null or { Length: > MaximumClientIdLength }
+            ? OAuthError.InvalidClient("Client authentication is missing: send client_id and client_secret in the body, or an Authorization: Basic header.")
             : bodySecret is null ? new ClientCredentials(bodyId, AuthMethods.None, null)
             : new ClientCredentials(bodyId, AuthMethods.Post, Sha256.Of(bodySecret));
     }

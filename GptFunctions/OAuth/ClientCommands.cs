@@ -9,7 +9,20 @@ using Microsoft.Extensions.DependencyInjection;
 namespace GptFunctions.OAuth;
 
 /// <summary>What <c>clients add --json</c> and <c>clients list --json</c> print.</summary>
-internal sealed record ClientOutput(string ClientId, string? ClientSecret, string Name, string Kind, string[] AuthMethods, string[] RedirectUris, string[] Scopes, bool RequirePkce, int ActiveSecrets, DateTimeOffset? LastUsedAt, DateTimeOffset? DisabledAt);
+internal sealed record ClientOutput
+{
+    public required string ClientId { get; init; }
+    public string? ClientSecret { get; init; }
+    public required string Name { get; init; }
+    public required string Kind { get; init; }
+    public required string[] AuthMethods { get; init; }
+    public required string[] RedirectUris { get; init; }
+    public required string[] Scopes { get; init; }
+    public required bool RequirePkce { get; init; }
+    public required int ActiveSecrets { get; init; }
+    public DateTimeOffset? LastUsedAt { get; init; }
+    public DateTimeOffset? DisabledAt { get; init; }
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ClientOutput))]
@@ -33,11 +46,15 @@ internal static class ClientCommands
         var scope = Many("--scope", "A scope the client may ask for; all when left out.");
         var method = Many("--auth-method", "client_secret_basic or client_secret_post; those of GPT_CLIENT_AUTH_METHODS when left out.");
         var noPkce = new Option<bool>("--no-pkce") { Description = "Allow authorization requests without PKCE (the GPT builder's clients send none)." };
-        var command = new Command("add", "Add a client; prints its id and, this once, its secret.") { name, id, isPublic, gpt, redirect, scope, method, noPkce, Json };
+        var command = new Command("add", "Add a client; prints its id and, this once, its secret.")
+        {
+            name, id, isPublic, gpt, redirect, scope, method, noPkce, Json,
+        };
         command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
             var request = new NewClient(
-                parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [], parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce));
+                parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [],
+                parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce));
             var (issued, problem) = await clients.AddAsync(request);
             if (issued is null)
             {
@@ -46,7 +63,9 @@ internal static class ClientCommands
 
             Console.WriteLine(parsed.GetValue(Json)
                 ? JsonSerializer.Serialize(Describe(issued.Client, issued.Secret), ClientJson.Default.ClientOutput)
-                : $"client_id      {issued.Client.Id}\nclient_secret  {issued.Secret ?? "(none: a public client)"}\nredirect_uris  {string.Join("\n               ", issued.Client.RedirectUris)}{(issued.Secret is null ? "" : "\nThe secret is not shown again.")}");
+                : $"client_id      {issued.Client.Id}\nclient_secret  {issued.Secret ?? "(none: a public client)"}\n"
+                    + $"redirect_uris  {string.Join("\n               ", issued.Client.RedirectUris)}"
+                    + (issued.Secret is null ? "" : "\nThe secret is not shown again."));
             return 0;
         }));
         return command;
@@ -68,7 +87,10 @@ internal static class ClientCommands
             {
                 var state = client.DisabledAt is null ? client.Kind : client.Kind + ", disabled";
                 var used = client.LastUsedAt?.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture) ?? "never";
-                Console.WriteLine($"{client.Id}  {client.Name} ({state})\n    auth {string.Join(' ', client.AuthMethods)}, {client.SecretCount} secret(s), {(client.RequirePkce ? "PKCE required" : "PKCE optional")}, last used {used}\n    scopes {string.Join(' ', client.Scopes)}\n    {string.Join("\n    ", client.RedirectUris)}");
+                Console.WriteLine(
+                    $"{client.Id}  {client.Name} ({state})\n    auth {string.Join(' ', client.AuthMethods)}, {client.SecretCount} secret(s), "
+                    + $"{(client.RequirePkce ? "PKCE required" : "PKCE optional")}, last used {used}\n"
+                    + $"    scopes {string.Join(' ', client.Scopes)}\n    {string.Join("\n    ", client.RedirectUris)}");
             }
 
             return 0;
@@ -86,7 +108,10 @@ internal static class ClientCommands
         var method = Many("--auth-method", "Auth methods: replace all.");
         var pkce = new Option<bool?>("--require-pkce") { Description = "true or false." };
         var enable = new Option<bool>("--enable") { Description = "Enable a disabled client again." };
-        var approve = new Option<bool>("--approve") { Description = "You know who is behind a client that registered itself: people are asked once, as for other clients, and it is kept." };
+        var approve = new Option<bool>("--approve")
+        {
+            Description = "You know who is behind a client that registered itself: people are asked once, as for other clients, and it is kept.",
+        };
         var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable, approve };
         command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
@@ -97,7 +122,9 @@ internal static class ClientCommands
             }
 
             string[] uris = [.. gpts.SelectMany(ClientService.CallbacksOf), .. parsed.GetValue(redirect) ?? []];
-            var change = new ClientChange(parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce), parsed.GetValue(enable) ? false : null, parsed.GetValue(approve));
+            var change = new ClientChange(
+                parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce),
+                parsed.GetValue(enable) ? false : null, parsed.GetValue(approve));
             return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change), "updated");
         }));
         return command;
@@ -151,6 +178,18 @@ internal static class ClientCommands
         return 0;
     }
 
-    private static ClientOutput Describe(Client client, string? secret) => new(
-        client.Id, secret, client.Name, client.Kind, client.AuthMethods, client.RedirectUris, client.Scopes, client.RequirePkce, client.SecretCount, client.LastUsedAt, client.DisabledAt);
+    private static ClientOutput Describe(Client client, string? secret) => new()
+    {
+        ClientId = client.Id,
+        ClientSecret = secret,
+        Name = client.Name,
+        Kind = client.Kind,
+        AuthMethods = client.AuthMethods,
+        RedirectUris = client.RedirectUris,
+        Scopes = client.Scopes,
+        RequirePkce = client.RequirePkce,
+        ActiveSecrets = client.SecretCount,
+        LastUsedAt = client.LastUsedAt,
+        DisabledAt = client.DisabledAt,
+    };
 }

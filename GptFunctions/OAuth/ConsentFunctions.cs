@@ -25,18 +25,24 @@ internal sealed class ConsentFunctions(HeadlessConsentService service, CallerChe
         }
 
         var state = await service.ReadAsync(subject, parameters.Value!, now);
-        return state.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(state.Value!), OAuthJson.Default.DataResponseConsentState);
+        return state.Error is { } error
+            ? OAuthResults.Error(request, error)
+            : OAuthResults.Json(request, new(state.Value!), OAuthJson.Default.DataResponseConsentState);
     }
 
     private async Task<IResult> ApproveAsync(HttpRequest request, string subject, Occasion occasion)
     {
-        var parameters = request.HasJsonContentType() ? await FormParameters.OfJsonAsync(request, MaximumBody) : await FormParameters.OfBodyAsync(request, MaximumBody);
+        var parameters = request.HasJsonContentType()
+            ? await FormParameters.OfJsonAsync(request, MaximumBody)
+            : await FormParameters.OfBodyAsync(request, MaximumBody);
         if (parameters.Error is { } unreadable)
         {
             return OAuthResults.Error(request, unreadable);
         }
 
         var approved = await service.ApproveAsync(subject, parameters.Value!, occasion);
-        return approved.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
+        return approved.Error is { } error
+            ? OAuthResults.Error(request, error)
+            : OAuthResults.Json(request, new(approved.Value!), OAuthJson.Default.DataResponseRedirectTo);
     }
 }

@@ -151,6 +151,9 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
         }
     }
 
-    [LoggerMessage(2010, LogLevel.Warning, "{Tries} failed authentications beyond the limit (client {ClientId}, network {Network}, since {Since}) could not be written to the audit trail: {Reason}")]
+    [LoggerMessage(
+        2010, LogLevel.Warning,
+        "{Tries} failed authentications beyond the limit (client {ClientId}, network {Network}, since {Since}) could not be written to the audit trail: "
+        + "{Reason}")]
     private partial void LogNotTold(long tries, string? clientId, string network, DateTimeOffset since, string reason);
 }

@@ -34,13 +34,16 @@ internal sealed class FormParameters
     /// <summary>Reads a form body of at most <paramref name="maximumBytes"/>; a longer one is 413.</summary>
     public static ValueTask<Outcome<FormParameters>> OfBodyAsync(HttpRequest request, int maximumBytes) => IsForm(request.ContentType)
         ? ReadAsync(request, maximumBytes, body => Parse(body, "body"))
-        : new(OAuthError.InvalidRequest($"The body must be a form: send Content-Type: application/x-www-form-urlencoded, not {MediaType(request.ContentType)}."));
+        : new(OAuthError.InvalidRequest(
+            $"The body must be a form: send Content-Type: application/x-www-form-urlencoded, not {MediaType(request.ContentType)}."));
 
     /// <summary>Reads a JSON object whose values are strings, with the same rules and the same limit.</summary>
     public static ValueTask<Outcome<FormParameters>> OfJsonAsync(HttpRequest request, int maximumBytes) =>
         ReadAsync(request, maximumBytes, ParseJson);
 
-    /// <summary>Decodes one form-encoded component; null when the percent encoding or the UTF-8 is broken, or when it holds a NUL, which PostgreSQL cannot store.</summary>
+    /// <summary>
+    /// Decodes one form-encoded component; null when the percent encoding or the UTF-8 is broken, or when it holds a NUL, which PostgreSQL cannot store.
+    /// </summary>
     public static string? Decode(ReadOnlySpan<byte> encoded)
     {
         if (encoded.IndexOfAny((byte)'%', (byte)'+', (byte)0) < 0 && Ascii.IsValid(encoded))
@@ -131,7 +134,8 @@ internal sealed class FormParameters
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 var name = reader.GetString()!;
-                if (!reader.Read() || reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null) || reader.GetString()?.Contains('\0', StringComparison.Ordinal) == true)
+                if (!reader.Read() || reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null)
+                    || reader.GetString()?.Contains('\0', StringComparison.Ordinal) == true)
                 {
                     return malformed;
                 }
@@ -169,7 +173,8 @@ internal sealed class FormParameters
         static int Nibble(byte digit) => digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
     }
 
-    private static bool IsForm(string? contentType) => string.Equals(MediaType(contentType), "application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase);
+    private static bool IsForm(string? contentType) =>
+        string.Equals(MediaType(contentType), "application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase);
 
     private static string MediaType(string? contentType) => contentType is null ? "nothing" : contentType.Split(';', 2)[0].Trim();
 

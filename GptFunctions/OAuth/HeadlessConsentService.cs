@@ -66,7 +66,8 @@ internal sealed class HeadlessConsentService(
         {
             // Our own page says that nobody has checked such a client, and asks each time; somebody else's page may not stand in for that.
             return new OAuthError(
-                "access_denied", "This client registered itself and nobody has approved it yet: GptFunctions clients update ID --approve.", StatusCodes.Status403Forbidden);
+                "access_denied", "This client registered itself and nobody has approved it yet: GptFunctions clients update ID --approve.",
+                StatusCodes.Status403Forbidden);
         }
 
         if (await users.EnsureAsync(subject, occasion.Now) is not { } userId)
@@ -79,7 +80,9 @@ internal sealed class HeadlessConsentService(
         if (!(await ReadRoomAsync(subject, occasion.Now)).IsEnough(announced, request.Client.Id))
         {
             return new OAuthError(
-                "session_limit", "The person has as many connected apps as allowed: show them what GET /oauth/consent names in ends, and send those ids back, separated by spaces.",
+                "session_limit",
+                "The person has as many connected apps as allowed: show them what GET /oauth/consent names in ends, and send those ids back, "
+                    + "separated by spaces.",
                 StatusCodes.Status409Conflict);
         }
 

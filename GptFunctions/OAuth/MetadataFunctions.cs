@@ -10,14 +10,29 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>RFC 8414 section 2. Only what works is advertised, and all that works is.</summary>
-internal sealed record ServerMetadata(
-    string Issuer, string AuthorizationEndpoint, string TokenEndpoint, string RevocationEndpoint, string IntrospectionEndpoint, string? RegistrationEndpoint, string JwksUri, IReadOnlyList<string> ScopesSupported,
-    string[] ResponseTypesSupported, string[] ResponseModesSupported, string[] GrantTypesSupported, string[] CodeChallengeMethodsSupported,
-    string[] TokenEndpointAuthMethodsSupported, string[] RevocationEndpointAuthMethodsSupported, string[] IntrospectionEndpointAuthMethodsSupported,
-    bool AuthorizationResponseIssParameterSupported);
+internal sealed record ServerMetadata
+{
+    public required string Issuer { get; init; }
+    public required string AuthorizationEndpoint { get; init; }
+    public required string TokenEndpoint { get; init; }
+    public required string RevocationEndpoint { get; init; }
+    public required string IntrospectionEndpoint { get; init; }
+    public string? RegistrationEndpoint { get; init; }
+    public required string JwksUri { get; init; }
+    public required IReadOnlyList<string> ScopesSupported { get; init; }
+    public required string[] ResponseTypesSupported { get; init; }
+    public required string[] ResponseModesSupported { get; init; }
+    public required string[] GrantTypesSupported { get; init; }
+    public required string[] CodeChallengeMethodsSupported { get; init; }
+    public required string[] TokenEndpointAuthMethodsSupported { get; init; }
+    public required string[] RevocationEndpointAuthMethodsSupported { get; init; }
+    public required string[] IntrospectionEndpointAuthMethodsSupported { get; init; }
+    public required bool AuthorizationResponseIssParameterSupported { get; init; }
+}
 
 /// <summary>RFC 9728 section 2.</summary>
-internal sealed record ResourceMetadata(string Resource, string[] AuthorizationServers, IReadOnlyList<string> ScopesSupported, string[] BearerMethodsSupported, string JwksUri);
+internal sealed record ResourceMetadata(
+    string Resource, string[] AuthorizationServers, IReadOnlyList<string> ScopesSupported, string[] BearerMethodsSupported, string JwksUri);
 
 /// <summary>RFC 7517.</summary>
 internal sealed record KeySet(PublicKey[] Keys);
@@ -36,18 +51,39 @@ internal sealed class MetadataFunctions(IOptions<TokenSettings> tokens, IOptions
 
     // RFC 8414 3.1: clients may put the issuer's or the resource's path behind the well-known part.
     [Function("WellKnownAuthorizationServer")]
-    public IResult AuthorizationServer([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-authorization-server/{*path}")] HttpRequest request) =>
-        Document(request, new ServerMetadata(
-            BaseUrl, BaseUrl + "/oauth/authorize", BaseUrl + "/oauth/token", BaseUrl + "/oauth/revoke", BaseUrl + "/oauth/introspect", settings.Value.AllowsRegistration ? BaseUrl + "/oauth/register" : null, BaseUrl + "/.well-known/jwks.json", [.. scopes.Names.Union([OfflineAccess], StringComparer.Ordinal)],
-            ["code"], ["query"], ["authorization_code", "refresh_token"], ["S256"], AllMethods, AllMethods, SecretMethods, true), OAuthJson.Default.ServerMetadata);
+    public IResult AuthorizationServer(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-authorization-server/{*path}")] HttpRequest request) =>
+        Document(request, new ServerMetadata
+        {
+            Issuer = BaseUrl,
+            AuthorizationEndpoint = BaseUrl + "/oauth/authorize",
+            TokenEndpoint = BaseUrl + "/oauth/token",
+            RevocationEndpoint = BaseUrl + "/oauth/revoke",
+            IntrospectionEndpoint = BaseUrl + "/oauth/introspect",
+            RegistrationEndpoint = settings.Value.AllowsRegistration ? BaseUrl + "/oauth/register" : null,
+            JwksUri = BaseUrl + "/.well-known/jwks.json",
+            ScopesSupported = [.. scopes.Names.Union([OfflineAccess], StringComparer.Ordinal)],
+            ResponseTypesSupported = ["code"],
+            ResponseModesSupported = ["query"],
+            GrantTypesSupported = ["authorization_code", "refresh_token"],
+            CodeChallengeMethodsSupported = ["S256"],
+            TokenEndpointAuthMethodsSupported = AllMethods,
+            RevocationEndpointAuthMethodsSupported = AllMethods,
+            IntrospectionEndpointAuthMethodsSupported = SecretMethods,
+            AuthorizationResponseIssParameterSupported = true,
+        }, OAuthJson.Default.ServerMetadata);
 
     [Function("WellKnownProtectedResource")]
-    public IResult ProtectedResource([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-protected-resource/{*path}")] HttpRequest request) =>
-        Document(request, new ResourceMetadata(tokens.Value.GatewayResource, [BaseUrl], scopes.Names, ["header"], BaseUrl + "/.well-known/jwks.json"), OAuthJson.Default.ResourceMetadata);
+    public IResult ProtectedResource(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-protected-resource/{*path}")] HttpRequest request) =>
+        Document(
+            request, new ResourceMetadata(tokens.Value.GatewayResource, [BaseUrl], scopes.Names, ["header"], BaseUrl + "/.well-known/jwks.json"),
+            OAuthJson.Default.ResourceMetadata);
 
     [Function("WellKnownJwks")]
     public IResult Jwks([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/jwks.json")] HttpRequest request) =>
-        Document(request, new KeySet([.. keys.All.Select(key => new PublicKey("EC", "P-256", key.X, key.Y, key.KeyId, "sig", "ES256"))]), OAuthJson.Default.KeySet);
+        Document(
+            request, new KeySet([.. keys.All.Select(key => new PublicKey("EC", "P-256", key.X, key.Y, key.KeyId, "sig", "ES256"))]), OAuthJson.Default.KeySet);
 
     private static IResult Document<T>(HttpRequest request, T document, JsonTypeInfo<T> type)
     {
@@ -62,7 +98,8 @@ internal sealed class MetadataFunctions(IOptions<TokenSettings> tokens, IOptions
         var headers = request.HttpContext.Response.Headers;
         headers.CacheControl = "public, max-age=300";
         headers.ETag = tag;
-        return request.Headers.IfNoneMatch.ToString().Split(',', StringSplitOptions.TrimEntries).Any(known => known == tag || known == "W/" + tag || known == "*")
+        return request.Headers.IfNoneMatch.ToString().Split(',', StringSplitOptions.TrimEntries)
+            .Any(known => known == tag || known == "W/" + tag || known == "*")
             ? Results.StatusCode(StatusCodes.Status304NotModified)
             : Results.Bytes(body, "application/json");
     }

@@ -14,12 +14,14 @@ namespace GptFunctions.OAuth;
 internal static class OAuthPages
 {
     /// <param name="formTargets">Where a form of the page may lead, redirects after the post included: browsers apply form-action to the whole chain.</param>
-    public static IResult Render<TPage>(HttpContext context, Dictionary<string, object?> parameters, IEnumerable<string>? formTargets = null, int status = StatusCodes.Status200OK)
+    public static IResult Render<TPage>(
+        HttpContext context, Dictionary<string, object?> parameters, IEnumerable<string>? formTargets = null, int status = StatusCodes.Status200OK)
         where TPage : IComponent
     {
         var headers = context.Response.Headers;
         var targets = string.Join(' ', (formTargets ?? []).Distinct(StringComparer.Ordinal).Prepend("'self'"));
-        headers.ContentSecurityPolicy = $"default-src 'none'; img-src data:; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'";
+        headers.ContentSecurityPolicy = $"default-src 'none'; img-src data:; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; "
+            + "frame-ancestors 'none'";
         headers.CacheControl = "no-store";
 
         // The components' navigation is given a URL, which would be made of the Host header, whatever stands there.

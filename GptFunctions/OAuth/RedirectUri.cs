@@ -69,9 +69,13 @@ internal static partial class RedirectUri
         var parsed => parsed.Scheme + ":",
     };
 
-    /// <summary>The source expression for Content-Security-Policy's form-action. Its grammar has no IPv6 addresses, so for one only the scheme is left.</summary>
+    /// <summary>
+    /// The source expression for Content-Security-Policy's form-action. Its grammar has no IPv6 addresses, so for one only the scheme is left.
+    /// </summary>
     public static string ContentSecuritySource(string uri) =>
-        new Uri(uri) is { Scheme: "https" or "http", HostNameType: not UriHostNameType.IPv6 } parsed ? parsed.GetLeftPart(UriPartial.Authority) : new Uri(uri).Scheme + ":";
+        new Uri(uri) is { Scheme: "https" or "http", HostNameType: not UriHostNameType.IPv6 } parsed
+            ? parsed.GetLeftPart(UriPartial.Authority)
+            : new Uri(uri).Scheme + ":";
 
     /// <summary>
     /// A parameter that our answer adds and that the URI has already: of two the client may believe the wrong one (RFC 9207 2.4).
@@ -79,13 +83,16 @@ internal static partial class RedirectUri
     /// </summary>
     private static string? AnswersParameter(string uri) =>
         uri.Split('?', 2) is [_, var query]
-            ? query.Split('&', ';').Select(pair => Uri.UnescapeDataString(pair.Split('=')[0])).Select(name => AnswersParameters.FirstOrDefault(ours => string.Equals(ours, name, StringComparison.OrdinalIgnoreCase)))
+            ? query.Split('&', ';').Select(pair => Uri.UnescapeDataString(pair.Split('=')[0]))
+                .Select(name => AnswersParameters.FirstOrDefault(ours => string.Equals(ours, name, StringComparison.OrdinalIgnoreCase)))
                 .FirstOrDefault(name => name is not null)
             : null;
 
     [GeneratedRegex("^[^:/?]+://[^/?]*@", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex UserInfo();
 
-    [GeneratedRegex(@"^http://(?<host>127\.0\.0\.1|\[::1\]|localhost)(:(?<port>[0-9]{1,5}))?(?<rest>[/?].*)?\z", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        @"^http://(?<host>127\.0\.0\.1|\[::1\]|localhost)(:(?<port>[0-9]{1,5}))?(?<rest>[/?].*)?\z",
+        RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Loopback();
 }

@@ -19,7 +19,9 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
         Cors.Allow(request);
         if (!settings.Value.AllowsRegistration)
         {
-            return OAuthResults.Error(request, new OAuthError("access_denied", "Clients cannot register themselves here: ask the operator for a client id.", StatusCodes.Status404NotFound));
+            return OAuthResults.Error(
+                request,
+                new OAuthError("access_denied", "Clients cannot register themselves here: ask the operator for a client id.", StatusCodes.Status404NotFound));
         }
 
         if (!HttpMethods.IsPost(request.Method))
@@ -28,11 +30,15 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
         }
 
         var (isTooLarge, parsed) = await RequestBody.ReadAsync<Outcome<RegistrationRequest>>(request, MaximumBody, Parse);
-        var outcome = isTooLarge ? new OAuthError("invalid_client_metadata", $"The body is larger than {MaximumBody} bytes.", StatusCodes.Status413PayloadTooLarge) : parsed;
+        var outcome = isTooLarge
+            ? new OAuthError("invalid_client_metadata", $"The body is larger than {MaximumBody} bytes.", StatusCodes.Status413PayloadTooLarge)
+            : parsed;
         if (outcome.Value is { } metadata)
         {
             var registered = await registration.RegisterAsync(metadata, occasions.Of(request.HttpContext));
-            return registered.Error is { } error ? OAuthResults.Error(request, error) : OAuthResults.Json(request, registered.Value!, OAuthJson.Default.RegistrationResponse, StatusCodes.Status201Created);
+            return registered.Error is { } error
+                ? OAuthResults.Error(request, error)
+                : OAuthResults.Json(request, registered.Value!, OAuthJson.Default.RegistrationResponse, StatusCodes.Status201Created);
         }
 
         return OAuthResults.Error(request, outcome.Error!);
@@ -42,11 +48,14 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
     {
         try
         {
-            return JsonSerializer.Deserialize(body, OAuthJson.Default.RegistrationRequest) is { } request ? request : RegistrationService.InvalidMetadata("The body must be a JSON object.");
+            return JsonSerializer.Deserialize(body, OAuthJson.Default.RegistrationRequest) is { } request
+                ? request
+                : RegistrationService.InvalidMetadata("The body must be a JSON object.");
         }
         catch (JsonException error)
         {
-            return RegistrationService.InvalidMetadata($"The body must be a JSON object with client metadata (RFC 7591); {error.Path ?? "it"} is not as it should be.");
+            return RegistrationService.InvalidMetadata(
+                $"The body must be a JSON object with client metadata (RFC 7591); {error.Path ?? "it"} is not as it should be.");
         }
     }
 }

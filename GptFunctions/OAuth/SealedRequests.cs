@@ -7,9 +7,19 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>A request that was checked and waits for its person to sign in.</summary>
-/// <param name="Id">Its name from the start: state, nonce and PKCE verifier hang on it, and later its row.</param>
-internal sealed record StartedRequest(
-    Guid Id, DateTimeOffset ExpiresAt, string ClientId, string RedirectUri, bool RedirectUriGiven, string[] Scopes, string? State, string? CodeChallenge, string Resource);
+internal sealed record StartedRequest
+{
+    /// <summary>Its name from the start: state, nonce and PKCE verifier hang on it, and later its row.</summary>
+    public required Guid Id { get; init; }
+    public required DateTimeOffset ExpiresAt { get; init; }
+    public required string ClientId { get; init; }
+    public required string RedirectUri { get; init; }
+    public required bool RedirectUriGiven { get; init; }
+    public required string[] Scopes { get; init; }
+    public string? State { get; init; }
+    public string? CodeChallenge { get; init; }
+    public required string Resource { get; init; }
+}
 
 /// <summary>
 /// Carries requests through the sign-in, as the <c>state</c> of the identity provider. The database learns of a request only when somebody has signed
@@ -93,9 +103,18 @@ internal sealed class SealedRequests : IDisposable
     private static StartedRequest Read(byte[] plain)
     {
         using var reader = new BinaryReader(new MemoryStream(plain));
-        return new StartedRequest(
-            new Guid(reader.ReadBytes(16)), new DateTimeOffset(reader.ReadInt64(), TimeSpan.Zero), reader.ReadString(), reader.ReadString(), reader.ReadBoolean(),
-            reader.ReadString().Split(' '), NullIfEmpty(reader.ReadString()), NullIfEmpty(reader.ReadString()), reader.ReadString());
+        return new StartedRequest
+        {
+            Id = new Guid(reader.ReadBytes(16)),
+            ExpiresAt = new DateTimeOffset(reader.ReadInt64(), TimeSpan.Zero),
+            ClientId = reader.ReadString(),
+            RedirectUri = reader.ReadString(),
+            RedirectUriGiven = reader.ReadBoolean(),
+            Scopes = reader.ReadString().Split(' '),
+            State = NullIfEmpty(reader.ReadString()),
+            CodeChallenge = NullIfEmpty(reader.ReadString()),
+            Resource = reader.ReadString(),
+        };
     }
 
     private static string? NullIfEmpty(string text) => text.Length > 0 ? text : null;

@@ -13,8 +13,17 @@ internal static class PurgeCommands
     public static Command Create()
     {
         var dryRun = new Option<bool>("--dry-run") { Description = "Count what would go, and delete nothing." };
-        var olderThan = new Option<string?>("--older-than") { Description = "How long rows stay after their end, in days, such as 30d; PURGE_RETENTION_DAYS when left out." };
-        var command = new Command("purge", "Delete codes, tokens, sessions and other rows that nobody needs any more: what the timer does every six hours. Audit events are never deleted.") { dryRun, olderThan };
+        var olderThan = new Option<string?>("--older-than")
+        {
+            Description = "How long rows stay after their end, in days, such as 30d; PURGE_RETENTION_DAYS when left out.",
+        };
+        var command = new Command(
+            "purge",
+            "Delete codes, tokens, sessions and other rows that nobody needs any more: what the timer does every six hours. "
+            + "Audit events are never deleted.")
+        {
+            dryRun, olderThan,
+        };
         command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var purge = services.GetRequiredService<PurgeService>();
@@ -31,7 +40,10 @@ internal static class PurgeCommands
     }
 
     internal static TimeSpan? ParseDays(string text) =>
-        text.EndsWith('d') && int.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var days) && days is >= 1 and <= PurgeSettings.LongestRetentionDays ? TimeSpan.FromDays(days) : null;
+        text.EndsWith('d') && int.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var days)
+            && days is >= 1 and <= PurgeSettings.LongestRetentionDays
+            ? TimeSpan.FromDays(days)
+            : null;
 
     private static async Task<int> CountAsync(PurgeService purge, TimeSpan retention, CancellationToken cancellationToken)
     {
@@ -81,7 +93,8 @@ internal static class PurgeCommands
             Print(name, rows);
         }
 
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{run.Deleted.Values.Sum()} rows deleted in {run.Duration.TotalSeconds:0.0} s ({run.Batches} batches)"));
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{run.Deleted.Values.Sum()} rows deleted in {run.Duration.TotalSeconds:0.0} s ({run.Batches} batches)"));
         if (run.Outcome == "cut_short")
         {
             var reason = run.Unfinished.Count > 0 ? "The run was cut short" : "Some rows were locked by others";

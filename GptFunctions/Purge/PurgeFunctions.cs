@@ -10,5 +10,6 @@ internal sealed class PurgeFunctions(PurgeService purge)
 
     // Without a storage account every process fires: the run itself sees to it that one works and the others go home.
     [Function(Name)]
-    public Task RunAsync([TimerTrigger(Schedule, UseMonitor = false)] TimerInfo timer, CancellationToken cancellationToken) => purge.RunAsync(retention: null, report: null, cancellationToken);
+    public Task RunAsync([TimerTrigger(Schedule, UseMonitor = false)] TimerInfo timer, CancellationToken cancellationToken) =>
+        purge.RunAsync(retention: null, report: null, cancellationToken);
 }

@@ -43,7 +43,9 @@ internal sealed class PurgeRun(DateTimeOffset startedAt, TimeSpan retention)
     ]);
 }
 
-/// <summary>The figures of a run under the names of the log line: fields for loggers that know them, one JSON object for the others and for the database.</summary>
+/// <summary>
+/// The figures of a run under the names of the log line: fields for loggers that know them, one JSON object for the others and for the database.
+/// </summary>
 internal sealed class PurgeSummary(IEnumerable<KeyValuePair<string, object?>> fields) : List<KeyValuePair<string, object?>>(fields)
 {
     public override string ToString()
@@ -79,7 +81,9 @@ internal sealed class PurgeSummary(IEnumerable<KeyValuePair<string, object?>> fi
 
 /// <summary>Something went wrong in a run; everything else was done. The host must see it, so it is thrown at the end.</summary>
 internal sealed class PurgeFailedException(PurgeRun run)
-    : Exception($"The purge failed in {string.Join(", ", run.Errors.Keys)}; the rest is done.", run.Errors.Count == 1 ? run.Errors.GetAt(0).Value : new AggregateException(run.Errors.Values))
+    : Exception(
+        $"The purge failed in {string.Join(", ", run.Errors.Keys)}; the rest is done.",
+        run.Errors.Count == 1 ? run.Errors.GetAt(0).Value : new AggregateException(run.Errors.Values))
 {
     public PurgeRun Run { get; } = run;
 }

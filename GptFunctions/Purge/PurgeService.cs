@@ -7,14 +7,16 @@ using Npgsql;
 namespace GptFunctions.Purge;
 
 /// <summary>Deletes old rows in short transactions, one run at a time, and says what it did.</summary>
-internal sealed partial class PurgeService(PurgeStore store, AuditTrail auditTrail, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
+internal sealed partial class PurgeService(
+    PurgeStore store, AuditTrail auditTrail, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
 {
     private static readonly TimeSpan Budget = TimeSpan.FromMinutes(5);
 
     // After a batch while others are at work, so that they do not queue behind what the batches write.
     private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(20);
 
-    private static readonly CrontabSchedule Schedule = CrontabSchedule.Parse(PurgeFunctions.Schedule, new CrontabSchedule.ParseOptions { IncludingSeconds = true });
+    private static readonly CrontabSchedule Schedule = CrontabSchedule.Parse(
+        PurgeFunctions.Schedule, new CrontabSchedule.ParseOptions { IncludingSeconds = true });
 
     /// <summary>How long rows stay after their end.</summary>
     public TimeSpan Retention => TimeSpan.FromDays(settings.Value.RetentionDays);
@@ -37,15 +39,22 @@ internal sealed partial class PurgeService(PurgeStore store, AuditTrail auditTra
             }
 
             await DeleteAsync(run, started, report, cancellationToken);
-            await TryAsync(run, "audit_partitions", async () => run.PartitionsCreated = await auditTrail.CreatePartitionsAsync(run.StartedAt, cancellationToken), cancellationToken);
+            await TryAsync(
+                run, "audit_partitions", async () => run.PartitionsCreated = await auditTrail.CreatePartitionsAsync(run.StartedAt, cancellationToken),
+                cancellationToken);
             run.Duration = clock.GetElapsedTime(started);
             await CountLeftAsync(run, cancellationToken);
             // Also when the program stops. Under the lock, so that runs are recorded in their order.
-            await TryAsync(run, "record", () => store.RecordAsync(run.StartedAt, run.StartedAt + run.Duration, run.Outcome, run.Summarise().ToString(), CancellationToken.None), CancellationToken.None);
+            await TryAsync(
+                run, "record",
+                () => store.RecordAsync(run.StartedAt, run.StartedAt + run.Duration, run.Outcome, run.Summarise().ToString(), CancellationToken.None),
+                CancellationToken.None);
         }
 
         var summary = run.Summarise();
-        logger.Log(run.Outcome == "completed" ? LogLevel.Information : LogLevel.Warning, new EventId(4001, "PurgeEnded"), summary, null, static (figures, _) => "purge " + figures);
+        logger.Log(
+            run.Outcome == "completed" ? LogLevel.Information : LogLevel.Warning, new EventId(4001, "PurgeEnded"), summary, null,
+            static (figures, _) => "purge " + figures);
         return run.Errors.Count == 0 ? run : throw new PurgeFailedException(run);
     }
 

@@ -1,13 +1,28 @@
 namespace GptFunctions.OAuth.Pages;
 
 /// <summary>What the consent page says.</summary>
-/// <param name="SessionCount">The person's connected apps when there are as many as allowed; 0 otherwise.</param>
-/// <param name="Sessions">Those of them that are shown, the least recently used first.</param>
-/// <param name="Ends">The ids of those that make room when the person disconnects none, as they come back with the answer.</param>
-/// <param name="EndingNames">And their names.</param>
-public sealed record ConsentView(
-    string RequestId, string Csrf, string ClientName, bool IsSelfRegistered, string RedirectHost, string SignedInAs, IReadOnlyList<ScopeLine> Scopes,
-    int SessionCount, IReadOnlyList<SessionLine> Sessions, string Ends, IReadOnlyList<string> EndingNames);
+public sealed record ConsentView
+{
+    public required string RequestId { get; init; }
+    public required string Csrf { get; init; }
+    public required string ClientName { get; init; }
+    public required bool IsSelfRegistered { get; init; }
+    public required string RedirectHost { get; init; }
+    public required string SignedInAs { get; init; }
+    public required IReadOnlyList<ScopeLine> Scopes { get; init; }
+
+    /// <summary>The person's connected apps when there are as many as allowed; 0 otherwise.</summary>
+    public required int SessionCount { get; init; }
+
+    /// <summary>Those of them that are shown, the least recently used first.</summary>
+    public required IReadOnlyList<SessionLine> Sessions { get; init; }
+
+    /// <summary>The ids of those that make room when the person disconnects none, as they come back with the answer.</summary>
+    public required string Ends { get; init; }
+
+    /// <summary>And their names.</summary>
+    public required IReadOnlyList<string> EndingNames { get; init; }
+}
 
 /// <param name="IsNew">The person agreed to less before.</param>
 public sealed record ScopeLine(string Sentence, bool IsNew);
