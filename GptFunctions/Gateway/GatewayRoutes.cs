@@ -1,7 +1,46 @@
+using System.Collections.Frozen;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
+
+/// <summary>One route of <c>gateway.json</c>; what the members mean stands in <c>infra/config/gateway.json</c>.</summary>
+/// <param name="Tier">Which of a user's limits it counts against: one of <see cref="GatewaySettings.Tiers"/>.</param>
+/// <param name="Line">Where it stands in the file.</param>
+internal sealed record GatewayRoute(
+    string Name, IReadOnlyList<string> Methods, PathTemplate Path, Uri Upstream, PathTemplate UpstreamPath, string Scope, string Tier, int Line)
+{
+    /// <summary>The type of its audit events; null when it has none.</summary>
+    public string? EventType { get; init; }
+
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(45);
+
+    /// <summary>Null: no cap.</summary>
+    public int? MaximumCharacters { get; init; } = 100_000;
+
+    public bool AllowsClerkSession { get; init; }
+
+    public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
+
+    /// <summary>Headers of callers that reach the upstream beside the standard ones.</summary>
+    public FrozenSet<string> PassHeaders { get; init; } = FrozenSet<string>.Empty;
+
+    /// <summary>The upstream's name in assertions (aud): its host and port, always both, because one host may have several.</summary>
+    public string Audience { get; } = Upstream.GetComponents(UriComponents.HostAndPort, UriFormat.UriEscaped);
+
+    /// <summary>The URL that a request goes to.</summary>
+    /// <param name="values">What <see cref="Path"/> matched.</param>
+    /// <param name="query">As it came, with its question mark; or empty.</param>
+    public Uri Target(string[] values, string query) =>
+        new(
+            string.Concat(
+                Upstream.AbsoluteUri.AsSpan().TrimEnd('/'), UpstreamPath.Fill(Path.Parameters, values),
+                query.AsSpan(0, query.IndexOf('#') is >= 0 and var end ? end : query.Length)),
+            AsItIs);
+
+    // Nothing is left to straighten out: the path is built from the route, and the query is the upstream's to read.
+    private static readonly UriCreationOptions AsItIs = new() { DangerousDisablePathAndQueryCanonicalization = true };
+}
 
 /// <summary>
 /// The route of a request and what its path's parameters stand for; without a route, the methods that the path has (none: there is no such path).

@@ -25,7 +25,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     private readonly record struct Key(string? ClientId, string Network);
 
     /// <param name="First">Of the first try that is counted here.</param>
-    private sealed record Count(Occasion First, DateTimeOffset Since)
+    private sealed record Count(Occasion First)
     {
         public long Tries { get; set; }
 
@@ -40,14 +40,13 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     {
         lock (turn)
         {
-            var now = clock.GetUtcNow();
-            if (counts.Count == 0 || !counts.TryGetValue(new Key(null, occasion.Network), out var count) || count.RefusedUntil <= now)
+            if (counts.Count == 0 || !counts.TryGetValue(new Key(null, occasion.Network), out var count) || count.RefusedUntil <= occasion.Now)
             {
                 return null;
             }
 
             count.Tries++;
-            return (int)Math.Ceiling((count.RefusedUntil - now).TotalSeconds);
+            return (int)Math.Ceiling((count.RefusedUntil - occasion.Now).TotalSeconds);
         }
     }
 
@@ -62,14 +61,13 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
                 key = Others;
             }
 
-            var now = clock.GetUtcNow();
             if (!counts.TryGetValue(key, out var count))
             {
-                counts[key] = count = new Count(occasion, now);
+                counts[key] = count = new Count(occasion);
             }
 
             count.Tries++;
-            count.RefusedUntil = now.AddSeconds(retryAfterSeconds);
+            count.RefusedUntil = occasion.Now.AddSeconds(retryAfterSeconds);
         }
     }
 
@@ -121,13 +119,13 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
                     json.WriteString("client_id", key.ClientId);
                     json.WriteString("network", key.Network);
                     json.WriteNumber("tries", count.Tries);
-                    json.WriteString("since", count.Since);
+                    json.WriteString("since", count.First.Now);
                 });
             }
             catch (Exception error) when (error is not OperationCanceledException) // whatever it is: the next time may be better
             {
                 PutBack(key, count);
-                LogNotTold(count.Tries, key.ClientId, key.Network, count.Since, error.Message);
+                LogNotTold(count.Tries, key.ClientId, key.Network, count.First.Now, error.Message);
             }
         }
     }
@@ -136,7 +134,7 @@ internal sealed partial class FailureTally(AuditLog audit, TimeProvider clock, I
     {
         lock (turn)
         {
-            var due = counts.Where(count => count.Value.Since <= latestStart).ToList();
+            var due = counts.Where(count => count.Value.First.Now <= latestStart).ToList();
             due.ForEach(count => counts.Remove(count.Key));
             return due;
         }
