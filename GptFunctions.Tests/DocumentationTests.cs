@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using GptFunctions.Tests.Support;
@@ -50,6 +51,9 @@ public sealed partial class DocumentationTests
         AssertComplete([.. sample.RootElement.GetProperty("Values").EnumerateObject().Select(value => value.Name)]);
         // Core Tools refuses others.
         Assert.All(sample.RootElement.GetProperty("Values").EnumerateObject(), value => Assert.Equal(JsonValueKind.String, value.Value.ValueKind));
+        Assert.All(SettingsTable.All.Where(row => row.Setting.Most > 0), row => Assert.Equal(
+            Convert.ToString(row.Property!.GetValue(Activator.CreateInstance(row.Class)), CultureInfo.InvariantCulture),
+            sample.RootElement.GetProperty("Values").GetProperty(row.Setting.Name).GetString()));
     }
 
     /// <summary>A setting that is read must be named by an attribute, where the tests above see it.</summary>

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Reflection;
 using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tests.Hosting;
 
@@ -47,6 +48,22 @@ public sealed class SettingMessagesTests
         Assert.True(required.Count > 10);
         Assert.All(required, property =>
             Assert.Contains($"{Setting(property).Name} is missing: {Setting(property).Missing}.", Refusals(property, null)));
+    }
+
+    /// <summary>What is read once is the same for all until the restart; what may change meanwhile is secret, and asked for anew.</summary>
+    [Fact]
+    public void Keys_and_only_keys_are_taken_from_a_monitor()
+    {
+        var taken = typeof(ISettings).Assembly.GetTypes()
+            .SelectMany(type => type.GetConstructors(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+            .SelectMany(constructor => constructor.GetParameters()).Select(parameter => parameter.ParameterType)
+            .Where(type => type.IsConstructedGenericType && type.GenericTypeArguments[0].IsAssignableTo(typeof(ISettings)))
+            .Where(type => type.GetGenericTypeDefinition() is var generic && (generic == typeof(IOptions<>) || generic == typeof(IOptionsMonitor<>)))
+            .Distinct().ToList();
+        Assert.True(taken.Count > 10);
+        Assert.All(taken, type => Assert.Equal(
+            type.GenericTypeArguments[0].IsAssignableTo(typeof(IKeys)), type.GetGenericTypeDefinition() == typeof(IOptionsMonitor<>)));
+        Assert.All(SettingsTable.All.Where(row => row.Class.IsAssignableTo(typeof(IKeys))), row => Assert.True(row.Setting.IsSecret));
     }
 
     private static IEnumerable<PropertyInfo> Properties() =>

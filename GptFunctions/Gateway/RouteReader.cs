@@ -94,11 +94,8 @@ internal sealed class RouteReader
 
     private bool? Flag(string name) => Find(name, value => value.ValueKind is JsonValueKind.True or JsonValueKind.False, "true or false")?.GetBoolean();
 
-    private string[] List(string name, Func<string[], bool> isRight, string wanted)
-    {
-        string[] texts = [];
-        return Find(name, value => Texts(value) is { } read && isRight(texts = read), wanted) is null ? [] : texts;
-    }
+    private string[] List(string name, Func<string[], bool> isRight, string wanted) =>
+        Find(name, value => Texts(value) is { } texts && isRight(texts), wanted) is { } right ? Texts(right)! : [];
 
     private static string[]? Texts(JsonElement value) =>
         value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
