@@ -22,6 +22,7 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
             return Invalid("Clerk session tokens are not accepted here: CLERK_ISSUER is not set.");
         }
 
+        // Asked for only here: without an issuer there is no provider, and no need to load what verifies its tokens.
         if (await services.GetRequiredService<OpenIdProvider>().VerifySessionAsync(token) is not { } jwt)
         {
             return NotClerks;
