@@ -221,21 +221,21 @@ internal sealed class FuzzGenerator(TestApp app, GatewayUser user, GatewayUser[]
             '&',
             Enumerable.Range(0, random.Next(1, 8)).Select(_ => Pick(random, Parameters))
                 .Select(name => name + "=" + (random.Next(3) == 0 ? Encoded(random, "") : name switch
-    {
-        "client_id" => app.Settings["GPT_CLIENT_ID"],
-        "client_secret" => Uri.EscapeDataString(app.Settings["GPT_CLIENT_SECRET"]!),
-        "redirect_uri" => Uri.EscapeDataString(app.Settings["GPT_REDIRECT_URI"]!),
-        "response_type" => "code",
-        "scope" => "jobs:read",
-        "resource" => Uri.EscapeDataString(app.BaseUrl + "/gpt"),
-        "code_challenge" => new string('a', 43),
-        "code_challenge_method" => "S256",
-        "grant_type" => Pick(random, ["authorization_code", "refresh_token"]),
-        "token" => others[random.Next(others.Length)].Token,
-        "continue" or "request" or "after" => Guid.NewGuid().ToString(random.Next(2) == 0 ? "N" : "D"),
-        "limit" => random.Next(-5, 200).ToString(CultureInfo.InvariantCulture),
-        _ => "x",
-    })));
+                {
+                    "client_id" => app.Settings["GPT_CLIENT_ID"],
+                    "client_secret" => Uri.EscapeDataString(app.Settings["GPT_CLIENT_SECRET"]!),
+                    "redirect_uri" => Uri.EscapeDataString(app.Settings["GPT_REDIRECT_URI"]!),
+                    "response_type" => "code",
+                    "scope" => "jobs:read",
+                    "resource" => Uri.EscapeDataString(app.BaseUrl + "/gpt"),
+                    "code_challenge" => new string('a', 43),
+                    "code_challenge_method" => "S256",
+                    "grant_type" => Pick(random, ["authorization_code", "refresh_token"]),
+                    "token" => others[random.Next(others.Length)].Token,
+                    "continue" or "request" or "after" => Guid.NewGuid().ToString(random.Next(2) == 0 ? "N" : "D"),
+                    "limit" => random.Next(-5, 200).ToString(CultureInfo.InvariantCulture),
+                    _ => "x",
+                })));
 
     private static string Encoded(Random random, string kept) => random.Next(4) == 0
         ? Pick(

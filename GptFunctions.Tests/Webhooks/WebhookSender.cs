@@ -97,25 +97,25 @@ internal static class Events
     public static JsonObject User(
         string type, string user, long at, string? email = null, bool isBanned = false, bool isLocked = false, string firstName = "Ada",
         string lastName = "Lovelace") => new()
-    {
-        ["data"] = new JsonObject
         {
-            ["id"] = user,
-            ["object"] = "user",
-            ["first_name"] = firstName,
-            ["last_name"] = lastName,
-            ["primary_email_address_id"] = "idn_2",
-            ["email_addresses"] = new JsonArray(
+            ["data"] = new JsonObject
+            {
+                ["id"] = user,
+                ["object"] = "user",
+                ["first_name"] = firstName,
+                ["last_name"] = lastName,
+                ["primary_email_address_id"] = "idn_2",
+                ["email_addresses"] = new JsonArray(
                 new JsonObject { ["id"] = "idn_1", ["email_address"] = "old@example.com" },
                 new JsonObject { ["id"] = "idn_2", ["email_address"] = email ?? user + "@example.com" }),
-            ["banned"] = isBanned,
-            ["locked"] = isLocked,
-            ["updated_at"] = at,
-        },
-        ["object"] = "event",
-        ["timestamp"] = at + 7,
-        ["type"] = type,
-    };
+                ["banned"] = isBanned,
+                ["locked"] = isLocked,
+                ["updated_at"] = at,
+            },
+            ["object"] = "event",
+            ["timestamp"] = at + 7,
+            ["type"] = type,
+        };
 
     public static JsonObject UserDeleted(string? user, long at) => new()
     {
