@@ -1,5 +1,4 @@
 using GptFunctions.Hosting;
-using Npgsql;
 
 namespace GptFunctions.Sessions;
 
@@ -54,12 +53,6 @@ internal sealed class SessionService(SessionStore store)
     /// <summary>The same, or only what the user has in one client.</summary>
     public Task<int> EndAllAsync(SessionOwner owner, string reason, Occasion occasion) =>
         store.EndAllAsync(owner, reason, occasion);
-
-    /// <summary>
-    /// The same as part of a change that the caller is making: adds the statements to its batch. The caller raises the outbox signal after its commit.
-    /// </summary>
-    public static void EndAll(NpgsqlBatch batch, string subject, string reason, Occasion occasion) =>
-        SessionStore.AddEndAll(batch, new SessionOwner(subject, null), reason, occasion);
 
     /// <summary>Ends a session for a reason of our own, such as a replayed token; false when it had ended before.</summary>
     public Task<bool> EndAsync(Guid sessionId, string reason, string eventType, Occasion occasion) =>

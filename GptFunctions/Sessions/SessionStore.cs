@@ -183,7 +183,9 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         return ended;
     }
 
-    /// <summary>Adds the two statements that end everything of an owner to a batch, and so to its transaction.</summary>
+    /// <summary>
+    /// Adds the two statements that end everything of an owner to a batch, and so to its transaction. Whoever commits it raises the outbox signal.
+    /// </summary>
     public static void AddEndAll(NpgsqlBatch batch, SessionOwner owner, string reason, Occasion occasion)
     {
         batch.Add(new Statement(LockUser).Bind("subject", owner.Subject));

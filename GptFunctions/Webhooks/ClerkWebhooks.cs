@@ -42,14 +42,14 @@ internal sealed class ClerkWebhooks : IWebhookSource
         {
             case EventOrder.Deletion:
                 UserStore.AddDelete(batch, webhook.Subject!, occasion);
-                SessionService.EndAll(batch, webhook.Subject!, "user_deleted", occasion);
+                SessionStore.AddEndAll(batch, new SessionOwner(webhook.Subject!, null), "user_deleted", occasion);
                 break;
             case EventOrder.Change:
                 var person = new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data));
                 UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, occasion);
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {
-                    SessionService.EndAll(batch, webhook.Subject!, reason, occasion);
+                    SessionStore.AddEndAll(batch, new SessionOwner(webhook.Subject!, null), reason, occasion);
                 }
 
                 break;

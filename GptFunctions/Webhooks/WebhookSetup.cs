@@ -2,6 +2,8 @@ using GptFunctions.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Webhooks;
 
@@ -25,4 +27,25 @@ internal static class WebhookSetup
             builder.Services.AddHostedService<WebhookSecretsCheck>();
         }
     }
+}
+
+/// <summary>Says at start which sources cannot be received in Production, because nobody could tell who sent their events.</summary>
+internal sealed partial class WebhookSecretsCheck(
+    IEnumerable<IWebhookSource> sources, IOptionsMonitor<WebhookKeys> keys, IHostEnvironment environment, ILogger<WebhookSecretsCheck> logger)
+    : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        foreach (var source in sources.Where(source => environment.IsProduction() && keys.CurrentValue.Of(source).Count == 0))
+        {
+            LogMissing(WebhookKeys.SettingOf(source), source.Name);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    [LoggerMessage(5001, LogLevel.Error, "{Setting} is not set: POST /webhooks/{Source} answers 503 until it is")]
+    private partial void LogMissing(string setting, string source);
 }
