@@ -62,8 +62,12 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
             fixture.Settings,
             new Dictionary<string, string?>(
                 fixture.Settings,
-                StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "changing", ["GPT_CLIENT_SECRET"] = "another-secret-of-at-least-32-characters",
-                ["GPT_REDIRECT_URI"] = "https://changed.example/callback" });
+                StringComparer.Ordinal)
+            {
+                ["GPT_CLIENT_ID"] = "changing",
+                ["GPT_CLIENT_SECRET"] = "another-secret-of-at-least-32-characters",
+                ["GPT_REDIRECT_URI"] = "https://changed.example/callback"
+            });
         Assert.Equal(
             0,
             (await AppProcess.RunAsync(new Dictionary<string, string?>(before, StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "changing" }, "setup")).ExitCode);
@@ -185,7 +189,10 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     {
         var settings = new Dictionary<string, string?>(fixture.Settings, StringComparer.Ordinal) { ["GPT_CLIENT_ID"] = "told-first" };
         foreach (var changed in (KeyValuePair<string, string?>[])
-            [new("PORT", "7071"), new("PORT", "7072"), new("GPT_CLIENT_NAME", "Career Coach"), new("GPT_CLIENT_SECRET", new string('2', 32)), new("GPT_CLIENT_SECRET", new string('3', 32))])
+            [
+                new("PORT", "7071"), new("PORT", "7072"), new("GPT_CLIENT_NAME", "Career Coach"),
+                new("GPT_CLIENT_SECRET", new string('2', 32)), new("GPT_CLIENT_SECRET", new string('3', 32)),
+            ])
         {
             settings[changed.Key] = changed.Value;
             var run = await AppProcess.RunAsync(settings, "setup");

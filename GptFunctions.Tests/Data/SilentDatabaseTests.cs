@@ -91,17 +91,7 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
         await Wait.UntilAsync(async () => (await flow.RefreshAsync(client, tokens["refresh_token"]!)).Status == HttpStatusCode.OK, BackAfter);
         output.WriteLine($"back after {back.Elapsed.TotalSeconds:0.0} s");
 
-        var (health, noToken, bad, known, refresh) = (measured[0], measured[1], measured[2], measured[3], measured[4]);
-        Assert.True(Percentile(health) < AtOnce && Percentile(noToken) < AtOnce);
-        Assert.All(noToken.Concat(bad), call => Assert.Equal(HttpStatusCode.Unauthorized, call.Status));
-        Assert.All(
-            measured.SelectMany(calls => calls),
-            call => Assert.True(
-                call.Took < LongestWait, $"A call that began {call.At.TotalSeconds:0.0} s into the silence took {call.Took.TotalSeconds:0.0} s."));
-        Assert.True(Percentile([.. bad.Concat(known).Concat(refresh).Where(call => call.At > LongestWait)]) < AtOnce);
-        Assert.All(known.Where(call => call.At < TimeSpan.FromSeconds(3)), call => Assert.Equal(HttpStatusCode.OK, call.Status)); // from memory
-        Assert.All(known.Where(call => call.At > TimeSpan.FromSeconds(7)), call => Assert.Equal(HttpStatusCode.ServiceUnavailable, call.Status));
-        Assert.All(refresh, call => Assert.Equal(HttpStatusCode.ServiceUnavailable, call.Status));
+        AssertOnlyWhatNeedsTheDatabaseFails(measured);
         Assert.True(back.Elapsed < BackAfter);
 
         async Task<HttpStatusCode> StatusAsync(string path, string? token)
@@ -126,6 +116,21 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
                 $"{what}: {statuses}; p95 {Percentile(calls).TotalMilliseconds:0} ms, longest {calls.Max(one => one.Took).TotalMilliseconds:0} ms");
             return calls;
         }
+    }
+
+    private static void AssertOnlyWhatNeedsTheDatabaseFails(List<Call>[] measured)
+    {
+        var (health, noToken, bad, known, refresh) = (measured[0], measured[1], measured[2], measured[3], measured[4]);
+        Assert.True(Percentile(health) < AtOnce && Percentile(noToken) < AtOnce);
+        Assert.All(noToken.Concat(bad), call => Assert.Equal(HttpStatusCode.Unauthorized, call.Status));
+        Assert.All(
+            measured.SelectMany(calls => calls),
+            call => Assert.True(
+                call.Took < LongestWait, $"A call that began {call.At.TotalSeconds:0.0} s into the silence took {call.Took.TotalSeconds:0.0} s."));
+        Assert.True(Percentile([.. bad.Concat(known).Concat(refresh).Where(call => call.At > LongestWait)]) < AtOnce);
+        Assert.All(known.Where(call => call.At < TimeSpan.FromSeconds(3)), call => Assert.Equal(HttpStatusCode.OK, call.Status)); // from memory
+        Assert.All(known.Where(call => call.At > TimeSpan.FromSeconds(7)), call => Assert.Equal(HttpStatusCode.ServiceUnavailable, call.Status));
+        Assert.All(refresh, call => Assert.Equal(HttpStatusCode.ServiceUnavailable, call.Status));
     }
 
     /// <summary>The 95th.</summary>

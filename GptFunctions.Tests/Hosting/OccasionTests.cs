@@ -16,5 +16,5 @@ public sealed class OccasionTests
     [InlineData("unknown", "unknown")]
     [InlineData("replay", "replay")]
     public void Network_is_the_address_of_ipv4_and_the_64_of_ipv6(string address, string network) =>
-        Assert.Equal(network, new Occasion(DateTimeOffset.UtcNow, "correlation", address).Network);
+        Assert.Equal(network, new Occasion(TimeProvider.System.GetUtcNow(), "correlation", address).Network);
 }

@@ -135,7 +135,8 @@ public sealed class SessionRaceTests(AppFixture<SessionRaceTests> fixture) : ICl
         Assert.Equal(0, await app.Database.CountAsync("gpt_consents", $"client_id = '{client.Id}' AND revoked_at IS NULL"));
     }
 
-    private Task<int> EndAllAsync(string user) => app.Get<SessionService>().EndAllAsync(user, "test", new Occasion(DateTimeOffset.UtcNow, "race", "127.0.0.1"));
+    private Task<int> EndAllAsync(string user) =>
+        app.Get<SessionService>().EndAllAsync(user, "test", new Occasion(TimeProvider.System.GetUtcNow(), "race", "127.0.0.1"));
 
     /// <summary>
     /// Holds what <paramref name="hold"/> locks, starts both actions one after the other until each waits, lets go, and returns their results.

@@ -23,7 +23,8 @@ public sealed class UserEndTests(AppFixture<UserEndTests> fixture) : IClassFixtu
         var bystander = await flow.TokensAsync(client, "user_stays");
         var bystandersCode = await flow.CodeAsync(client, "user_stays");
 
-        var ended = await app.Get<SessionService>().EndAllAsync("user_gone", "user_deleted", new Occasion(DateTimeOffset.UtcNow, "correlation-1", "192.0.2.1"));
+        var ended = await app.Get<SessionService>().EndAllAsync(
+            "user_gone", "user_deleted", new Occasion(TimeProvider.System.GetUtcNow(), "correlation-1", "192.0.2.1"));
 
         Assert.Equal(2, ended);
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(client, tokens[0]["refresh_token"]!)).Error);
@@ -54,7 +55,7 @@ public sealed class UserEndTests(AppFixture<UserEndTests> fixture) : IClassFixtu
         await flow.TokensAsync(client, "user_event");
         await flow.TokensAsync(client, "user_event");
 
-        await app.Get<SessionService>().EndAllAsync("user_event", "user_banned", new Occasion(DateTimeOffset.UtcNow, "correlation-2", "192.0.2.2"));
+        await app.Get<SessionService>().EndAllAsync("user_event", "user_banned", new Occasion(TimeProvider.System.GetUtcNow(), "correlation-2", "192.0.2.2"));
 
         var told = Assert.Single(await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", "user_event"));
         Assert.Equal("correlation-2", told.GetProperty("correlation_id").GetString());
@@ -69,7 +70,8 @@ public sealed class UserEndTests(AppFixture<UserEndTests> fixture) : IClassFixtu
     public async Task EndAll_of_an_unknown_user_does_nothing() =>
         Assert.Equal(
             0,
-            await app.Get<SessionService>().EndAllAsync("user_never_seen", "user_deleted", new Occasion(DateTimeOffset.UtcNow, "correlation-3", "192.0.2.3")));
+            await app.Get<SessionService>().EndAllAsync(
+                "user_never_seen", "user_deleted", new Occasion(TimeProvider.System.GetUtcNow(), "correlation-3", "192.0.2.3")));
 
     /// <summary>The tombstone: a deleted user neither finishes a sign-in nor starts one.</summary>
     [Fact]

@@ -27,10 +27,10 @@ internal static class HttpFunctions
         var pattern = RoutePatternFactory.Parse("/" + (trigger.Route ?? function.Name));
         var invoke = RequestDelegateFactory.Create(
             function.Method, context => function.Create!(context.RequestServices, null), new RequestDelegateFactoryOptions
-        {
-            ServiceProvider = services,
-            RouteParameterNames = [.. pattern.Parameters.Select(parameter => parameter.Name)],
-        });
+            {
+                ServiceProvider = services,
+                RouteParameterNames = [.. pattern.Parameters.Select(parameter => parameter.Name)],
+            });
         var builder = new RouteEndpointBuilder(context => GuardAsync(context, invoke.RequestDelegate), pattern, order) { DisplayName = function.Name };
         builder.Metadata.Add(new ListedMethods(trigger.Methods is { Length: > 0 } methods ? [.. methods] : null));
         return builder.Build();

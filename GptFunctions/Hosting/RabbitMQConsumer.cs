@@ -149,7 +149,8 @@ internal sealed partial class RabbitMQConsumer(
 
         var properties = new BasicProperties(message.BasicProperties);
         properties.Headers = new Dictionary<string, object?>(
-            properties.Headers ?? new Dictionary<string, object?>(), StringComparer.Ordinal) { [FailureCount] = failures };
+            properties.Headers ?? new Dictionary<string, object?>(), StringComparer.Ordinal)
+        { [FailureCount] = failures };
         await channel.BasicPublishAsync(exchange: "", function.Queue, mandatory: false, properties, message.Body);
         await channel.BasicAckAsync(message.DeliveryTag, multiple: false);
     }
