@@ -75,6 +75,39 @@ public sealed class SecretTests(AppFixture<SecretTests> fixture) : IClassFixture
         Assert.Equal(HttpStatusCode.OK, (await sender.ClerkAsync(Events.UserDeleted(null, 1))).Status);
     }
 
+    /// <summary>A rotation needs no restart. A value that can be no secret is reported, and the last good one stays in force.</summary>
+    [Fact]
+    public async Task Secret_whose_file_changes_is_taken_over_and_one_that_is_none_is_not()
+    {
+        var secrets = Directory.CreateTempSubdirectory("secrets-").FullName;
+        Mount(WebhookSender.OtherClerkSecret);
+        await using var replica = await app.StartReplicaAsync(("SECRETS_PATH", secrets));
+        Assert.Equal(HttpStatusCode.BadRequest, await DeliverAsync());
+
+        Mount($"{WebhookSender.OtherClerkSecret} {WebhookSender.ClerkSecret}");
+        await Wait.UntilAsync(async () => await DeliverAsync() == HttpStatusCode.OK);
+
+        Mount("whsec_not-base64");
+        await Wait.UntilAsync(() => replica.Log.Lines.Any(line => line.StartsWith("Error 1030", StringComparison.Ordinal)
+            && line.Contains("CLERK_WEBHOOK_SECRET holds a value that is no signing secret", StringComparison.Ordinal)));
+        Assert.Equal(HttpStatusCode.OK, await DeliverAsync());
+        Assert.DoesNotContain(replica.Log.Lines, line => line.Contains("not-base64", StringComparison.Ordinal));
+
+        async Task<HttpStatusCode> DeliverAsync()
+        {
+            var answer = await new WebhookSender(replica.Http).ClerkAsync(Events.UserDeleted(null, 1));
+            Assert.False(answer.Headers.Contains("X-Webhook-Unverified"));
+            return answer.Status;
+        }
+
+        // At once, as Kubernetes does: an empty file would be no secret.
+        void Mount(string secret)
+        {
+            File.WriteAllText(Path.Combine(secrets, ".new"), secret);
+            File.Move(Path.Combine(secrets, ".new"), Path.Combine(secrets, "clerk-webhook-secret"), overwrite: true);
+        }
+    }
+
     private Dictionary<string, string?> Production(params (string Key, string? Value)[] more) => app.Settings.With(
     [
         new("AZURE_FUNCTIONS_ENVIRONMENT", "Production"), new("PUBLIC_BASE_URL", "https://api.example.com"), new("RABBITMQ_URL", "amqp://127.0.0.1:1"),
