@@ -78,13 +78,11 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
             MeasureAsync("no token", () => StatusAsync("/gpt/echo", null)),
             MeasureAsync("forged", () => StatusAsync("/gpt/echo", forged)),
             MeasureAsync("known", () => StatusAsync("/gpt/echo", user.Token)),
-            MeasureAsync(
-                "refresh",
-                async () =>
-                    (await flow.RefreshAsync(client, tokens["refresh_token"]!)) is { Status: var status, Headers.RetryAfter: var after }
-                        && (status != HttpStatusCode.ServiceUnavailable || after is not null)
-                        ? status
-                        : HttpStatusCode.Unused));
+            MeasureAsync("refresh", async () =>
+                (await flow.RefreshAsync(client, tokens["refresh_token"]!)) is { Status: var status, Headers.RetryAfter: var after }
+                    && (status != HttpStatusCode.ServiceUnavailable || after is not null)
+                    ? status
+                    : HttpStatusCode.Unused));
         await speak();
         var back = Stopwatch.StartNew();
         await Wait.UntilAsync(async () => await StatusAsync("/gpt/echo", user.Token) == HttpStatusCode.OK, BackAfter);
