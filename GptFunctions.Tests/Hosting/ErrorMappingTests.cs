@@ -19,8 +19,10 @@ public sealed class ErrorMappingTests(ErrorMappingFixture fixture) : IClassFixtu
     [Fact]
     public async Task Function_that_throws_answers_problem_json_and_logs_the_correlation_id()
     {
-        using var request = new HttpRequestMessage(
-            HttpMethod.Get, new Uri("/test-errors/bug", UriKind.Relative)) { Headers = { { "x-correlation-id", "bug-1" } } };
+        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri("/test-errors/bug", UriKind.Relative))
+        {
+            Headers = { { "x-correlation-id", "bug-1" } },
+        };
         using var answer = await app.Http.SendAsync(request);
         Assert.Equal(HttpStatusCode.InternalServerError, answer.StatusCode);
         Assert.Equal("application/problem+json", answer.Content.Headers.ContentType?.MediaType);
