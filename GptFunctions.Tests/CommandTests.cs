@@ -155,7 +155,8 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     public async Task Each_change_of_a_client_is_told_with_what_changed_and_without_its_secret()
     {
         var first = await AddAsync("told");
-        await RunAsync("clients", "update", "told", "--name", "New name", "--scope", "jobs:read", "--auth-method", "client_secret_post", "client_secret_basic");
+        await RunAsync(
+            "clients", "update", "told", "--name", "New name", "--scope", "jobs:read", "--auth-method", "client_secret_post", "client_secret_basic");
         await RunAsync("clients", "update", "told", "--name", "New name"); // changes nothing
         var second = (await RunAsync("clients", "rotate-secret", "told")).Output.Split('\n')[0]["client_secret  ".Length..];
         await RefusedAsync("clients", "rotate-secret", "told");

@@ -14,7 +14,10 @@ public sealed class OutboxTests(AppFixture<OutboxTests> fixture) : IClassFixture
     private readonly string user = "user_" + Guid.NewGuid().ToString("N");
     private readonly string correlationId = "step-" + Guid.NewGuid().ToString("N");
     private readonly HttpClient http = new(
-        new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = fixture.App.Http.BaseAddress };
+        new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
+    {
+        BaseAddress = fixture.App.Http.BaseAddress,
+    };
 
     public static TheoryData<string> Types =>
     [

@@ -43,5 +43,6 @@ public sealed class WebhookSendersTests(WebhookFixture<WebhookSendersTests> fixt
             await fixture.App.Database.ScalarAsync<string>("SELECT concat_ws(' ', email, plan, plan_status) FROM users WHERE clerk_user_id = $1", user));
     }
 
-    private static (string, string)[] Headers(JsonElement headers) => [.. headers.EnumerateObject().Select(header => (header.Name, header.Value.GetString()!))];
+    private static (string, string)[] Headers(JsonElement headers) =>
+        [.. headers.EnumerateObject().Select(header => (header.Name, header.Value.GetString()!))];
 }

@@ -57,9 +57,8 @@ public sealed class SilentDatabaseTests(ITestOutputHelper output)
     private async Task RunAsync(TestDatabase database, string url, Func<Task> silence, Func<Task> speak)
     {
         await using var upstream = await TestUpstream.StartAsync();
-        // Adds users; requests go to the process.
-        await using var app = await TestApp.StartAsync(
-            database, new() { ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(nameof(SilentDatabaseTests), upstream.Url) });
+        var routes = GatewayRoutesFile.Write(nameof(SilentDatabaseTests), upstream.Url);
+        await using var app = await TestApp.StartAsync(database, new() { ["GATEWAY_CONFIG"] = routes }); // adds users; requests go to the process
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await new OAuthFlow(app.Http).TokensAsync(client, "user_silence");
         var user = new GatewayUser("user_silence", Guid.Empty, AccessTokenText.SessionId(tokens["access_token"]!), client.Id, tokens["access_token"]!);

@@ -71,12 +71,12 @@ public sealed partial class DockerfileTests
         await File.WriteAllTextAsync(Path.Combine(directory, "Microsoft.Azure.WebJobs.Script.WebHost.deps.json"), manifest);
         using var shell = System.Diagnostics.Process.Start(
             new System.Diagnostics.ProcessStartInfo("sh", ["-c", check.Replace("/azure-functions-host/", directory + "/", StringComparison.Ordinal)])
-        {
-            RedirectStandardError = true,
-            RedirectStandardOutput = true,
-            UseShellExecute = false,
-            Environment = { ["HOST_VERSION"] = variable },
-        })!;
+            {
+                RedirectStandardError = true,
+                RedirectStandardOutput = true,
+                UseShellExecute = false,
+                Environment = { ["HOST_VERSION"] = variable },
+            })!;
         var said = await shell.StandardError.ReadToEndAsync();
         await shell.WaitForExitAsync();
         Directory.Delete(directory, recursive: true);

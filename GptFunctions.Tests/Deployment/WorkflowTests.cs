@@ -184,7 +184,11 @@ public sealed partial class WorkflowTests
     public async Task Ci_succeeds_when_every_job_has_or_was_not_needed(string results, string code, int expected)
     {
         var start = new ProcessStartInfo(
-            "bash", ["-e", "-o", "pipefail", "-c", Steps(Ci, "ci").Single().Text("run")!]) { RedirectStandardOutput = true, UseShellExecute = false };
+            "bash", ["-e", "-o", "pipefail", "-c", Steps(Ci, "ci").Single().Text("run")!])
+        {
+            RedirectStandardOutput = true,
+            UseShellExecute = false,
+        };
         (start.Environment["RESULTS"], start.Environment["CODE"]) = (results, code);
         using var script = Process.Start(start)!;
         await script.WaitForExitAsync();

@@ -58,7 +58,9 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         Assert.Equal(
             """{"data":{"has_consent":false,"session_count":0,"existing_scopes":[],"new_scopes":["jobs:read","resume:read"],"ends":[]}}""", before.Text);
         Assert.Equal("""{"data":{"has_consent":true,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":[],"ends":[]}}""", same.Text);
-        Assert.Equal("""{"data":{"has_consent":false,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":["resume:read"],"ends":[]}}""", wider.Text);
+        Assert.Equal(
+            """{"data":{"has_consent":false,"session_count":1,"existing_scopes":["jobs:read"],"new_scopes":["resume:read"],"ends":[]}}""",
+            wider.Text);
         Assert.True(wider.Headers.CacheControl?.NoStore);
     }
 

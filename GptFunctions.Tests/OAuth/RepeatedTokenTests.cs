@@ -39,7 +39,9 @@ public sealed class RepeatedTokenTests(GatewayFixture<RepeatedTokenTests> fixtur
         Assert.All(answers, answer => Assert.Equal((HttpStatusCode.OK, second["refresh_token"]), (answer.Status, answer["refresh_token"])));
         Assert.Equal(2, await app.Database.CountAsync("gpt_refresh_tokens", $"session_id = '{session}'"));
         var told = await app.Database.EventsAsync(AuditEvents.TokenRepeated, "session_id", session.ToString());
-        Assert.Equal([Home, Elsewhere], told.Select(entry => entry.GetProperty("payload").GetProperty("ip_address").GetString()).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            [Home, Elsewhere],
+            told.Select(entry => entry.GetProperty("payload").GetProperty("ip_address").GetString()).Order(StringComparer.Ordinal));
         Assert.All(told.Select(entry => entry.GetProperty("payload")), payload => Assert.Equal(
             ("user_parallel", client.Id), (payload.GetProperty("clerk_user_id").GetString(), payload.GetProperty("client_id").GetString())));
         Assert.Equal(1, await app.Database.CountOfSessionAsync(AuditEvents.TokenRefreshed, session));

@@ -10,7 +10,8 @@ public sealed class StateTests(AppFixture<StateTests> fixture) : IClassFixture<A
     private readonly OAuthFlow flow = fixture.Flow;
 
     public static TheoryData<string> States { get; } = new(
-        "plain", "100%", "%41%2B%25", "a+b c", "a&b=c#d?e/f;g", "\"quoted\" 'single' \\back", "<script>alert(1)</script>", "žluťoučký kůň 日本語 🦊",
+        "plain", "100%", "%41%2B%25", "a+b c", "a&b=c#d?e/f;g", "\"quoted\" 'single' \\back", "<script>alert(1)</script>",
+        "žluťoučký kůň 日本語 🦊",
         "e\u0301 is not \u00e9", "tab\tand\r\nlines",
         """{"json":["with",{"depth":true}]}""", "eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2ln==", new string('s', 2048),
         string.Concat(Enumerable.Repeat("ü%+ ", 256)));

@@ -173,7 +173,7 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
     {
         await using var connection = await Database.Source.OpenConnectionAsync();
         await using var command = connection.CreateCommand();
-        var (start, first) = kind.Start is byte[] ? ("bytea", "''") : ("timestamptz", "'-infinity'");
+        var (start, first) = (kind.Start is byte[]) ? ("bytea", "''") : ("timestamptz", "'-infinity'");
         var (types, values) = (new List<string>(), new List<string>());
         foreach (var (type, value) in kind.Delete.Names.Select(name => name switch
         {

@@ -133,7 +133,10 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     {
         await using var connection = await database.Source.OpenConnectionAsync();
         await using var command = new NpgsqlCommand(
-            $"SET session_replication_role = replica; {sql}; RESET session_replication_role", connection) { CommandTimeout = 120 };
+            $"SET session_replication_role = replica; {sql}; RESET session_replication_role", connection)
+        {
+            CommandTimeout = 120,
+        };
         await command.ExecuteNonQueryAsync();
     }
 

@@ -69,7 +69,8 @@ public sealed class SessionsOfPersonTests(FakeProviderFixture<SessionsOfPersonTe
         Assert.Equal(other.Id, consents);
         Assert.Equal((HttpStatusCode.OK, """{"data":{"revoked":2}}"""), (byPerson.Status, byPerson.Text));
         Assert.Equal("invalid_grant", (await flow.RefreshAsync(other, alive["refresh_token"]!)).Error);
-        var told = (await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", user)).Select(told => told.GetProperty("payload")).ToList();
+        var told = (await app.Database.EventsAsync(AuditEvents.AllSessionsRevoked, "clerk_user_id", user)).Select(told => told.GetProperty("payload"))
+            .ToList();
         Assert.Equal([mine.Id, null], told.Select(payload => payload.GetProperty("client_id").GetString()));
     }
 

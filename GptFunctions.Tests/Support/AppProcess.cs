@@ -14,7 +14,10 @@ internal sealed class AppProcess : IAsyncDisposable
     {
         this.process = process;
         Http = new HttpClient(
-            new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, MaxConnectionsPerServer = 64 }) { BaseAddress = new Uri(address) };
+            new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, MaxConnectionsPerServer = 64 })
+        {
+            BaseAddress = new Uri(address),
+        };
     }
 
     public HttpClient Http { get; }

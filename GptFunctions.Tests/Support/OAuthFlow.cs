@@ -85,7 +85,10 @@ internal sealed partial class OAuthFlow(HttpClient http)
     public async Task<JsonAnswer> SessionsAsync(string token)
     {
         using var request = new HttpRequestMessage(
-            HttpMethod.Get, new Uri("/oauth/sessions", UriKind.Relative)) { Headers = { Authorization = new("Bearer", token) } };
+            HttpMethod.Get, new Uri("/oauth/sessions", UriKind.Relative))
+        {
+            Headers = { Authorization = new("Bearer", token) },
+        };
         return await SendAsync(request);
     }
 

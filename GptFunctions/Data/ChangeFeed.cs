@@ -128,7 +128,8 @@ internal sealed partial class ChangeFeed(
         }
     }
 
-    [LoggerMessage(6001, LogLevel.Warning, "The database does not tell about changes (what is kept in memory is asked for again every five seconds): {Reason}")]
+    [LoggerMessage(
+        6001, LogLevel.Warning, "The database does not tell about changes (what is kept in memory is asked for again every five seconds): {Reason}")]
     private partial void LogDown(string reason);
 
     [LoggerMessage(6002, LogLevel.Information, "The database tells about changes")]

@@ -20,7 +20,8 @@ internal sealed partial class Database : IDisposable
     public static readonly TimeSpan ChangeLimit = TimeSpan.FromSeconds(5);
 
     private const string ReadState = """
-        SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', clock_timestamp() FROM schema_migrations
+        SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', clock_timestamp()
+        FROM schema_migrations
         """;
 
     private static readonly TimeSpan ReportLimit = TimeSpan.FromSeconds(15);

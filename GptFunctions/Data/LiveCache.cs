@@ -10,7 +10,8 @@ namespace GptFunctions.Data;
 /// <param name="capacity">Beyond it, a tenth is dropped.</param>
 /// <param name="lifetime">How long a value is kept when nothing is told.</param>
 /// <param name="read">Reads one value.</param>
-internal sealed class LiveCache<TKey, TValue>(ChangeFeed feed, TimeProvider clock, int capacity, Func<TValue, TimeSpan> lifetime, Func<TKey, Task<TValue>> read)
+internal sealed class LiveCache<TKey, TValue>(
+    ChangeFeed feed, TimeProvider clock, int capacity, Func<TValue, TimeSpan> lifetime, Func<TKey, Task<TValue>> read)
     where TKey : notnull
 {
     private readonly ConcurrentDictionary<TKey, Entry> entries = new();

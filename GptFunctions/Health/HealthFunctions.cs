@@ -22,7 +22,8 @@ internal sealed partial class HealthJson : JsonSerializerContext;
 /// <summary>For probes and load balancers. No authentication, no secrets, nothing that changes anything.</summary>
 internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart started, TimeProvider clock)
 {
-    private static readonly string Version = typeof(HealthFunctions).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+    private static readonly string Version = typeof(HealthFunctions).Assembly
+        .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
 
     /// <summary>The process lives. Depends on nothing.</summary>
     [Function("Health")]

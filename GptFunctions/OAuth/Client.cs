@@ -38,7 +38,8 @@ internal sealed record Client
     /// <summary>RFC 6749 A.1, without the space: ids stand in lists and on command lines.</summary>
     public static bool IsId(string id) => id.Length is > 0 and <= 512 && id.All(character => character is > ' ' and <= '~');
 
-    public string? FindRedirectUri(string presented) => RedirectUris.Any(registered => RedirectUri.Matches(registered, presented, IsPublic)) ? presented : null;
+    public string? FindRedirectUri(string presented) =>
+        RedirectUris.Any(registered => RedirectUri.Matches(registered, presented, IsPublic)) ? presented : null;
 }
 
 /// <summary>What a request presented to prove which client it is from.</summary>

@@ -26,7 +26,9 @@ internal sealed record IntrospectionResponse
     public Guid? Sid { get; init; }
 }
 
-/// <summary>What a client may do with a token that it got: revoke it (RFC 7009), or ask about it (RFC 7662). Another client's are as good as unknown.</summary>
+/// <summary>
+/// What a client may do with a token that it got: revoke it (RFC 7009), or ask about it (RFC 7662). Another client's are as good as unknown.
+/// </summary>
 internal sealed class IssuedTokenService(
     IssuedTokenStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication, IOptions<TokenSettings> settings)
 {

@@ -165,7 +165,8 @@ internal sealed class LocalBuckets(TimeProvider clock)
 
         // Answers may overtake each other; a bucket in use only ever gets full later.
         buckets.AddOrUpdate(
-            name, static (_, told) => told, static (_, known, told) => new(Math.Max(known.Earliest, told.Earliest), Math.Max(known.Latest, told.Latest)), told);
+            name, static (_, told) => told, static (_, known, told) => new(
+                Math.Max(known.Earliest, told.Earliest), Math.Max(known.Latest, told.Latest)), told);
         return true;
     }
 
