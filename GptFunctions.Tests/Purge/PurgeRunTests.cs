@@ -201,17 +201,18 @@ public sealed class PurgeRunTests : IAsyncDisposable
     public async Task Run_keeps_a_registered_client_that_is_being_used_for_the_first_time()
     {
         var database = await CreateAsync();
+        var now = PurgeRows.Sql(PurgeRows.Present); // by which the run goes, too
         await database.ExecuteAsync($$"""
             INSERT INTO gpt_clients (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at, last_used_at)
             SELECT name, name, CASE name WHEN 'added-by-hand' THEN 'public' ELSE 'registered' END, '{none}', '{https://client.example}',
-                '{jobs:read}', true, now() - interval '31 days', CASE name WHEN 'used-once' THEN now() - interval '31 days' END
+                '{jobs:read}', true, {{now}} - interval '31 days', CASE name WHEN 'used-once' THEN {{now}} - interval '31 days' END
             FROM unnest(ARRAY['never-used', 'added-by-hand', 'used-once', 'in-sign-in', 'with-a-code', 'gave-up']) name;
             INSERT INTO gpt_authorization_requests (id, browser_hash, client_id, redirect_uri, redirect_uri_given, scopes, resource, created_at, expires_at)
-            SELECT gen_random_uuid(), sha256(name::bytea), name, 'https://client.example', true, '{jobs:read}', 'r', now() - interval '1 hour',
-                now() + CASE name WHEN 'in-sign-in' THEN interval '5 minutes' ELSE interval '-5 minutes' END
+            SELECT gen_random_uuid(), sha256(name::bytea), name, 'https://client.example', true, '{jobs:read}', 'r', {{now}} - interval '1 hour',
+                {{now}} + CASE name WHEN 'in-sign-in' THEN interval '5 minutes' ELSE interval '-5 minutes' END
             FROM unnest(ARRAY['in-sign-in', 'gave-up']) name;
             INSERT INTO gpt_authorization_codes (code_hash, client_id, user_id, scopes, resource, created_at, expires_at)
-            SELECT sha256('x'), 'with-a-code', id, '{jobs:read}', 'r', now() - interval '10 seconds', now() + interval '50 seconds' FROM users;
+            SELECT sha256('x'), 'with-a-code', id, '{jobs:read}', 'r', {{now}} - interval '10 seconds', {{now}} + interval '50 seconds' FROM users;
             """);
         Assert.Equal(2, (await new PurgeBench(database, PurgeRows.Present).RunAsync()).Deleted["unused_clients"]);
         Assert.Equal(
