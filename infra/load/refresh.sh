@@ -23,6 +23,14 @@ need wrk
 begin gpt_bench --no-rabbitmq
 start_app OUTBOX_RELAY=false
 
+declare -A parameter=(
+  [client_id]="'bench'" [method]="'client_secret_post'" [secret_hash]="sha256('$CLIENT_SECRET'::bytea)" [now]="statement_timestamp()"
+  [presented]="sha256(convert_to(:run || '-' || :client_id || '-' || :n, 'UTF8'))"
+  [successor]="sha256(convert_to(:run || '-' || :client_id || '-' || (:n + 1), 'UTF8'))"
+  [scopes]="NULL::text[]" [resource]="NULL" [idle_lifetime]="interval '30 days'"
+  [correlation_id]="'0123456789abcdef0123456789abcdef'::text" [address]="'127.0.0.1'::text"
+)
+
 # The statement as the program sends it, caught in the act, with pgbench's values in the places of its parameters.
 statement() {
   refreshes 32 20 >"$work/warm-up" & # long enough for the compiler to settle
@@ -32,11 +40,12 @@ statement() {
   done
   wait $!
   [[ $text == *"FROM rotated" ]] || { say "refresh.sh: the statement is cut off: set track_activity_query_size = 16384 on the server."; exit 1; }
-  sed <<<"$text" \
-    -e "s/\$12/'127.0.0.1'::text/g; s/\$11/'0123456789abcdef0123456789abcdef'::text/g; s/\$10/md5(:run || '-' || :client_id || '-' || :n)::uuid/g" \
-    -e "s/\$9/interval '30 days'/g; s/\$8/NULL/g; s/\$7/NULL::text[]/g" \
-    -e "s/\$6/sha256(convert_to(:run || '-' || :client_id || '-' || (:n + 1), 'UTF8'))/g; s/\$5/sha256(convert_to(:run || '-' || :client_id || '-' || :n, 'UTF8'))/g" \
-    -e "s/\$4/statement_timestamp()/g; s/\$3/sha256('$CLIENT_SECRET'::bytea)/g; s/\$2/'client_secret_post'/g; s/\$1/'bench'/g"
+  # In the order in which TokenStore.Refresh names them first.
+  local name number=0 values=()
+  for name in client_id method secret_hash now presented scopes resource successor idle_lifetime correlation_id address; do
+    values=("s#\\\$$((number += 1))\\b#${parameter[$name]}#g" "${values[@]}") # from behind: $1 is the beginning of $10
+  done
+  sed <<<"$text" "$(printf '%s;' "${values[@]}")"
   printf ';\n\\set n :n + 1\n'
 }
 
