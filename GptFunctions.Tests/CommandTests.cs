@@ -230,7 +230,7 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
     }
 
     [Theory]
-    [InlineData("clients   Register and change OAuth clients.", "--help")]
+    [InlineData("clients     Register and change OAuth clients.", "--help")]
     [InlineData("Handle a failed event again, from the payload that was kept.", "webhooks", "replay", "--help")]
     [InlineData("List events, newest first.", "webhooks", "--help")]
     [InlineData("Idempotent; says what it did.", "setup", "--help")]

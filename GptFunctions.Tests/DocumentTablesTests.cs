@@ -102,7 +102,7 @@ public sealed partial class DocumentTablesTests
     [GeneratedRegex("`(?<text>[^`]+)`", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Quoted();
 
-    [GeneratedRegex(@"^gpt\.(oauth|webhook|action|operator)\.[a-z_]+$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"^gpt\.(oauth|webhook|countdown|action|operator)\.[a-z_]+$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex EventType();
 
     [GeneratedRegex("Code = \"(?<code>[A-Z_]+)\"", RegexOptions.None, matchTimeoutMilliseconds: 1000)]

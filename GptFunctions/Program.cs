@@ -1,6 +1,7 @@
 using System.CommandLine;
 using GptFunctions;
 using GptFunctions.Audit;
+using GptFunctions.Countdowns;
 using GptFunctions.Data;
 using GptFunctions.Development;
 using GptFunctions.Gateway;
@@ -12,6 +13,7 @@ using GptFunctions.Purge;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
+using GptFunctions.Verification;
 using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
@@ -26,6 +28,7 @@ namespace GptFunctions
         public static Command[] Commands =>
         [
             SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(), SessionCommands.Create(),
+            CountdownCommands.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)
@@ -38,6 +41,8 @@ namespace GptFunctions
             builder.AddIdentity();    // who is the person: Clerk
             builder.AddSessions();    // connected apps
             builder.AddWebhooks();    // events of Clerk, Stripe and others, each once
+            builder.AddCountdowns();  // what happens later, once
+            builder.AddVerification(); // orders are verified in time, or a refund is due
             builder.AddAudit();       // outbox, relay, audit trail
             builder.AddPurge();       // old rows go, every six hours
             builder.AddGateway();     // from a token to an internal user, limited and forwarded

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using GptFunctions.Audit;
+using GptFunctions.Countdowns;
 using GptFunctions.Gateway;
 using GptFunctions.Tests.Support;
 using GptFunctions.Webhooks;
@@ -85,6 +86,7 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
     private List<Instrument> Instruments()
     {
         fixture.App.Get<AuditMetrics>();
+        fixture.App.Get<CountdownMetrics>();
         fixture.App.Get<GatewayMetrics>();
         fixture.App.Get<WebhookMetrics>();
         var found = new Dictionary<string, Instrument>(StringComparer.Ordinal);

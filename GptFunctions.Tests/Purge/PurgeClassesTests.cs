@@ -19,6 +19,8 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
         { "webhook_events", "webhook_events WHERE status <> 'failed'", "processed_at", RetentionEnd },
         { "failed_webhook_events", "webhook_events WHERE status = 'failed'", "processed_at", Limit(90) },
         { "finished_countdowns", "countdowns WHERE status IN ('completed', 'cancelled')", "finished_at", RetentionEnd },
+        { "finished_callbacks", "verification_callbacks WHERE status <> 'dead'", "finished_at", RetentionEnd },
+        { "customer_emails", "verification_sessions WHERE customer_email IS NOT NULL", "decided_at", RetentionEnd },
     };
 
     [Theory]
@@ -56,6 +58,11 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     public async Task Run_leaves_active_and_dead_countdowns_alone() =>
         Assert.Equal(200, await fixture.Database.CountAsync("countdowns", "status IN ('active', 'dead')"));
 
+    /// <summary>The order stays for those who ask how it ended.</summary>
+    [Fact]
+    public async Task Run_takes_the_address_of_an_order_and_leaves_the_order() =>
+        Assert.Equal(100_000, await fixture.Database.CountAsync("verification_sessions", "status = 'verified' AND order_total = 1"));
+
     [Fact]
     public async Task Run_leaves_audit_events_users_and_other_clients_alone()
     {
@@ -91,6 +98,8 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     [InlineData("webhook_events", "webhook_events_done")]
     [InlineData("failed_webhook_events", "webhook_events_failed")]
     [InlineData("finished_countdowns", "countdowns_finished")]
+    [InlineData("finished_callbacks", "verification_callbacks_finished")]
+    [InlineData("customer_emails", "verification_sessions_decided")]
     public void Delete_is_an_index_scan_with_and_without_known_parameters(string name, string index) => Assert.All(fixture.Plans[name], plan =>
     {
         Assert.Contains(" using " + index, plan, StringComparison.Ordinal);
@@ -153,6 +162,7 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
                 await rows.AddAuditEventsAsync(years: 3);
                 await rows.AddWebhookEventsAsync();
                 await rows.AddCountdownsAsync();
+                await rows.AddOrdersAsync();
             }));
         await rows.ExecuteAsync("ANALYZE");
         foreach (var kind in PurgeClass.All)

@@ -123,6 +123,15 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         WHERE status IS NOT NULL
         """);
 
+    /// <summary>Orders that ended, each with a callback that did.</summary>
+    public Task AddOrdersAsync() => ExecuteAsync($"""
+        INSERT INTO verification_sessions (order_id, customer_email, order_total, status, deadline, created_at, decided_at)
+        SELECT 'order-' || n, 'customer@example.com', 1, 'verified', ended, ended - interval '1 day', ended FROM ({Ends("30 days")}) ends;
+        INSERT INTO verification_callbacks (id, type, order_id, status, next_attempt_at, created_at, finished_at)
+        SELECT gen_random_uuid(), 'verification.reminder', 'order-' || n, CASE WHEN n % 2 = 0 THEN 'sent' ELSE 'skipped' END, ended, ended, ended
+        FROM ({Ends("30 days")}) ends
+        """);
+
     public async Task AddAuditEventsAsync(int years) => await ExecuteAsync($$"""
         INSERT INTO gpt_oauth_events (event_id, event_type, metadata, source, occurred_at)
         SELECT gen_random_uuid(), 'gpt.oauth.authorize', '{}', 'gpt-functions', now() - n * interval '1 day' FROM generate_series(1, {{years * 365}}) n

@@ -132,6 +132,8 @@ internal sealed class TestApp : IAsyncDisposable
         ["OUTBOX_RELAY"] = "false", // events stay where tests count them
         ["AzureWebJobs.Purge.Disabled"] = "true", // tests move the clock by months
         ["AzureWebJobs.CloseActions.Disabled"] = "true", // at the full minute, among the statements that tests count
+        ["AzureWebJobs.DispatchCountdowns.Disabled"] = "true", // tests say when
+        ["AzureWebJobs.SendCallbacks.Disabled"] = "true",
         ["GPT_AUTHORIZE_LIMIT"] = "100000", // one address signs in for all
         ["GPT_CLIENT_ID"] = "first-client",
         ["GPT_CLIENT_SECRET"] = Secret.New(),

@@ -120,7 +120,9 @@ public sealed class VerificationWebhooksTests(WebhookFixture<VerificationWebhook
     {
         await sender.OrderAsync(Events.Order(order));
         await sender.VerificationAsync(Events.Verification(order, "approved"));
-        Assert.Equal("""{"received":true}""", (await sender.VerificationAsync(Events.Verification(order, "declined"))).Text);
+        Assert.Equal(
+            $$"""{"received":true,"orderId":"{{order}}","status":"verified"}""",
+            (await sender.VerificationAsync(Events.Verification(order, "declined"))).Text);
         Assert.Equal("verified", await StatusAsync());
         Assert.Empty(await App.Database.EventsAsync(VerificationWebhooks.Declined, "order_id", order));
     }

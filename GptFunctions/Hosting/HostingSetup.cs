@@ -29,6 +29,9 @@ internal static class HostingSetup
         builder.Configuration.Add<SecretsSource>(source => source.Path = builder.Configuration["SECRETS_PATH"] ?? DefaultSecretsPath);
 
         builder.AddSettings<ProxySettings>();
+        builder.AddSettings<SafeMode>();
+        builder.AddSettings<ServiceKeys>();
+        builder.Services.AddSingleton<ServiceKey>();
         builder.Services.AddSingleton<Occasions>();
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();

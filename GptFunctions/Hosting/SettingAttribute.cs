@@ -81,6 +81,13 @@ internal sealed class SettingAttribute(string name) : Attribute
                 : (null, $"be {(isNumber ? "" : "a whole number ")}between {Least} and {Most} {Unit}".TrimEnd());
         }
 
+        if (type == typeof(decimal))
+        {
+            return decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number >= Least && number <= Most
+                ? (number, null)
+                : (null, $"be a number between {Least} and {Most} {Unit}".TrimEnd());
+        }
+
         if (type == typeof(bool))
         {
             return bool.TryParse(text, out var flag) ? (flag, null) : (null, "be true or false");

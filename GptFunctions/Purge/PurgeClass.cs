@@ -49,6 +49,8 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
         AND NOT EXISTS (SELECT FROM gpt_authorization_codes code WHERE code.client_id = gpt_clients.client_id AND code.expires_at > @now)
         """;
 
+    private const string EmailIsOld = "customer_email IS NOT NULL AND decided_at < @now - interval '30 days'";
+
     /// <summary>Everything that is purged, in this order. Audit events (gpt_oauth_events) are not, ever.</summary>
     public static IReadOnlyList<PurgeClass> All { get; } =
     [
@@ -62,6 +64,12 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
         Of("webhook_events", "webhook_events", "processed_at < @cutoff AND status <> 'failed'", orderedBy: "processed_at"),
         Of("failed_webhook_events", "webhook_events", "processed_at < @now - interval '90 days' AND status = 'failed'", orderedBy: "processed_at"),
         Of("finished_countdowns", "countdowns", "finished_at < @now - interval '30 days' AND status IN ('completed', 'cancelled')", orderedBy: "finished_at"),
+        Of("finished_callbacks", "verification_callbacks", "finished_at < @now - interval '30 days' AND status IN ('sent', 'skipped')",
+            orderedBy: "finished_at"),
+        // The order stays, whom to write to does not.
+        new("customer_emails",
+            Statement("verification_sessions", EmailIsOld, "decided_at", change: "UPDATE verification_sessions SET customer_email = NULL"),
+            Counting("verification_sessions", EmailIsOld), DateTimeOffset.MinValue),
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try
             Statement("rate_limits", "tat < now()", orderedBy: "key", last: "decode(max(encode(position, 'hex')), 'hex')"),
@@ -85,9 +93,10 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
 
     private static Sql Statement(
         string table, string condition, string orderedBy,
-        string more = "", string alsoSessions = "SELECT FROM gone LIMIT 0", string last = "max(position)") => new($"""
+        string more = "", string alsoSessions = "SELECT FROM gone LIMIT 0", string last = "max(position)", string? change = null) => new($"""
         WITH gone AS (
-            DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+            {change ?? $"DELETE FROM {table}"}
+            WHERE ctid = ANY (ARRAY(
                 SELECT ctid
                 FROM {table}
                 WHERE {condition} AND {orderedBy} >= @position

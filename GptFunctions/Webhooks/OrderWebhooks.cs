@@ -4,22 +4,16 @@ using GptFunctions.Audit;
 using GptFunctions.Countdowns;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
+using GptFunctions.Verification;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;
 
-internal sealed class VerificationSettings : ISettings
-{
-    [Setting("VERIFICATION_DEADLINE_HOURS", 1, 8760, Meaning = "hours in which an order must be verified")]
-    public int DeadlineHours { get; set; } = 72;
-}
-
 /// <summary>A shop tells of orders; each opens a verification session with its countdown.</summary>
 internal sealed class OrderWebhooks(IOptions<VerificationSettings> settings) : IWebhookSource
 {
     public const string Opened = "gpt.webhook.verification_opened";
-    private static readonly TimeSpan RemindAfter = TimeSpan.FromHours(24);
 
     public string Name => "orders";
 
@@ -50,8 +44,8 @@ internal sealed class OrderWebhooks(IOptions<VerificationSettings> settings) : I
             RETURNING order_id, status
         ), due AS (
             SELECT kind, order_id AS subject, @now + after AS due_at
-            FROM opened, (VALUES ('{VerificationSession.Expiry}', @lifetime), ('{VerificationSession.Reminder}', @remind_after)) countdown (kind, after)
-            WHERE status = 'pending_verification' AND after <= @lifetime
+            FROM opened, (VALUES ('{VerificationExpiry.KindName}', @lifetime), ('{VerificationReminder.KindName}', @remind_after)) countdown (kind, after)
+            WHERE status = 'pending_verification' AND (kind = '{VerificationExpiry.KindName}' OR after < @lifetime)
         ), countdowns AS (
             {CountdownStatements.Schedule}
         ), event AS (
@@ -66,8 +60,8 @@ internal sealed class OrderWebhooks(IOptions<VerificationSettings> settings) : I
         {
             batch.Add(new Statement(Open)
                 .Bind("order_id", webhook.Subject!).Bind("customer_email", webhook.Data.Text("customerEmail")!)
-                .Bind("order_total", Total(webhook.Data)!.Value).Bind("lifetime", TimeSpan.FromHours(settings.Value.DeadlineHours))
-                .Bind("remind_after", RemindAfter).Bind(occasion));
+                .Bind("order_total", Total(webhook.Data)!.Value).Bind("lifetime", settings.Value.Deadline)
+                .Bind("remind_after", settings.Value.Reminder).Bind(occasion));
             VerificationSession.AddRead(batch, webhook.Subject!, occasion);
         }
     }

@@ -3,6 +3,7 @@ using GptFunctions.Audit;
 using GptFunctions.Countdowns;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
+using GptFunctions.Verification;
 using Microsoft.AspNetCore.Http;
 using Npgsql;
 
@@ -48,7 +49,7 @@ internal sealed class VerificationWebhooks : IWebhookSource
             RETURNING order_id
         ), over AS (
             SELECT kind, order_id AS subject
-            FROM decided, (VALUES ('{VerificationSession.Expiry}'), ('{VerificationSession.Reminder}')) countdown (kind)
+            FROM decided, (VALUES ('{VerificationExpiry.KindName}'), ('{VerificationReminder.KindName}')) countdown (kind)
         ), countdowns AS (
             {CountdownStatements.Cancel}
         ), event AS (
@@ -81,38 +82,11 @@ internal sealed class VerificationWebhooks : IWebhookSource
     public async Task<WebhookResult> AnswerAsync(NpgsqlDataReader reader, WebhookEvent webhook, CancellationToken cancellationToken)
     {
         var session = await VerificationSession.ReadAsync(reader, cancellationToken);
-        return session.IsTooLate ? TooLate : WebhookResult.Handled;
-    }
-}
-
-/// <summary>A verification session after an event: opened by an order, decided once, before the deadline. Either event may come first.</summary>
-/// <param name="HasChanged">Whether this event changed it.</param>
-/// <param name="IsTooLate">Whether this event came after the deadline.</param>
-internal sealed record VerificationSession(string Status, DateTimeOffset? Deadline, bool HasChanged, bool IsTooLate)
-{
-    /// <summary>Kinds of countdowns.</summary>
-    public const string Expiry = "verification.expiry";
-
-    /// <inheritdoc cref="Expiry"/>
-    public const string Reminder = "verification.reminder";
-
-    /// <summary>Whether the deadline has passed without a decision.</summary>
-    public const string IsOver = "session.status IN ('pending_verification', 'refund_due') AND session.deadline <= @now";
-
-    // A statement of its own, so that it sees what another delivery committed meanwhile.
-    private static readonly Sql Read = new($"SELECT status, deadline, {IsOver} FROM verification_sessions session WHERE order_id = @order_id");
-
-    public static void AddRead(NpgsqlBatch batch, string orderId, Occasion occasion) =>
-        batch.Add(new Statement(Read).Bind("order_id", orderId).Bind(occasion));
-
-    /// <summary>From the results of a statement that says whether it changed something, and of the one of <see cref="AddRead"/>.</summary>
-    public static async Task<VerificationSession> ReadAsync(NpgsqlDataReader reader, CancellationToken cancellationToken)
-    {
-        await reader.ReadAsync(cancellationToken);
-        var hasChanged = reader.GetBoolean(0);
-        await reader.NextResultAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
-        var isOver = reader.GetFieldValue<bool?>(2) == true;
-        return new VerificationSession(reader.GetString(0), reader.Get<DateTimeOffset?>(1), hasChanged, !hasChanged && isOver);
+        return session switch
+        {
+            { IsTooLate: true } => TooLate,
+            { HasChanged: true } => WebhookResult.Handled,
+            _ => WebhookResult.Handled with { Answer = new WebhookAnswer { Received = true, OrderId = webhook.Subject, Status = session.Status } },
+        };
     }
 }

@@ -43,6 +43,16 @@ internal sealed class WebhookFunctions(WebhookService service, Occasions occasio
         Problem.Result(request.HttpContext, StatusCodes.Status410Gone, "Gone",
             $"Stripe's events are received at {settings.Value.PublicBaseUrl}/webhooks/stripe: change the endpoint's URL in Stripe's dashboard.");
 
+    [Function("WebhookOrdersAlias")]
+    public Task<IResult> OrdersAliasAsync(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/v1/post-purchase/webhook")] HttpRequest request) =>
+        ReceiveAsync(request, "orders");
+
+    [Function("WebhookVerificationAlias")]
+    public Task<IResult> VerificationAliasAsync(
+        [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/v1/veriff/webhook")] HttpRequest request) =>
+        ReceiveAsync(request, "verification");
+
     private static IResult Write(IHeaderDictionary headers, WebhookResult result)
     {
         if (result.RetryAfterSeconds is { } seconds)

@@ -20,7 +20,6 @@ internal static class WebhookSetup
             .AddSingleton<IWebhookSource, VerificationWebhooks>();
 
         builder.AddSettings(services => new WebhookKeys(services.GetServices<IWebhookSource>(), services.GetRequiredService<IConfiguration>()));
-        builder.AddSettings<VerificationSettings>();
         builder.Services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, WebhookFunctions.Receive))
         {

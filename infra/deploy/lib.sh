@@ -11,7 +11,7 @@ deployments=(gpt-functions-http gpt-functions-audit gpt-functions-timers)
 secret_keys=(gpt-client-id gpt-client-secret gpt-ec-private-key gpt-refresh-key clerk-webhook-secret clerk-oauth-client-secret stripe-webhook-secret database-url rabbitmq-url)
 setup_keys=(database-owner-url)
 # Further files of gpt-secrets, for who uses them.
-optional_keys=(gpt-ec-previous-keys orders-webhook-secret verification-webhook-secret)
+optional_keys=(gpt-ec-previous-keys orders-webhook-secret verification-webhook-secret verification-callback-secret service-key)
 
 # The ConfigMaps that remember what runs (the last deployment that passed its smoke test) and what ran before it: the manifests, by
 # digest and without secrets, so that going back restores the settings and routes of then too.

@@ -7,7 +7,7 @@
 # GPT_REFRESH_KEY, CLERK_WEBHOOK_SECRET, CLERK_OAUTH_CLIENT_SECRET, STRIPE_WEBHOOK_SECRET,
 # DATABASE_URL (role gpt_app), RABBITMQ_URL, DATABASE_OWNER_URL (role gpt_owner), and
 # KUBE_CONTEXT. Refuses when one is empty. Optional: GPT_EC_PREVIOUS_KEYS,
-# ORDERS_WEBHOOK_SECRET, VERIFICATION_WEBHOOK_SECRET. Values go to the cluster through a pipe, never
+# ORDERS_WEBHOOK_SECRET, VERIFICATION_WEBHOOK_SECRET, VERIFICATION_CALLBACK_SECRET, SERVICE_KEY. Values go to the cluster through a pipe, never
 # onto a command line, into a file or the output. Exit codes: see deploy.sh.
 
 set -euo pipefail

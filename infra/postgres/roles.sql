@@ -108,6 +108,7 @@ SELECT * FROM (VALUES
     ('webhook_subjects', 'SELECT, INSERT, UPDATE', NULL, NULL),
     ('verification_sessions', 'SELECT, INSERT, UPDATE', 'order_id, status, deadline, created_at, decided_at', NULL),
     ('countdowns', 'SELECT, INSERT, UPDATE, DELETE', 'id, kind, due_at, status, attempts, next_attempt_at, lease_until, created_at, finished_at', NULL),
+    ('verification_callbacks', 'SELECT, INSERT, UPDATE, DELETE', 'id, type, order_id, status, attempts, next_attempt_at, lease_until, created_at, finished_at', NULL),
     ('rate_limits', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
     ('schema_migrations', 'SELECT', '*', NULL)

@@ -1,0 +1,14 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace GptFunctions.Countdowns;
+
+internal static class CountdownsSetup
+{
+    /// <summary>What happens later. The kinds belong to their features: <see cref="AddCountdown"/>.</summary>
+    public static void AddCountdowns(this IHostApplicationBuilder builder) =>
+        builder.Services.AddSingleton<CountdownStore>().AddSingleton<CountdownMetrics>().AddSingleton<CountdownService>();
+
+    public static void AddCountdown<THandler>(this IHostApplicationBuilder builder)
+        where THandler : class, ICountdownHandler => builder.Services.AddSingleton<ICountdownHandler, THandler>();
+}
