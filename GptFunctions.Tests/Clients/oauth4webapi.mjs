@@ -54,5 +54,5 @@ try {
   afterRevocation = error.error;
 }
 
-console.log(JSON.stringify({ issuer: server.issuer, subject: claims.sub, audience: claims.aud, scope: exchanged.scope, expiresIn: exchanged.expires_in,
+console.log(JSON.stringify({ issuer: server.issuer, subject: claims.sub, audience: [claims.aud].flat()[0], scope: exchanged.scope, expiresIn: exchanged.expires_in,
   isRotated: refreshed.refresh_token !== exchanged.refresh_token, activeBefore, activeAfter, afterRevocation }));

@@ -91,7 +91,7 @@ public sealed class ForeignClientTests(GatewayFixture<ForeignClientTests> fixtur
         var routes = Path.Combine(Directory.CreateTempSubdirectory("gateway-").FullName, "mcp.json");
         await File.WriteAllTextAsync(routes, $$"""
             { "routes": [{ "name": "mcp", "methods": ["GET", "POST", "DELETE"], "path": "/gpt/mcp", "upstream": "{{server.Url}}",
-                "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "maxResponseCharacters": 0 }] }
+                "upstreamPath": "/mcp", "scope": "jobs:read", "tier": "read", "mcpServer": true }] }
             """);
         return routes;
     }

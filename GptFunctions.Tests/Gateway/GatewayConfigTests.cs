@@ -72,6 +72,8 @@ public sealed class GatewayConfigTests
         "gateway.json line 3: passHeaders must be a list of header names such as [\"x-tenant\"].")]
     [InlineData("\"tier\"", "\"passHeaders\": [\"x-tenant\", \"Cookie\"], \"tier\"", "gateway.json line 3: passHeaders: 'Cookie' is never passed on; *")]
     [InlineData("\"tier\"", "\"passHeaders\": [\"X-User-Id\"], \"tier\"", "gateway.json line 3: passHeaders: 'X-User-Id' is never passed on; *")]
+    [InlineData("\"tier\"", "\"mcpServer\": 1, \"tier\"", "gateway.json line 3: mcpServer must be true or false, not 1.")]
+    [InlineData("\"tier\"", "\"mcpServer\": true, \"tier\"", "gateway.json line 3: mcpServer: the path of an MCP server has no parameters, *")]
     [InlineData("jobs:read", "jobs read", "gateway.json line 3: scope must be the name of one scope, not \"jobs read\".")]
     [InlineData(
         "\"name\": \"a\"", "\"name\": \"a\", \"name\": \"b\"",

@@ -103,7 +103,7 @@ public sealed class SecretsDirectoryTests : IDisposable
         using var challenge = await app.Http.GetAsync(new Uri("/oauth/sessions", UriKind.Relative));
         return
         [
-            claims.GetProperty("iss").GetString(), Before("/gpt", claims.GetProperty("aud").GetString()),
+            claims.GetProperty("iss").GetString(), Before("/gpt", AccessTokenText.Audience(tokens["access_token"]!)[0]),
             metadata.GetProperty("issuer").GetString(), Before("/oauth/token", metadata.GetProperty("token_endpoint").GetString()),
             Before("/gpt", resource.GetProperty("resource").GetString()), resource.GetProperty("authorization_servers")[0].GetString(),
             Before("/.well-known", challenge.Headers.WwwAuthenticate.ToString().Split('"')[1]), tokens["expires_in"],

@@ -211,10 +211,11 @@ public sealed class AuthorizeErrorTests(AppFixture<AuthorizeErrorTests> fixture)
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var gateway = app.BaseUrl + "/gpt";
+        string[] everything = [gateway, gateway + "/mcp"];
 
         var tokens = await flow.TokensAsync(client, "user_resource", ("resource", isNamed ? gateway : null));
 
-        Assert.Equal(gateway, AccessTokenText.Claims(tokens["access_token"]!).GetProperty("aud").GetString());
+        Assert.Equal(everything, AccessTokenText.Audience(tokens["access_token"]!));
     }
 
     /// <summary>RFC 9207: iss of every redirect equals the metadata's issuer; success, denial and error alike.</summary>

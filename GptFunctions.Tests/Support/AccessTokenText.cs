@@ -13,5 +13,10 @@ internal static class AccessTokenText
 
     public static Guid SessionId(string token) => Guid.Parse(Claims(token).GetProperty("sid").GetString()!);
 
+    /// <summary>The resources that it is good for: a text, or a list of texts.</summary>
+    public static string[] Audience(string token) => Claims(token).GetProperty("aud") is { ValueKind: JsonValueKind.Array } list
+        ? [.. list.EnumerateArray().Select(item => item.GetString()!)]
+        : [Claims(token).GetProperty("aud").GetString()!];
+
     private static JsonElement Part(string token, int index) => JsonElement.Parse(Encoding.UTF8.GetString(Base64Url.DecodeFromChars(token.Split('.')[index])));
 }

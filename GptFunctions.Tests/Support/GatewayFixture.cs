@@ -16,12 +16,15 @@ public class GatewayFixture<TTests> : IAsyncLifetime
     /// <summary>What differs from the default settings.</summary>
     protected virtual IEnumerable<KeyValuePair<string, string?>> Settings => [];
 
+    /// <summary>Writes the routes; the path of their file.</summary>
+    protected virtual string Configure(string upstream) => GatewayRoutesFile.Write(typeof(TTests).Name, upstream);
+
     public virtual async Task InitializeAsync()
     {
         Upstream = await TestUpstream.StartAsync();
         var settings = new Dictionary<string, string?>(Settings, StringComparer.Ordinal)
         {
-            ["GATEWAY_CONFIG"] = GatewayRoutesFile.Write(typeof(TTests).Name, Upstream.Url),
+            ["GATEWAY_CONFIG"] = Configure(Upstream.Url),
             ["CLIENT_ADDRESS_HEADER"] = "X-Real-IP",
         };
         try

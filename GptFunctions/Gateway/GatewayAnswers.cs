@@ -43,7 +43,7 @@ internal static class GatewayAnswers
 
         if (refusal.Challenge is not null)
         {
-            HttpAuthentication.ChallengeBearer(context, refusal.Challenge, refusal.Scope, "/gpt");
+            HttpAuthentication.ChallengeBearer(context, refusal.Challenge, refusal.Scope, refusal.ResourcePath);
         }
 
         if (refusal.EndsConnection)

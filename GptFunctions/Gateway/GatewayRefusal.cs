@@ -16,6 +16,9 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     /// <summary>The scope that WWW-Authenticate asks for.</summary>
     public string? Scope { get; init; }
 
+    /// <summary>The path of the resource of which it names the metadata.</summary>
+    public string ResourcePath { get; init; } = "/gpt";
+
     public int? RetryAfterSeconds { get; init; }
 
     public string? ViolatedPolicy { get; init; }
@@ -93,25 +96,28 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     public static GatewayRefusal MethodNotAllowed(IReadOnlyList<string> methods) =>
         new(StatusCodes.Status405MethodNotAllowed, "Method not allowed", $"This path takes {string.Join(", ", methods)}.") { AllowedMethods = methods };
 
-    public static GatewayRefusal TokenInQuery(string scope) => Unauthenticated(
-        new OAuthError("invalid_request", "Send the access token in the Authorization header, never in the URL.", StatusCodes.Status400BadRequest), scope);
+    public static GatewayRefusal TokenInQuery(GatewayRoute route) => Unauthenticated(
+        new OAuthError("invalid_request", "Send the access token in the Authorization header, never in the URL.", StatusCodes.Status400BadRequest), route);
 
-    public static GatewayRefusal TokenMissing(string scope) => Unauthenticated(
-        new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized), scope);
+    public static GatewayRefusal TokenMissing(GatewayRoute route) => Unauthenticated(
+        new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized), route);
 
-    public static GatewayRefusal Unauthenticated(OAuthError error, string scope) =>
+    public static GatewayRefusal Unauthenticated(OAuthError error, GatewayRoute route) =>
         new(error.Status, error.Status == StatusCodes.Status401Unauthorized ? "Sign-in needed" : "Bad request", error.Description)
         {
             Challenge = error,
-            Scope = scope,
+            Scope = route.Scope,
+            ResourcePath = route.ResourcePath,
         };
 
-    public static GatewayRefusal InsufficientScope(string scope) => new(
+    /// <param name="granted">What the token has. MCP hosts ask for what they are told instead of that, so they are told all of it.</param>
+    public static GatewayRefusal InsufficientScope(GatewayRoute route, string? granted) => new(
         StatusCodes.Status403Forbidden, "Not permitted",
-        $"The user has not allowed this: the access token lacks the scope {scope}. Ask the user to connect again and to allow it.")
+        $"The user has not allowed this: the access token lacks the scope {route.Scope}. Ask the user to connect again and to allow it.")
     {
-        Challenge = new OAuthError("insufficient_scope", $"The scope {scope} is needed.", StatusCodes.Status403Forbidden),
-        Scope = scope,
+        Challenge = new OAuthError("insufficient_scope", $"The scope {route.Scope} is needed.", StatusCodes.Status403Forbidden),
+        Scope = route.IsMcpServer ? $"{granted} {route.Scope}".TrimStart() : route.Scope,
+        ResourcePath = route.ResourcePath,
     };
 
     public static GatewayRefusal TooMany(Quota quota)

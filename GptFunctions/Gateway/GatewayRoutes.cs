@@ -20,6 +20,12 @@ internal sealed record GatewayRoute(
 
     public bool AllowsClerkSession { get; init; }
 
+    /// <summary>Leads to somebody's MCP server: its path is a resource of its own.</summary>
+    public bool IsMcpServer { get; init; }
+
+    /// <summary>The path of the resource (<see cref="ProtectedResource"/>) that its calls belong to.</summary>
+    public string ResourcePath => IsMcpServer ? Path.Text : "/gpt";
+
     public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
 
     /// <summary>Headers of callers that reach the upstream beside the standard ones.</summary>
@@ -69,6 +75,9 @@ internal sealed class GatewayRoutes
     }
 
     public IReadOnlyList<GatewayRoute> All => routes;
+
+    public McpEndpoints McpEndpoints => new(
+        [.. routes.Where(route => route.IsMcpServer).Select(route => new McpEndpoint(route.Path.Text, route.Name, [route.Scope]))]);
 
     /// <summary>Null when the configuration names none.</summary>
     public string? OpenApiFile { get; }

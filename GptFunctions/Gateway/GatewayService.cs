@@ -29,7 +29,7 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
-    GatewayRoutes routes, CallerCheck callers, RateLimiter limits, ActionLog actions,
+    GatewayRoutes routes, ProtectedResources resources, CallerCheck callers, RateLimiter limits, ActionLog actions,
     IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
@@ -50,18 +50,18 @@ internal sealed partial class GatewayService(
 
         if (request.HasTokenInQuery)
         {
-            return GatewayRefusal.TokenInQuery(route.Scope);
+            return GatewayRefusal.TokenInQuery(route);
         }
 
         if (request.Token is not { } token)
         {
-            return GatewayRefusal.TokenMissing(route.Scope);
+            return GatewayRefusal.TokenMissing(route);
         }
 
         var check = await callers.VerifyAsync(token, route.AllowsClerkSession ? TakenTokens.Both : TakenTokens.AccessTokens, request.Occasion.Now);
-        return check.Value is { } caller
-            ? await AdmitAsync(request, match, caller)
-            : await RefuseTokenAsync(check.Error!, route, request.Occasion);
+        return check.Value is not { } caller ? await RefuseTokenAsync(check.Error!, route, request.Occasion)
+            : caller.IsFor(resources.Find(route.ResourcePath)!.Url) ? await AdmitAsync(request, match, caller)
+            : GatewayRefusal.Unauthenticated(AccessTokens.ForAnother, route);
     }
 
     /// <summary>Notes how an admitted call ended, for routes that are audited.</summary>
@@ -93,8 +93,8 @@ internal sealed partial class GatewayService(
         {
             return refusal switch
             {
-                CallerRefusal.SessionEnded => GatewayRefusal.Unauthenticated(CallerCheck.SessionEnded, route.Scope),
-                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route.Scope),
+                CallerRefusal.SessionEnded => GatewayRefusal.Unauthenticated(CallerCheck.SessionEnded, route),
+                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route, caller.Scope),
                 CallerRefusal.UserBlocked => GatewayRefusal.UserBlocked,
                 _ => GatewayRefusal.UserNotFound,
             };
@@ -152,7 +152,7 @@ internal sealed partial class GatewayService(
             }
         }
 
-        return GatewayRefusal.Unauthenticated(error, route.Scope);
+        return GatewayRefusal.Unauthenticated(error, route);
     }
 
     [LoggerMessage(6010, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because session or user cannot be looked up: {Reason}")]

@@ -12,6 +12,7 @@ internal static class GatewaySetup
         builder.AddSettings<GatewaySettings>();
         var services = builder.Services;
         services.AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
+        services.AddSingleton(provider => provider.GetRequiredService<GatewayRoutes>().McpEndpoints);
         services.AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();

@@ -11,7 +11,7 @@ internal sealed class RouteReader
     private static readonly string[] AllMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     private static readonly string[] Required = ["name", "methods", "path", "upstream", "scope", "tier"];
     private static readonly string[] Optional =
-        ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "allowClerkSession", "isConsequential"];
+        ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "allowClerkSession", "isConsequential", "mcpServer"];
 
     private readonly ConfigObject source;
     private readonly List<(int Line, string Text)> problems = [];
@@ -43,6 +43,12 @@ internal sealed class RouteReader
         var name = Text("name", IsName, "1 to 64 letters, digits, '_' or '-', beginning with a letter") ?? "";
         var path = Template("path", "a path below /gpt/ such as /gpt/jobs/{id}", text =>
             text.StartsWith("/gpt/", StringComparison.Ordinal) && text != GatewayFunctions.OpenApiPath) ?? PathTemplate.Parse("/")!;
+        var isMcpServer = Flag("mcpServer") == true;
+        if (isMcpServer && path.Parameters.Count > 0)
+        {
+            problems.Add((Find("mcpServer")!.Line, "mcpServer: the path of an MCP server has no parameters, because hosts know it by one URL."));
+        }
+
         var upstreamPath = Template("upstreamPath", "a path such as /jobs/{id}", _ => true) ?? path;
         if (upstreamPath.Parameters.Except(path.Parameters, StringComparer.Ordinal).FirstOrDefault() is { } stranger)
         {
@@ -57,9 +63,15 @@ internal sealed class RouteReader
         var route = new GatewayRoute(name, methods, path, new Uri(upstream), upstreamPath, scope, tier, source.Line);
         return route with
         {
+            IsMcpServer = isMcpServer,
             EventType = Flag("audit") == true ? "gpt.action." + name : null,
             Timeout = Number("timeoutSeconds", 1, LongestTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : route.Timeout,
-            MaximumCharacters = Number("maxResponseCharacters", 0, 100_000_000) switch { null => route.MaximumCharacters, 0 => null, var cap => cap },
+            MaximumCharacters = Number("maxResponseCharacters", 0, 100_000_000) switch
+            {
+                null => isMcpServer ? null : route.MaximumCharacters,
+                0 => null,
+                var cap => cap,
+            },
             PassHeaders = PassHeaders(),
             AllowsClerkSession = Flag("allowClerkSession") == true,
             IsConsequential = Flag("isConsequential") ?? route.IsConsequential,

@@ -2,7 +2,6 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 using GptFunctions.Tokens;
-using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
@@ -18,7 +17,7 @@ internal sealed record AuthorizationRequest(
 internal sealed record CheckedRequest(AuthorizationRequest? Request, OAuthError? Error, string? RedirectUri, string? State);
 
 /// <summary>Checks authorization requests (RFC 6749 4.1.1, RFC 7636 4.3, RFC 8707 2.1).</summary>
-internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog catalog, IOptions<TokenSettings> tokens)
+internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog catalog, ProtectedResources resources)
 {
     private const int MaximumState = 2 * 1024; // bytes; the servers' own limit for the whole request line is 8 KB
     private const int ChallengeLength = 43; // base64url of a SHA-256
@@ -56,7 +55,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
     {
         var scopes = catalog.Read(parameters["scope"]) is { Length: > 0 } named ? named : client.Scopes; // blank counts as omitted
         var state = parameters["state"];
-        var resource = parameters["resource"] ?? tokens.Value.GatewayResource;
+        var resource = parameters["resource"] ?? resources.Gateway.Url;
         var error = ProblemWith(parameters, client, scopes, resource);
         return error is null
             ? new CheckedRequest(
@@ -99,7 +98,8 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
             ?? (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown
                 ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.")
                 : null)
-            ?? (resource != tokens.Value.GatewayResource ? OAuthError.InvalidTarget($"resource must be {tokens.Value.GatewayResource}.") : null);
+            ?? (resources.Has(resource) ? null
+                : OAuthError.InvalidTarget($"resource must be {string.Join(" or ", resources.All.Select(known => known.Url))}."));
     }
 
     private static OAuthError? ProblemWithChallenge(FormParameters parameters, Client client)

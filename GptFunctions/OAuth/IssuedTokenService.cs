@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
@@ -20,17 +21,29 @@ internal sealed record IntrospectionResponse
     public long? Exp { get; init; }
     public long? Iat { get; init; }
     public string? Sub { get; init; }
-    public string? Aud { get; init; }
+
+    /// <summary>The resources that the token is good for, as in an access token.</summary>
+    [JsonConverter(typeof(AudienceConverter))]
+    public string[]? Aud { get; init; }
     public string? Iss { get; init; }
     public string? Jti { get; init; }
     public Guid? Sid { get; init; }
+}
+
+/// <summary>One audience alone is no list (RFC 7519 4.1.3).</summary>
+internal sealed class AudienceConverter : JsonConverter<string[]>
+{
+    public override string[] Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => throw new NotSupportedException();
+
+    public override void Write(Utf8JsonWriter writer, string[] value, JsonSerializerOptions options) => AccessTokens.WriteAudience(writer, value);
 }
 
 /// <summary>
 /// What a client may do with a token that it got: revoke it (RFC 7009), or ask about it (RFC 7662). Another client's are as good as unknown.
 /// </summary>
 internal sealed class IssuedTokenService(
-    IssuedTokenStore store, AccessTokens accessTokens, UsedGenerations used, ClientAuthentication authentication, IOptions<TokenSettings> settings)
+    IssuedTokenStore store, AccessTokens accessTokens, ProtectedResources resources, UsedGenerations used, ClientAuthentication authentication,
+    IOptions<TokenSettings> settings)
 {
     /// <summary>Revoking either token of a session ends the session: its refresh token and, through the sid claim, its access tokens.</summary>
     /// <returns>Null on success, also for a token that is unknown, already dead or another client's (RFC 7009 2.2).</returns>
@@ -88,7 +101,7 @@ internal sealed class IssuedTokenService(
         Exp = token.ExpiresAt.ToUnixTimeSeconds(),
         Iat = token.IssuedAt.ToUnixTimeSeconds(),
         Sub = token.Subject,
-        Aud = token.Resource,
+        Aud = token.Audience,
         Iss = settings.Value.PublicBaseUrl,
         Jti = token.TokenId,
         Sid = token.SessionId,
@@ -103,7 +116,7 @@ internal sealed class IssuedTokenService(
         Exp = state.ExpiresAt?.ToUnixTimeSeconds(),
         Iat = state.IssuedAt?.ToUnixTimeSeconds(),
         Sub = session.Subject,
-        Aud = session.Resource,
+        Aud = resources.Audience(session.Resource),
         Iss = settings.Value.PublicBaseUrl,
         Sid = session.Id,
     };

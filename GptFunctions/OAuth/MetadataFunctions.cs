@@ -32,7 +32,8 @@ internal sealed record ServerMetadata
 
 /// <summary>RFC 9728 section 2.</summary>
 internal sealed record ResourceMetadata(
-    string Resource, string[] AuthorizationServers, IReadOnlyList<string> ScopesSupported, string[] BearerMethodsSupported, string JwksUri);
+    string Resource, string? ResourceName, string[] AuthorizationServers, IReadOnlyList<string> ScopesSupported, string[] BearerMethodsSupported,
+    string JwksUri);
 
 /// <summary>RFC 7517.</summary>
 internal sealed record KeySet(PublicKey[] Keys);
@@ -40,10 +41,12 @@ internal sealed record KeySet(PublicKey[] Keys);
 internal sealed record PublicKey(string Kty, string Crv, string X, string Y, string Kid, string Use, string Alg);
 
 /// <summary>The documents by which clients find their way.</summary>
-internal sealed class MetadataFunctions(IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, ScopeCatalog scopes, SigningKeys keys)
+internal sealed class MetadataFunctions(
+    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings, ScopeCatalog scopes, ProtectedResources resources, SigningKeys keys)
 {
     // OpenID Connect Core 11: how some hosts ask for a refresh token. Everybody gets one here, so it is taken and grants nothing; no resource asks for it.
     private const string OfflineAccess = "offline_access";
+    private const string ResourcePath = "/.well-known/oauth-protected-resource";
     private static readonly string[] SecretMethods = [AuthMethods.Basic, AuthMethods.Post];
     private static readonly string[] AllMethods = [.. SecretMethods, AuthMethods.None];
 
@@ -76,14 +79,29 @@ internal sealed class MetadataFunctions(IOptions<TokenSettings> tokens, IOptions
     [Function("WellKnownProtectedResource")]
     public IResult ProtectedResource(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/oauth-protected-resource/{*path}")] HttpRequest request) =>
-        Document(
-            request, new ResourceMetadata(tokens.Value.GatewayResource, [BaseUrl], scopes.Names, ["header"], BaseUrl + "/.well-known/jwks.json"),
-            OAuthJson.Default.ResourceMetadata);
+        Find(request) is { } resource
+            ? Document(
+                request, new ResourceMetadata(
+                    resource.Url, resource.Name, [BaseUrl], resource.Scopes, ["header"], BaseUrl + "/.well-known/jwks.json"),
+                OAuthJson.Default.ResourceMetadata)
+            : NoResource(request);
 
     [Function("WellKnownJwks")]
     public IResult Jwks([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "options", Route = ".well-known/jwks.json")] HttpRequest request) =>
         Document(
             request, new KeySet([.. keys.All.Select(key => new PublicKey("EC", "P-256", key.X, key.Y, key.KeyId, "sig", "ES256"))]), OAuthJson.Default.KeySet);
+
+    // RFC 9728 3.3: a client insists on the resource that it asked for. Without a path it is the gateway.
+    private ProtectedResource? Find(HttpRequest request) =>
+        request.Path.Value![ResourcePath.Length..] is { Length: > 1 } path ? resources.Find(path) : resources.Gateway;
+
+    private IResult NoResource(HttpRequest request)
+    {
+        Cors.Allow(request);
+        return Problem.Result(
+            request.HttpContext, StatusCodes.Status404NotFound, "No such resource",
+            $"There are {string.Join(" and ", resources.All.Select(resource => resource.Url))}.");
+    }
 
     private static IResult Document<T>(HttpRequest request, T document, JsonTypeInfo<T> type)
     {

@@ -14,7 +14,7 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed class TokenService(
     TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens,
-    AccessTokens accessTokens, ScopeCatalog catalog, IOptions<OAuthSettings> settings)
+    AccessTokens accessTokens, ProtectedResources resources, ScopeCatalog catalog, IOptions<OAuthSettings> settings)
 {
     private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
 
@@ -48,10 +48,10 @@ internal sealed class TokenService(
         }
 
         var challenge = form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null;
-        var exchange = new CodeExchange(Sha256.Of(code), form["redirect_uri"], challenge, form["resource"]);
+        var exchange = new CodeExchange(Sha256.Of(code), form["redirect_uri"], challenge, Around(form["resource"]));
         var first = RefreshTokens.First();
         var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, occasion);
-        return session is not null ? Answer(session, client, first, session.Scopes)
+        return session is not null ? Answer(session, client, first, session.Scopes, form["resource"])
             : hasRoom ? await RefuseExchangeAsync(client, exchange, occasion)
             : NoRoom;
     }
@@ -91,8 +91,8 @@ internal sealed class TokenService(
                 OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
             _ when refusal.CodeChallenge != exchange.CodeChallenge =>
                 OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
-            _ when exchange.Resource is not null && refusal.Resource != exchange.Resource =>
-                OAuthError.InvalidTarget("resource is not the one of the authorization request."),
+            _ when exchange.Resources?.Contains(refusal.Resource) == false =>
+                OAuthError.InvalidTarget("resource is neither the one of the authorization request nor one beneath it."),
             _ when !refusal.HasScopes => ScopesWithdrawn,
             _ => OAuthError.InvalidGrant("The person who signed in no longer has an account, or it is blocked."),
         };
@@ -110,10 +110,10 @@ internal sealed class TokenService(
         var named = catalog.Read(form["scope"]);
         var scopes = named.Length > 0 ? named : null; // blank counts as omitted
         var idleLifetime = TimeSpan.FromSeconds(settings.Value.RefreshTokenExpiry);
-        var session = await store.RefreshAsync(client, presented, successor, scopes, form["resource"], idleLifetime, occasion);
+        var session = await store.RefreshAsync(client, presented, successor, scopes, Around(form["resource"]), idleLifetime, occasion);
         return session is null
             ? await RepeatOrRefuseAsync(client, presented, scopes, form["resource"], occasion)
-            : Answer(session, client, successor, scopes ?? session.Scopes);
+            : Answer(session, client, successor, scopes ?? session.Scopes, form["resource"]);
     }
 
     /// <summary>A token that cannot be rotated: superseded a moment ago (its newest descendant is the answer), replayed, or simply not valid.</summary>
@@ -150,9 +150,9 @@ internal sealed class TokenService(
             return OAuthError.InvalidScope($"scope may only name scopes of the session: {string.Join(' ', session.Scopes)}.");
         }
 
-        if (resource is not null && resource != session.Resource)
+        if (Around(resource)?.Contains(session.Resource) == false)
         {
-            return OAuthError.InvalidTarget("resource is not the one of the session.");
+            return OAuthError.InvalidTarget("resource is neither the one of the session nor one beneath it.");
         }
 
         if (refusal.RotatedAt is null)
@@ -170,7 +170,7 @@ internal sealed class TokenService(
             await store.TellRepeatAsync(presented.Hash, repeatedFrom, occasion);
         }
 
-        return Answer(session, client, newest, scopes ?? session.Scopes);
+        return Answer(session, client, newest, scopes ?? session.Scopes, resource);
     }
 
     /// <summary>
@@ -181,10 +181,14 @@ internal sealed class TokenService(
         session.Generation == refusal.Generation + 1 && refusal.RotatedAt > now - LostAnswerLifetime
         && refusal.UsedGeneration < session.Generation && !used.IsNoted(session.Id, session.Generation);
 
-    private Outcome<TokenResponse> Answer(GrantedSession session, ClientCredentials client, RefreshToken token, string[] scopes)
+    /// <summary>The resources of sessions that may have a token for the one that a request names (RFC 8707 2.2); null when it names none.</summary>
+    private string[]? Around(string? resource) => resource is null ? null : resources.Around(resource);
+
+    /// <param name="resource">What this access token is for; null: what the session is for.</param>
+    private Outcome<TokenResponse> Answer(GrantedSession session, ClientCredentials client, RefreshToken token, string[] scopes, string? resource)
     {
         var scope = string.Join(' ', scopes);
-        var accessToken = accessTokens.Issue(session.Subject, client.ClientId, session.Id, scope, session.Resource, session.Generation);
+        var accessToken = accessTokens.Issue(session.Subject, client.ClientId, session.Id, scope, resource ?? session.Resource, session.Generation);
         return new TokenResponse(accessToken, "Bearer", accessTokens.Lifetime, token.Value, scope);
     }
 }

@@ -10,7 +10,8 @@ namespace GptFunctions.OAuth;
 internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, string Resource, int Generation);
 
 /// <summary>What a client wants in exchange for a code.</summary>
-internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string? CodeChallenge, string? Resource);
+/// <param name="Resources">One of which its resource has to be; null: any.</param>
+internal sealed record CodeExchange(byte[] CodeHash, string? RedirectUri, string? CodeChallenge, string[]? Resources);
 
 /// <summary>Why an exchange took no effect. <see cref="Client"/> is judged first.</summary>
 internal sealed record ExchangeRefusal
@@ -92,7 +93,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
             WHERE code.code_hash = @code_hash AND code.used_at IS NULL AND code.expires_at > @now
               AND code.redirect_uri IS NOT DISTINCT FROM @redirect_uri
               AND code.code_challenge IS NOT DISTINCT FROM @code_challenge
-              AND (@resource::text IS NULL OR code.resource = @resource)
+              AND (@resources::text[] IS NULL OR code.resource = ANY (@resources))
               AND code.scopes && owner.allowed
             RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.may_end, {AllowedOfCode} AS scopes, code.resource
         ), ended AS (
@@ -143,7 +144,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
               AND session.revoked_at IS NULL AND session.expires_at > @now
               AND session.granted_scopes && client.scopes
               AND (@scopes::text[] IS NULL OR (@scopes <@ session.granted_scopes AND @scopes <@ client.scopes))
-              AND (@resource::text IS NULL OR session.resource = @resource)
+              AND (@resources::text[] IS NULL OR session.resource = ANY (@resources))
             RETURNING session.id, users.clerk_user_id, session.client_id, {AllowedOfSession} AS granted_scopes, session.resource, session.expires_at
         ), rotated AS (
             -- Asked again, because a twin may have rotated the token while this statement waited for the session.
@@ -211,7 +212,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         var sessionId = Guid.CreateVersion7(occasion.Now);
         var command = database.Change(Exchange).Bind(client)
             .Bind("code_hash", exchange.CodeHash).Bind("redirect_uri", exchange.RedirectUri).Bind("code_challenge", exchange.CodeChallenge)
-            .Bind("session_id", sessionId).Bind("resource", exchange.Resource).Bind("session_limit", settings.MaxSessionsPerUser)
+            .Bind("session_id", sessionId).Bind("resources", exchange.Resources).Bind("session_limit", settings.MaxSessionsPerUser)
             .Bind("session_lifetime", TimeSpan.FromSeconds(settings.SessionExpiry)).Bind("token_hash", first.Hash)
             .Bind("idle_lifetime", TimeSpan.FromSeconds(settings.RefreshTokenExpiry)).Bind(occasion);
         try
@@ -243,11 +244,12 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>
+    /// <param name="resources">One of which the session's resource has to be; null: any.</param>
     public async Task<GrantedSession?> RefreshAsync(
-        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string? resource, TimeSpan idleLifetime, Occasion occasion)
+        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string[]? resources, TimeSpan idleLifetime, Occasion occasion)
     {
         var command = database.Change(Refresh).Bind(client)
-            .Bind("presented", presented.Hash).Bind("successor", successor.Hash).Bind("scopes", scopes).Bind("resource", resource)
+            .Bind("presented", presented.Hash).Bind("successor", successor.Hash).Bind("scopes", scopes).Bind("resources", resources)
             .Bind("idle_lifetime", idleLifetime).Bind(occasion);
         return Raise(await command.FirstAsync(reader => new GrantedSession(
             reader.GetGuid(0), reader.GetString(1), reader.GetFieldValue<string[]>(2), reader.GetString(3), reader.GetInt32(4))));

@@ -13,10 +13,14 @@ namespace GptFunctions.Sessions;
 /// <param name="Subject">The Clerk user id.</param>
 /// <param name="ClientId">Null, as is <paramref name="SessionId"/>, for the company's own web app, which comes with a Clerk session JWT.</param>
 /// <param name="Scope">Space-separated; null: everything, because the user is there in person.</param>
-internal sealed record Caller(string Subject, string? ClientId, Guid? SessionId, string? Scope)
+/// <param name="Audience">The resources that the token is good for; null likewise.</param>
+internal sealed record Caller(string Subject, string? ClientId, Guid? SessionId, string? Scope, string[]? Audience)
 {
     /// <summary>The last assertion that was issued for this caller, because the next one may be the same.</summary>
     public IssuedAssertion? LastAssertion { get; set; }
+
+    /// <param name="resource">The URL of a <see cref="ProtectedResource"/>.</param>
+    public bool IsFor(string resource) => Audience is null || Audience.Contains(resource, StringComparer.Ordinal);
 
     public bool Has(string scope)
     {
@@ -177,7 +181,7 @@ internal sealed class CallerCheck : IDisposable
     private async Task<Outcome<Caller>> VerifyPersonAsync(string token)
     {
         var subject = await clerk.VerifyAsync(token);
-        return subject.Value is { } user ? new Caller(user, null, null, null) : subject.Error!;
+        return subject.Value is { } user ? new Caller(user, null, null, null, null) : subject.Error!;
     }
 
     private Caller Remember(UInt128 hash, AccessToken token)
@@ -190,7 +194,7 @@ internal sealed class CallerCheck : IDisposable
             }
         }
 
-        var caller = new Caller(token.Subject, token.ClientId, token.SessionId, token.Scope);
+        var caller = new Caller(token.Subject, token.ClientId, token.SessionId, token.Scope, token.Audience);
         verified[hash] = new Verified(caller, token.ExpiresAt);
         return caller;
     }

@@ -1,13 +1,16 @@
+using System.Text.Json;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tokens;
 
 /// <summary>What an access token says (RFC 9068).</summary>
+/// <param name="Audience">The resources that it is good for: some of <see cref="ProtectedResources"/>.</param>
 internal sealed record AccessToken(
-    string Subject, string ClientId, Guid SessionId, string Scope, string Resource, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
+    string Subject, string ClientId, Guid SessionId, string Scope, string[] Audience, DateTimeOffset IssuedAt, DateTimeOffset ExpiresAt, string TokenId);
 
 /// <summary>Issues and verifies access tokens: JWTs of type at+jwt, signed with ES256.</summary>
-internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOptions<TokenSettings> settings, TimeProvider clock)
+internal sealed class AccessTokens(
+    SigningKeys keys, UsedGenerations used, ProtectedResources resources, IOptions<TokenSettings> settings, TimeProvider clock)
 {
     private const string Type = "at+jwt";
     private readonly JwtWriter writer = new(keys, Type);
@@ -17,9 +20,12 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
 
     public static OAuthError Expired { get; } = Invalid("expired");
 
+    public static OAuthError ForAnother { get; } = Invalid("The access token is for another service.");
+
     /// <summary>Whole seconds that a new token lives.</summary>
     public int Lifetime => settings.Value.AccessTokenExpiry;
 
+    /// <param name="resource">What the token is for: the session's resource, or the one beneath it that the client asked for.</param>
     /// <param name="generation">Of the refresh token that comes with it: 0 is the first of the session.</param>
     public string Issue(string subject, string clientId, Guid sessionId, string scope, string resource, int generation = 0)
     {
@@ -28,7 +34,8 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
         {
             json.WriteString("iss"u8, settings.Value.PublicBaseUrl);
             json.WriteString("sub"u8, subject);
-            json.WriteString("aud"u8, resource);
+            json.WritePropertyName("aud"u8);
+            WriteAudience(json, resources.Audience(resource));
             json.WriteString("client_id"u8, clientId);
             json.WriteString("scope"u8, scope);
             json.WriteString("sid"u8, sessionId);
@@ -54,9 +61,12 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
             return NotOurs;
         }
 
-        if (jwt["iss"] != settings.Value.PublicBaseUrl || !jwt.HasAudience(settings.Value.GatewayResource))
+        // What is good for the gateway is good for all that lies beneath it, also for an endpoint that the issuing process did not know yet.
+        var audience = jwt.HasAudience(resources.Gateway.Url) ? resources.Audience(resources.Gateway.Url)
+            : [.. resources.All.Select(resource => resource.Url).Where(jwt.HasAudience)];
+        if (jwt["iss"] != settings.Value.PublicBaseUrl || audience.Length == 0)
         {
-            return Invalid("The access token is for another service.");
+            return ForAnother;
         }
 
         if (jwt["sub"] is not { } subject || jwt["client_id"] is not { } clientId || !Guid.TryParse(jwt["sid"], out var sessionId)
@@ -78,8 +88,26 @@ internal sealed class AccessTokens(SigningKeys keys, UsedGenerations used, IOpti
         }
 
         return new AccessToken(
-            subject, clientId, sessionId, jwt["scope"] ?? "", settings.Value.GatewayResource,
+            subject, clientId, sessionId, jwt["scope"] ?? "", audience,
             DateTimeOffset.FromUnixTimeSeconds(issuedAt), DateTimeOffset.FromUnixTimeSeconds(expiresAt), jwt["jti"] ?? "");
+    }
+
+    /// <summary>The value of <c>aud</c>: one alone is no list (RFC 7519 4.1.3).</summary>
+    public static void WriteAudience(Utf8JsonWriter json, string[] audience)
+    {
+        if (audience is [var only])
+        {
+            json.WriteStringValue(only);
+            return;
+        }
+
+        json.WriteStartArray();
+        foreach (var resource in audience)
+        {
+            json.WriteStringValue(resource);
+        }
+
+        json.WriteEndArray();
     }
 
     private static OAuthError Invalid(string description) => new("invalid_token", description, Microsoft.AspNetCore.Http.StatusCodes.Status401Unauthorized);
