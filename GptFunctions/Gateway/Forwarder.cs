@@ -23,8 +23,8 @@ internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
 
 /// <summary>Sends an admitted request to its upstream and the answer back, piece by piece.</summary>
 internal sealed partial class Forwarder(
-    Assertions assertions, PublicLocation locations, GatewayMetrics metrics, IOptions<TokenSettings> settings, IOptions<GatewaySettings> gateway,
-    IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
+    Assertions assertions, UpstreamKeys keys, PublicLocation locations, GatewayMetrics metrics, IOptions<TokenSettings> settings,
+    IOptions<GatewaySettings> gateway, IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
 {
     private readonly HttpMessageInvoker http = new(new SocketsHttpHandler
     {
@@ -147,7 +147,7 @@ internal sealed partial class Forwarder(
             {
                 (identity ??= []).Add(name);
             }
-            else if (rule == HeaderRule.Pass && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
+            else if (rule == HeaderRule.Pass && !IsOurs(name) && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
                 && !(isCapped && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)))
             {
                 Add(name, values);
@@ -163,6 +163,19 @@ internal sealed partial class Forwarder(
         {
             metrics.Removed(identity.Count);
             LogIdentityHeaders(string.Join(", ", identity), context.CorrelationId());
+        }
+
+        bool IsOurs(string name)
+        {
+            foreach (var header in route.Headers)
+            {
+                if (header.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
+                {
+                    return true;
+                }
+            }
+
+            return false;
         }
 
         void Add(string name, StringValues values)
@@ -193,6 +206,10 @@ internal sealed partial class Forwarder(
         Add("x-forwarded-for", admission.Occasion.Address);
         Add("x-forwarded-proto", publicBase.Scheme);
         Add("x-forwarded-host", publicBase.Authority);
+        foreach (var (name, value) in keys.Of(admission.Route))
+        {
+            Add(name, value);
+        }
 
         void Add(string name, string? value)
         {

@@ -31,6 +31,9 @@ internal sealed record GatewayRoute(
     /// <summary>Headers of callers that reach the upstream beside the standard ones.</summary>
     public FrozenSet<string> PassHeaders { get; init; } = FrozenSet<string>.Empty;
 
+    /// <summary>Headers that the upstream gets from us, such as the key that it wants.</summary>
+    public IReadOnlyList<UpstreamHeader> Headers { get; init; } = [];
+
     /// <summary>The upstream's name in assertions (aud): its host and port, always both, because one host may have several.</summary>
     public string Audience { get; } = Upstream.GetComponents(UriComponents.HostAndPort, UriFormat.UriEscaped);
 

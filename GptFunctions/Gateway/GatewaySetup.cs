@@ -15,12 +15,15 @@ internal static class GatewaySetup
         services.AddSingleton(provider => provider.GetRequiredService<GatewayRoutes>().McpEndpoints);
         services.AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
-        services.AddSingleton<Assertions>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>().AddSingleton<GatewayMetrics>();
+        services.AddSingleton<Assertions>().AddSingleton<UpstreamKeys>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>()
+            .AddSingleton<GatewayMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, FunctionNames.Gateway))
         {
             services.AddHostedService(provider =>
             {
-                provider.GetRequiredService<OpenApiDocument>(); // routes that cannot work stop the start, not the first request
+                // Routes that cannot work stop the start, not the first request.
+                provider.GetRequiredService<OpenApiDocument>();
+                provider.GetRequiredService<UpstreamKeys>();
                 return provider.GetRequiredService<ActionLog>();
             });
         }

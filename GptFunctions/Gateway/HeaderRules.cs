@@ -91,6 +91,15 @@ internal static class HeaderRules
             && !StartsWithAny(folded, IdentityPrefixes) && !StartsWithAny(folded, NeverPrefixes) && !NeverBySpan.Contains(folded);
     }
 
+    /// <summary>
+    /// Whether a route may set a header itself: what may pass, and credentials, which here are the upstream's own; but nothing about the body,
+    /// which is the caller's.
+    /// </summary>
+    public static bool MaySet(string name) =>
+        name.Equals("authorization", StringComparison.OrdinalIgnoreCase)
+        || (MayPass(name) && !name.StartsWith("content-", StringComparison.OrdinalIgnoreCase)
+            && !name.Equals("accept-encoding", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>Also of an answer: what the upstream was told about the user is not the client's to know.</summary>
     public static HeaderRule OfResponse(string name)
     {

@@ -11,7 +11,10 @@ internal sealed class RouteReader
     private static readonly string[] AllMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     private static readonly string[] Required = ["name", "methods", "path", "upstream", "scope", "tier"];
     private static readonly string[] Optional =
-        ["upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "allowClerkSession", "isConsequential", "mcpServer"];
+        [
+            "upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "headers", "allowClerkSession", "isConsequential",
+            "mcpServer",
+        ];
 
     private readonly ConfigObject source;
     private readonly List<(int Line, string Text)> problems = [];
@@ -73,6 +76,7 @@ internal sealed class RouteReader
                 var cap => cap,
             },
             PassHeaders = PassHeaders(),
+            Headers = Headers(),
             AllowsClerkSession = Flag("allowClerkSession") == true,
             IsConsequential = Flag("isConsequential") ?? route.IsConsequential,
         };
@@ -124,6 +128,31 @@ internal sealed class RouteReader
         }
 
         return names.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+    }
+
+    private List<UpstreamHeader> Headers()
+    {
+        var headers = new List<UpstreamHeader>();
+        var given = Find("headers", value => value.ValueKind == JsonValueKind.Object, "an object such as { \"x-functions-key\": \"{secret:FUNCTIONS_KEY}\" }");
+        foreach (var member in given?.EnumerateObject().ToArray() ?? [])
+        {
+            var value = member.Value.ValueKind == JsonValueKind.String ? UpstreamHeader.Parse(member.Name, member.Value.GetString()!) : null;
+            var problem = !HeaderRules.MaySet(member.Name)
+                    ? "is not for a route to set; give names of letters, digits and hyphens, but none about identity, forwarding, content or the connection."
+                : value is null ? "must be printable ASCII text, in which {secret:NAME} (capitals, digits and '_') stands for a secret."
+                : headers.Exists(other => other.Name.Equals(member.Name, StringComparison.OrdinalIgnoreCase)) ? "stands twice."
+                : null;
+            if (problem is not null)
+            {
+                problems.Add((Find("headers")!.Line, $"headers: '{member.Name}' {problem}"));
+            }
+            else
+            {
+                headers.Add(value!);
+            }
+        }
+
+        return headers;
     }
 
     private static bool IsName(string text) =>
