@@ -13,7 +13,7 @@ public sealed class BrowserTests : IAsyncLifetime
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
     private TestApp app = null!;
 
-    public async Task InitializeAsync() => app = await TestApp.StartAsync(nameof(BrowserTests), new() { ["GPT_MAX_SESSIONS_PER_USER"] = "2" });
+    public async Task InitializeAsync() => app = await TestApp.StartAsync(nameof(BrowserTests), new() { ["GPT_MAX_SESSIONS_IN_ALL"] = "2" });
 
     public async Task DisposeAsync() => await app.DisposeAsync();
 

@@ -78,7 +78,7 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     [InlineData("SELECT FROM rate_limits")]
     [InlineData("SELECT FROM gpt_oauth_events_other")] // past the policies of gpt_oauth_events
     [InlineData("SELECT gpt_create_event_partitions('2040-01-01', 1)")]
-    [InlineData("SELECT gpt_make_room_within(gen_random_uuid(), NULL, NULL, 0, now())")]
+    [InlineData("SELECT gpt_make_room_within(gen_random_uuid(), NULL, NULL, 0, 0, now())")]
     [InlineData("CREATE TEMP TABLE mine ()")]
     [InlineData("SET ROLE gpt_app")]
     public async Task Reader_is_refused(string sql) =>

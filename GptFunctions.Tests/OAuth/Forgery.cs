@@ -29,7 +29,8 @@ internal sealed class Forgery(string genuine, ECDsa key, TimeProvider clock)
         ["key of somebody else"] = forgery => forgery.sign = SignAsStranger,
         ["aud wrong"] = forgery => forgery.claims["aud"] = "https://elsewhere.example",
         ["aud missing"] = forgery => forgery.claims.Remove("aud"),
-        ["aud a list with ours"] = forgery => forgery.claims["aud"] = new JsonArray("https://elsewhere.example", forgery.claims["iss"]!.GetValue<string>() + "/gpt"),
+        ["aud a list with ours"] = forgery =>
+            forgery.claims["aud"] = new JsonArray("https://elsewhere.example", forgery.claims["iss"]!.GetValue<string>() + "/gpt"),
         ["iss wrong"] = forgery => forgery.claims["iss"] = "https://elsewhere.example",
         ["iss with slash"] = forgery => forgery.claims["iss"] = forgery.claims["iss"]!.GetValue<string>() + "/",
         ["sid missing"] = forgery => forgery.claims.Remove("sid"),

@@ -150,7 +150,7 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         Assert.Equal(HttpStatusCode.OK, (await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!)).Status);
     }
 
-    /// <summary>After GPT_MAX_SESSIONS_PER_USER was lowered one connection may end several; all are named.</summary>
+    /// <summary>After GPT_MAX_SESSIONS_IN_ALL was lowered one connection may end several; all are named.</summary>
     [Fact]
     public async Task Consent_page_names_every_app_that_has_to_go()
     {
@@ -174,12 +174,37 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
                     + $"'{user}' AND revoked_at IS NULL"));
     }
 
+    /// <summary>There is room for other apps: only this one has been connected as often as it may.</summary>
+    [Fact]
+    public async Task Consent_page_at_the_limit_of_the_app_lists_its_own_connections_only()
+    {
+        const string user = "user_own_limit";
+        await using var own = await app.StartReplicaAsync(
+            ("GPT_MAX_SESSIONS_PER_USER", "2"), ("GPT_MAX_SESSIONS_IN_ALL", "25"), ("PUBLIC_BASE_URL", app.BaseUrl));
+        var client = await OAuthFlow.AddClientAsync(app, name: "Restless app");
+        var walk = new OAuthFlow(own.Http);
+        await walk.TokensAsync(await OAuthFlow.AddClientAsync(app, name: "Bystander app"), user);
+        await walk.TokensAsync(client, user, ("scope", "jobs:read"));
+        await walk.TokensAsync(client, user, ("scope", "jobs:read"));
+        var browser = new TestBrowser(own.Http);
+
+        using var silent = await browser.SignInAsync(user, OAuthFlow.Parameters(client, ("scope", "jobs:read")));
+        using var page = await browser.SignInAsync(user, OAuthFlow.Parameters(client)); // more scopes: asked
+
+        var html = await page.Content.ReadAsStringAsync();
+        Assert.Equal(HttpStatusCode.Redirect, silent.StatusCode);
+        Assert.Contains("You have connected Restless app 2 times already", html, StringComparison.Ordinal);
+        Assert.Contains("it takes the place of the one that was used least recently", html, StringComparison.Ordinal);
+        Assert.Equal(2, DisconnectButton().Count(html));
+        Assert.DoesNotContain("Bystander", html, StringComparison.Ordinal);
+    }
+
     /// <summary>More sessions than a page of the API holds.</summary>
     [Fact]
     public async Task Consent_page_warns_at_a_limit_above_100_too()
     {
         const string user = "user_of_many";
-        await using var own = await app.StartReplicaAsync(("GPT_MAX_SESSIONS_PER_USER", "150"), ("PUBLIC_BASE_URL", app.BaseUrl));
+        await using var own = await app.StartReplicaAsync(("GPT_MAX_SESSIONS_IN_ALL", "150"), ("PUBLIC_BASE_URL", app.BaseUrl));
         await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), user);
         await InsertSessionsAsync(app, user, await OAuthFlow.AddClientAsync(app, name: "Oldest app"), 1, "2 days");
         await InsertSessionsAsync(app, user, await OAuthFlow.AddClientAsync(app), 148);
@@ -239,5 +264,5 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
 
 public sealed class SessionLimitFixture : AppFixture<SessionLimitTests>
 {
-    protected override IEnumerable<KeyValuePair<string, string?>> Settings => [new("GPT_MAX_SESSIONS_PER_USER", "2")];
+    protected override IEnumerable<KeyValuePair<string, string?>> Settings => [new("GPT_MAX_SESSIONS_IN_ALL", "2")];
 }

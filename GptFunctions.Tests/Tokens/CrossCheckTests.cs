@@ -113,7 +113,9 @@ public sealed class CrossCheckTests : IDisposable
             new AccessToken(
                 read.Subject, read.GetPayloadValue<string>("client_id"), Guid.Parse(read.GetPayloadValue<string>("sid")),
                 read.GetPayloadValue<string>("scope"),
-                Assert.Single(read.Audiences) == Audience ? ours.Audience : [], new DateTimeOffset(read.IssuedAt, TimeSpan.Zero), new DateTimeOffset(read.ValidTo, TimeSpan.Zero), read.Id));
+                Assert.Single(read.Audiences) == Audience
+                    ? ours.Audience
+                    : [], new DateTimeOffset(read.IssuedAt, TimeSpan.Zero), new DateTimeOffset(read.ValidTo, TimeSpan.Zero), read.Id));
 
         var (kind, bad) = Spoil(random, good);
         Assert.True(tokens.Verify(bad).Error?.Code == "invalid_token", $"We accept a token with {kind}: {bad}");

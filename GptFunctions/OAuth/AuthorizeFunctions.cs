@@ -88,7 +88,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     private ConsentView View(ConsentQuestion question, BrowserBinding browser)
     {
         var (pending, room) = (question.Request, question.Room);
-        var shown = room.Surplus > 0 ? room.Sessions : [];
+        var shown = room.Ending.Count == 0 ? [] : room.IsFull ? room.Sessions : room.Own;
         return new ConsentView
         {
             RequestId = pending.Id.ToString("N"),
@@ -100,6 +100,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
             Scopes = [.. pending.Scopes.Select(scope => new ScopeLine(
                 scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
             SessionCount = shown.Count,
+            IsFull = room.IsFull,
             Sessions = [.. shown.Take(ShownSessions).Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
             Ends = SessionIds.Write(room.Ending.Select(session => session.Id)),
             EndingNames = [.. room.Ending.Select(session => session.ClientName)],

@@ -178,7 +178,7 @@ internal sealed class AuthorizeService(
         if (isApproved)
         {
             // The page may be older than the last of the person's connected apps: then it is shown again, with what approval means now.
-            return (await ReadRoomAsync(request, occasion.Now)).IsEnough(announced, request.ClientId)
+            return (await ReadRoomAsync(request, occasion.Now)).IsEnough(announced)
                 ? await ApproveAsync(request, browser, wasAsked: true, announced, occasion)
                 : new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
         }
@@ -204,7 +204,7 @@ internal sealed class AuthorizeService(
     private Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser, DateTimeOffset now) => store.FindAsync(id, browser.Hash, now);
 
     private Task<SessionRoom> ReadRoomAsync(PendingRequest request, DateTimeOffset now) =>
-        sessions.ReadRoomAsync(request.Subject, settings.Value.MaxSessionsPerUser, now);
+        sessions.ReadRoomAsync(request.Subject, request.ClientId, settings.Value.SessionLimits, now);
 
     private async Task<NextStep> ApproveAsync(
         PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, Occasion occasion)

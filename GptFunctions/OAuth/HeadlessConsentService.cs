@@ -47,7 +47,7 @@ internal sealed class HeadlessConsentService(
 
         var existing = await store.FindConsentAsync(userId, client.Id, null);
         var fresh = scopes.Except(existing, StringComparer.Ordinal).ToArray();
-        var room = await ReadRoomAsync(subject, now);
+        var room = await ReadRoomAsync(subject, client.Id, now);
         return new ConsentState(
             existing.Length > 0 && fresh.Length == 0, room.Sessions.Count, existing, fresh,
             [.. room.Ending.Select(session => new EndingSession(session.Id, session.ClientName))]);
@@ -77,7 +77,7 @@ internal sealed class HeadlessConsentService(
 
         var request = outcome.Request;
         var announced = SessionIds.Read(parameters["ends"]);
-        if (!(await ReadRoomAsync(subject, occasion.Now)).IsEnough(announced, request.Client.Id))
+        if (!(await ReadRoomAsync(subject, request.Client.Id, occasion.Now)).IsEnough(announced))
         {
             return new OAuthError(
                 "session_limit",
@@ -95,6 +95,6 @@ internal sealed class HeadlessConsentService(
             : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
     }
 
-    private Task<SessionRoom> ReadRoomAsync(string subject, DateTimeOffset now) =>
-        sessions.ReadRoomAsync(subject, settings.Value.MaxSessionsPerUser, now);
+    private Task<SessionRoom> ReadRoomAsync(string subject, string clientId, DateTimeOffset now) =>
+        sessions.ReadRoomAsync(subject, clientId, settings.Value.SessionLimits, now);
 }

@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 
 namespace GptFunctions.OAuth;
@@ -37,8 +38,14 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_REFRESH_GRACE", 0, 3600, "seconds", Meaning = "seconds in which a replaced refresh token is answered with its newest successor")]
     public int RefreshGrace { get; set; } = 120;
 
-    [Setting("GPT_MAX_SESSIONS_PER_USER", 1, 1000, Meaning = "live sessions per user; one more ends the least recently active, after the person was told")]
+    [Setting("GPT_MAX_SESSIONS_PER_USER", 1, 1000, Meaning = "live sessions per user and client; one more takes the place of the least recently active")]
     public int MaxSessionsPerUser { get; set; } = 5;
+
+    [Setting("GPT_MAX_SESSIONS_IN_ALL", 1, 10000,
+        Meaning = "live sessions per user over all clients; one more ends the least recently active, after the person was told")]
+    public int MaxSessionsInAll { get; set; } = 25;
+
+    public SessionLimits SessionLimits => new(MaxSessionsPerUser, MaxSessionsInAll);
 
     [Setting("GPT_AUTH_FAILURE_LIMIT", 1, 10000, Meaning = "failed client authentications per client and address in 15 minutes")]
     public int AuthFailureLimit { get; set; } = 10;

@@ -98,7 +98,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
             RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.may_end, {AllowedOfCode} AS scopes, code.resource
         ), ended AS (
             SELECT room.*, code.clerk_user_id
-            FROM code, gpt_make_room_within(code.user_id, code.client_id, code.may_end, @session_limit, @now) room
+            FROM code, gpt_make_room_within(code.user_id, code.client_id, code.may_end, @client_limit, @user_limit, @now) room
         ), session AS (
             -- Counting what was ended makes room before the insert: the order of these parts is otherwise PostgreSQL's choice.
             INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)
@@ -212,7 +212,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         var sessionId = Guid.CreateVersion7(occasion.Now);
         var command = database.Change(Exchange).Bind(client)
             .Bind("code_hash", exchange.CodeHash).Bind("redirect_uri", exchange.RedirectUri).Bind("code_challenge", exchange.CodeChallenge)
-            .Bind("session_id", sessionId).Bind("resources", exchange.Resources).Bind("session_limit", settings.MaxSessionsPerUser)
+            .Bind("session_id", sessionId).Bind("resources", exchange.Resources)
+            .Bind("client_limit", settings.MaxSessionsPerUser).Bind("user_limit", settings.MaxSessionsInAll)
             .Bind("session_lifetime", TimeSpan.FromSeconds(settings.SessionExpiry)).Bind("token_hash", first.Hash)
             .Bind("idle_lifetime", TimeSpan.FromSeconds(settings.RefreshTokenExpiry)).Bind(occasion);
         try

@@ -5,17 +5,32 @@ namespace GptFunctions.Sessions;
 /// <summary>One page of sessions; <see cref="Next"/> is the cursor of the following page, null on the last one.</summary>
 internal sealed record SessionPage(IReadOnlyList<Session> Sessions, Guid? Next);
 
-/// <summary>What one more session would mean for those that a person has.</summary>
-/// <param name="Sessions">All live ones, the least recently active first.</param>
-/// <param name="Surplus">How many have to end to make room; zero or less: none.</param>
-internal sealed record SessionRoom(IReadOnlyList<Session> Sessions, int Surplus)
-{
-    /// <summary>Those that people are told of.</summary>
-    public IReadOnlyList<Session> Ending => [.. Sessions.Take(Surplus)];
+/// <summary>How many live sessions a person may have.</summary>
+internal sealed record SessionLimits(int InOneClient, int InAll);
 
-    /// <summary>Whether there is room with what was announced and with the client's own sessions: the rule of gpt_make_room_within.</summary>
-    public bool IsEnough(IEnumerable<Guid> announced, string clientId) =>
-        Sessions.Count(session => session.ClientId == clientId || announced.Contains(session.Id)) >= Surplus;
+/// <summary>What one more session in a client would mean for those that a person has: the rule of gpt_make_room_within.</summary>
+/// <param name="Sessions">All live ones, the least recently active first.</param>
+internal sealed record SessionRoom(IReadOnlyList<Session> Sessions, string ClientId, SessionLimits Limits)
+{
+    /// <summary>The client's own.</summary>
+    public IReadOnlyList<Session> Own { get; } = [.. Sessions.Where(session => session.ClientId == ClientId)];
+
+    /// <summary>Whether the person has as many sessions as may be, in whatever client.</summary>
+    public bool IsFull => Sessions.Count >= Limits.InAll;
+
+    /// <summary>Those that end to make room, as people are told: the client's own beyond its limit, then any.</summary>
+    public IReadOnlyList<Session> Ending
+    {
+        get
+        {
+            Session[] own = [.. Own.Take(Own.Count - (Limits.InOneClient - 1))];
+            return [.. own, .. Sessions.Except(own).Take(Sessions.Count - (Limits.InAll - 1) - own.Length)];
+        }
+    }
+
+    /// <summary>Whether there is room with what was announced and with the client's own sessions, which need no announcement.</summary>
+    public bool IsEnough(IEnumerable<Guid> announced) =>
+        Sessions.Count(session => session.ClientId == ClientId || announced.Contains(session.Id)) >= Sessions.Count - (Limits.InAll - 1);
 }
 
 /// <summary>Whose sessions are meant: all of a person's, or only those in one client.</summary>
@@ -34,12 +49,9 @@ internal sealed class SessionService(SessionStore store)
         return sessions.Count > pageSize ? new SessionPage([.. sessions.Take(pageSize)], sessions[pageSize - 1].Id) : new SessionPage(sessions, null);
     }
 
-    /// <param name="limit">How many sessions a user may have.</param>
-    public async Task<SessionRoom> ReadRoomAsync(string subject, int limit, DateTimeOffset now)
-    {
-        var sessions = await store.ListByActivityAsync(subject, now);
-        return new SessionRoom(sessions, sessions.Count - (limit - 1));
-    }
+    /// <summary>Whether there is room for one more session of a person in a client.</summary>
+    public async Task<SessionRoom> ReadRoomAsync(string subject, string clientId, SessionLimits limits, DateTimeOffset now) =>
+        new(await store.ListByActivityAsync(subject, now), clientId, limits);
 
     /// <summary>The user disconnects one app; false when the owner has no such live session.</summary>
     public Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, Occasion occasion) =>

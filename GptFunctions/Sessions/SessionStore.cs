@@ -106,7 +106,7 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         LIMIT @count
         """);
 
-    // In the order in which gpt_make_room_within takes them. All of them: there are at most as many as GPT_MAX_SESSIONS_PER_USER says.
+    // In the order in which gpt_make_room_within takes them. All of them: there are at most as many as GPT_MAX_SESSIONS_IN_ALL says.
     private static readonly Sql ListByActivity = new($"{Live} ORDER BY session.last_active, session.id");
 
     private static readonly Sql ReadEnd = new("""

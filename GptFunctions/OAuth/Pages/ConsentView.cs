@@ -11,8 +11,11 @@ public sealed record ConsentView
     public required string SignedInAs { get; init; }
     public required IReadOnlyList<ScopeLine> Scopes { get; init; }
 
-    /// <summary>The person's connected apps when there are as many as allowed; 0 otherwise.</summary>
+    /// <summary>The person's connected apps, or only this one's connections, when there are as many as allowed; 0 otherwise.</summary>
     public required int SessionCount { get; init; }
+
+    /// <summary>Whether there are as many as allowed over all apps, and not only of this one.</summary>
+    public required bool IsFull { get; init; }
 
     /// <summary>Those of them that are shown, the least recently used first.</summary>
     public required IReadOnlyList<SessionLine> Sessions { get; init; }
