@@ -147,7 +147,7 @@ internal sealed partial class Forwarder(
             {
                 (identity ??= []).Add(name);
             }
-            else if (rule == HeaderRule.Pass && !IsOurs(name) && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
+            else if (rule == HeaderRule.Pass && !route.Sets(name) && !named.Contains(name, StringComparer.OrdinalIgnoreCase)
                 && !(isCapped && name.Equals("Accept-Encoding", StringComparison.OrdinalIgnoreCase)))
             {
                 Add(name, values);
@@ -163,19 +163,6 @@ internal sealed partial class Forwarder(
         {
             metrics.Removed(identity.Count);
             LogIdentityHeaders(string.Join(", ", identity), context.CorrelationId());
-        }
-
-        bool IsOurs(string name)
-        {
-            foreach (var header in route.Headers)
-            {
-                if (header.Name.Equals(name, StringComparison.OrdinalIgnoreCase))
-                {
-                    return true;
-                }
-            }
-
-            return false;
         }
 
         void Add(string name, StringValues values)

@@ -48,7 +48,7 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
                         break;
                     case { Name: "openapi", Value.ValueKind: JsonValueKind.String }:
                         openApi = Path.Combine(directory, member.Value.GetString()!);
-                        problems.AddRange(OpenApiDocument.ProblemWith(openApi) is { } problem ? [$"{name} line {member.Line}: openapi: {problem}"] : []);
+                        problems.AddRange(OpenApiReader.Read(openApi).Problem is { } problem ? [$"{name} line {member.Line}: openapi: {problem}"] : []);
                         break;
                     default:
                         problems.Add($"{name} line {member.Line}: '{member.Name}' is not known here; "

@@ -34,6 +34,20 @@ internal sealed record GatewayRoute(
     /// <summary>Headers that the upstream gets from us, such as the key that it wants.</summary>
     public IReadOnlyList<UpstreamHeader> Headers { get; init; } = [];
 
+    /// <summary>Whether it is ours to set, so that no caller's passes.</summary>
+    public bool Sets(string header)
+    {
+        foreach (var ours in Headers)
+        {
+            if (ours.Name.Equals(header, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>The upstream's name in assertions (aud): its host and port, always both, because one host may have several.</summary>
     public string Audience { get; } = Upstream.GetComponents(UriComponents.HostAndPort, UriFormat.UriEscaped);
 
@@ -73,11 +87,15 @@ internal sealed class GatewayRoutes
             throw new OptionsValidationException(nameof(GatewayRoutes), typeof(GatewaySettings), problems);
         }
 
+        AsListed = config.Routes;
         routes = [.. config.Routes.OrderBy(route => route.Path.Shape, StringComparer.Ordinal)]; // '~' sorts behind every literal
         OpenApiFile = config.OpenApiFile;
     }
 
     public IReadOnlyList<GatewayRoute> All => routes;
+
+    /// <summary>In the order of the file.</summary>
+    public IReadOnlyList<GatewayRoute> AsListed { get; }
 
     public McpEndpoints McpEndpoints => new(
         [.. routes.Where(route => route.IsMcpServer).Select(route => new McpEndpoint(route.Path.Text, route.Name, [route.Scope]))]);

@@ -1,103 +1,93 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using GptFunctions.Tokens;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
 
 /// <summary>
 /// The upstream's OpenAPI document as a GPT sees it: only what has a route, at our paths, behind our server URL and OAuth; names and
-/// whether ChatGPT has to ask come from the routes. What identifies the user is no parameter any more.
+/// whether ChatGPT has to ask come from the routes. What identifies the user is no parameter any more. What has no partner is said when this is made.
 /// </summary>
-internal sealed class OpenApiDocument
+internal sealed partial class OpenApiDocument
 {
     private const string SchemeName = "oauth2";
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
-    public OpenApiDocument(GatewayRoutes routes, IOptions<TokenSettings> settings, ScopeCatalog scopes)
+    /// <summary>Throws <see cref="OptionsValidationException"/> when the file is none any more.</summary>
+    public OpenApiDocument(GatewayRoutes routes, IOptions<TokenSettings> settings, ScopeCatalog scopes, ILogger<OpenApiDocument> logger)
     {
-        if (routes.OpenApiFile is { } file)
+        if (routes.OpenApiFile is not { } file)
         {
-            var document = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
-            Rewrite(document, routes.All, settings.Value.PublicBaseUrl!, scopes);
-            Text = JsonSerializer.SerializeToUtf8Bytes(document, Indented);
+            return;
         }
+
+        var (document, problem) = OpenApiReader.Read(file);
+        if (document is null)
+        {
+            throw new OptionsValidationException(nameof(OpenApiDocument), typeof(GatewaySettings), [problem!]);
+        }
+
+        Source = new OpenApiOperations(document);
+        IsVersion30 = document["openapi"]!.ToString().StartsWith("3.0", StringComparison.Ordinal);
+        var calls = routes.AsListed.Where(route => !route.IsMcpServer).SelectMany(route => route.Methods.Select(method => (Route: route, Method: method)))
+            .ToList();
+        Operations = [.. calls.Select(call => Source.Find(call.Route, call.Method)).OfType<OpenApiOperation>()];
+        var rewritten = document.DeepClone().AsObject();
+        Rewrite(rewritten, settings.Value.PublicBaseUrl!, scopes);
+        Text = JsonSerializer.SerializeToUtf8Bytes(rewritten, Indented);
+        Tell(calls, logger);
     }
 
     /// <summary>Null when the configuration names no document.</summary>
     public byte[]? Text { get; }
 
-    /// <summary>Why a file is no OpenAPI document; null when it is one.</summary>
-    public static string? ProblemWith(string file)
-    {
-        try
-        {
-            return JsonNode.Parse(File.ReadAllText(file)) is JsonObject document && document["openapi"] is JsonValue && document["paths"] is JsonObject paths
-                && paths.All(path => path.Value is JsonObject)
-                ? null
-                : $"{file} is no OpenAPI document in JSON.";
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
-        {
-            return $"{file} cannot be read: {error.Message}";
-        }
-    }
+    /// <summary>The upstream's document; null likewise.</summary>
+    public OpenApiOperations? Source { get; }
 
-    private static void Rewrite(JsonObject document, IReadOnlyList<GatewayRoute> routes, string baseUrl, ScopeCatalog scopes)
+    /// <summary>Whether its schemas are of OpenAPI 3.0, which are not quite JSON Schema.</summary>
+    public bool IsVersion30 { get; }
+
+    /// <summary>What has both a route and an operation, in the order of the routes.</summary>
+    public IReadOnlyList<OpenApiOperation> Operations { get; } = [];
+
+    private void Rewrite(JsonObject document, string baseUrl, ScopeCatalog scopes)
     {
         document["servers"] = new JsonArray(new JsonObject { ["url"] = baseUrl });
         document.Remove("security"); // each operation has its own
-        var theirs = document["paths"]!.AsObject();
-        var ours = new JsonObject();
-        foreach (var route in routes)
+        var paths = new JsonObject();
+        foreach (var found in Operations)
         {
-            foreach (var method in route.Methods)
-            {
-                var path = theirs[route.UpstreamPath.Text]?.AsObject();
-                if (path?[Key(method)] is JsonObject operation)
-                {
-                    var target = ours[route.Path.Text] as JsonObject ?? Shared(path, [.. routes.Where(other => other.Path.Text == route.Path.Text)]);
-                    target[Key(method)] = Operation(operation, route, method);
-                    ours[route.Path.Text] = target;
-                }
-            }
+            var target = paths[found.Route.Path.Text] as JsonObject ?? Shared(found.Item);
+            target[OpenApiOperations.Key(found.Method)] = Operation(found);
+            paths[found.Route.Path.Text] = target;
         }
 
-        document["paths"] = ours;
+        document["paths"] = paths;
         var components = document["components"] as JsonObject ?? [];
         document["components"] = components;
         components["securitySchemes"] = new JsonObject { [SchemeName] = Scheme(baseUrl, scopes) };
     }
 
-    /// <summary>What a path says for all its operations.</summary>
-    private static JsonObject Shared(JsonObject path, GatewayRoute[] routes)
-    {
-        var shared = new JsonObject(
-            path.Where(member => member.Key is "parameters" or "summary" or "description")
-                .Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone())));
-        RemoveHeaders(shared, routes);
-        return shared;
-    }
+    /// <summary>What a path says for all its operations. Parameters stand with each operation, because their names are the route's.</summary>
+    private static JsonObject Shared(JsonObject item) => new(
+        item.Where(member => member.Key is "summary" or "description").Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone())));
 
-    private static JsonObject Operation(JsonObject theirs, GatewayRoute route, string method)
+    private static JsonObject Operation(OpenApiOperation found)
     {
-        var operation = theirs.DeepClone().AsObject();
-        operation["operationId"] = method == route.Methods[0] ? route.Name : $"{route.Name}_{Key(method)}"; // must be unique
-        operation["x-openai-isConsequential"] = route.IsConsequential;
-        operation["security"] = new JsonArray(new JsonObject { [SchemeName] = new JsonArray(route.Scope) });
+        var operation = found.Operation.DeepClone().AsObject();
+        operation["operationId"] = found.Id;
+        operation["x-openai-isConsequential"] = found.Route.IsConsequential;
+        operation["security"] = new JsonArray(new JsonObject { [SchemeName] = new JsonArray(found.Route.Scope) });
         operation.Remove("servers");
-        RemoveHeaders(operation, [route]);
-        return operation;
-    }
-
-    /// <summary>Leaves only the header parameters that reach the upstream.</summary>
-    private static void RemoveHeaders(JsonObject owner, GatewayRoute[] routes)
-    {
-        if (owner["parameters"] is JsonArray parameters)
+        operation.Remove("parameters");
+        if (found.Parameters.Count > 0)
         {
-            parameters.RemoveAll(parameter => parameter?["in"]?.ToString() == "header"
-                && !Array.Exists(routes, route => HeaderRules.OfRequest(parameter["name"]?.ToString() ?? "", route.PassHeaders) == HeaderRule.Pass));
+            operation["parameters"] = new JsonArray([.. found.Parameters.Select(parameter => parameter.DeepClone())]);
         }
+
+        return operation;
     }
 
     private static JsonObject Scheme(string baseUrl, ScopeCatalog scopes) => new()
@@ -115,14 +105,27 @@ internal sealed class OpenApiDocument
         },
     };
 
-    private static string Key(string method) => method switch
+    private void Tell(List<(GatewayRoute Route, string Method)> calls, ILogger logger)
     {
-        "GET" => "get",
-        "HEAD" => "head",
-        "POST" => "post",
-        "PUT" => "put",
-        "PATCH" => "patch",
-        "DELETE" => "delete",
-        _ => "options",
-    };
+        var described = Operations.Select(found => (found.Route.Name, found.Method)).ToHashSet();
+        var routed = Operations.Select(found => found.Place).ToHashSet(StringComparer.Ordinal);
+        foreach (var (route, method) in calls.Where(
+            call => !described.Contains((call.Route.Name, call.Method)) && call.Method is not ("HEAD" or "OPTIONS")))
+        {
+            LogNoOperation(logger, route.Name, route.Line, $"{method} {route.UpstreamPath.Text}");
+        }
+
+        var left = Source!.All.Select(one => $"{one.Method} {one.Path}").Where(place => !routed.Contains(place)).ToList();
+        if (left.Count > 0)
+        {
+            LogNoRoute(logger, string.Join(", ", left));
+        }
+    }
+
+    [LoggerMessage(6025, LogLevel.Warning,
+        "The OpenAPI document has no operation {Operation} for the gateway's route {Route} (line {Line}): neither GPTs nor MCP hosts will know it")]
+    private static partial void LogNoOperation(ILogger logger, string route, int line, string operation);
+
+    [LoggerMessage(6026, LogLevel.Information, "No route leads to these operations of the OpenAPI document, so they are left out: {Operations}")]
+    private static partial void LogNoRoute(ILogger logger, string operations);
 }
