@@ -75,8 +75,24 @@ internal static class GatewayRoutesFile
                   "tier": "read", "maxResponseCharacters": 0, "audit": true },
                 { "name": "dead", "methods": ["GET", "POST"], "path": "/gpt/dead", "upstream": "http://127.0.0.1:1", "scope": "jobs:read", "tier": "read" },
                 { "name": "web", "methods": ["GET"], "path": "/gpt/web", "upstream": "{{upstream}}", "scope": "resume:read", "tier": "read",
-                  "allowClerkSession": true }
-              ]
+                  "allowClerkSession": true },
+                { "name": "apply", "methods": ["GET", "HEAD", "POST"], "path": "/gpt/apply/{what}", "upstream": "{{upstream}}", "upstreamPath": "/{what}",
+                  "scope": "applications:write", "tier": "read", "quota": "applications", "timeoutSeconds": 2, "maxResponseCharacters": 1000 },
+                { "name": "applyAudited", "methods": ["GET"], "path": "/gpt/apply-audited", "upstream": "{{upstream}}", "scope": "applications:write",
+                  "tier": "read", "quota": "applications", "audit": true },
+                { "name": "applyDead", "methods": ["GET"], "path": "/gpt/apply-dead", "upstream": "http://127.0.0.1:1", "scope": "applications:write",
+                  "tier": "read", "quota": "applications" },
+                { "name": "applyRarely", "methods": ["GET"], "path": "/gpt/apply-rarely", "upstream": "{{upstream}}", "scope": "applications:write",
+                  "tier": "expensive", "quota": "applications" },
+                { "name": "export", "methods": ["GET"], "path": "/gpt/export", "upstream": "{{upstream}}", "scope": "applications:read", "tier": "read",
+                  "quota": "exports" }
+              ],
+              "plans": {
+                "free": { "applications": 5 },
+                "closed": { "applications": 0 },
+                "pro": { "applications": -1, "exports": 2 }
+              },
+              "defaultPlan": null
             }
             """);
         return path;
@@ -92,7 +108,8 @@ internal sealed class GatewayUsers(TestApp app)
     public const string AllScopes = "jobs:read applications:read applications:write resume:read";
     private readonly Lazy<Task<TestClient>> client = new(() => OAuthFlow.AddClientAsync(app));
 
-    public async Task<GatewayUser> AddAsync(string? subject = null, string scope = AllScopes, string? plan = null, TestClient? of = null)
+    public async Task<GatewayUser> AddAsync(
+        string? subject = null, string scope = AllScopes, string? plan = null, TestClient? of = null, string? planStatus = null)
     {
         subject ??= $"user_{Guid.NewGuid():N}";
         var (id, session, clientId) = (Guid.NewGuid(), Guid.CreateVersion7(), (of ?? await client.Value).Id);
@@ -100,9 +117,9 @@ internal sealed class GatewayUsers(TestApp app)
         id = await app.Database.ScalarAsync<Guid>(
             """
             WITH silent AS MATERIALIZED (SELECT set_config('session_replication_role', 'replica', true))
-            INSERT INTO users (id, clerk_user_id, plan, created_at) SELECT $1, $2, $3, now() FROM silent ON CONFLICT (clerk_user_id) DO UPDATE
-            SET plan = excluded.plan RETURNING id
-            """, id, subject, (object?)plan ?? DBNull.Value);
+            INSERT INTO users (id, clerk_user_id, plan, plan_status, created_at) SELECT $1, $2, $3, $4, now() FROM silent
+            ON CONFLICT (clerk_user_id) DO UPDATE SET plan = excluded.plan RETURNING id
+            """, id, subject, (object?)plan ?? DBNull.Value, (object?)planStatus ?? DBNull.Value);
         await app.Database.ScalarAsync<int>(
             """
             INSERT INTO gpt_sessions (id, client_id, user_id, scopes, granted_scopes, resource, created_at, last_active, expires_at)

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Text;
 using GptFunctions.Hosting;
+using GptFunctions.Plans;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -23,8 +24,8 @@ internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
 
 /// <summary>Sends an admitted request to its upstream and the answer back, piece by piece.</summary>
 internal sealed partial class Forwarder(
-    Assertions assertions, UpstreamKeys keys, PublicLocation locations, GatewayMetrics metrics, IOptions<TokenSettings> settings,
-    IOptions<GatewaySettings> gateway, IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
+    Assertions assertions, UpstreamKeys keys, PublicLocation locations, UsageService usage, GatewayMetrics metrics,
+    IOptions<TokenSettings> settings, IOptions<GatewaySettings> gateway, IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
 {
     private readonly HttpMessageInvoker http = new(new SocketsHttpHandler
     {
@@ -45,7 +46,21 @@ internal sealed partial class Forwarder(
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
     private readonly bool passesObsoleteText = server.Value.ResponseHeaderEncodingSelector("") is not null; // the Functions host would refuse it
 
+    /// <summary>Forwards; of a call that came to nothing the unit of the month's quota is given back.</summary>
     public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission)
+    {
+        var forwarded = await SendAsync(context, admission);
+        if (admission.Unit is { } unit && forwarded.Status >= StatusCodes.Status400BadRequest && !context.Response.HasStarted)
+        {
+            await usage.GiveBackAsync(unit);
+        }
+
+        return forwarded;
+    }
+
+    public void Dispose() => http.Dispose();
+
+    private async Task<Forwarded> SendAsync(HttpContext context, Admission admission)
     {
         var route = admission.Route;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
@@ -56,7 +71,7 @@ internal sealed partial class Forwarder(
         {
             using var response = await http.SendAsync(request, limit.Token);
             upload?.LeaveTime();
-            return await RelayAsync(context, route, response, limit);
+            return await RelayAsync(context, admission, response, limit);
         }
         catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException)
         {
@@ -68,10 +83,9 @@ internal sealed partial class Forwarder(
         }
     }
 
-    public void Dispose() => http.Dispose();
-
-    private async Task<Forwarded> RelayAsync(HttpContext context, GatewayRoute route, HttpResponseMessage response, CancellationTokenSource limit)
+    private async Task<Forwarded> RelayAsync(HttpContext context, Admission admission, HttpResponseMessage response, CancellationTokenSource limit)
     {
+        var route = admission.Route;
         var head = new AnswerHead(response, locations, passesObsoleteText);
         if (head.Status is StatusCodes.Status401Unauthorized or StatusCodes.Status407ProxyAuthenticationRequired)
         {
@@ -83,6 +97,11 @@ internal sealed partial class Forwarder(
         {
             LogFailed(route.Name, context.CorrelationId(), fault);
             return GatewayRefusal.InvalidAnswer;
+        }
+
+        if (admission.Unit is { } unit && head.Status >= StatusCodes.Status400BadRequest)
+        {
+            await usage.GiveBackAsync(unit); // before anybody sees the answer, and looks what is left
         }
 
         return await new ResponseRelay(context, route, response, head, limit).RelayAsync();

@@ -1,15 +1,16 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using GptFunctions.Plans;
 using GptFunctions.Tokens;
 
 namespace GptFunctions.Gateway;
 
 /// <summary>What a <c>gateway.json</c> says, and what is wrong with it: sentences that name the line.</summary>
-internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string? OpenApiFile, IReadOnlyList<string> Problems)
+internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string? OpenApiFile, PlanTable Plans, IReadOnlyList<string> Problems)
 {
     private static readonly JsonDocumentOptions Options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
-    public static GatewayConfig Empty { get; } = new([], null, []);
+    public static GatewayConfig Empty { get; } = new([], null, PlanTable.Empty, []);
 
     public static GatewayConfig Load(string path)
     {
@@ -30,6 +31,7 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
         var problems = new List<string>();
         var routes = new List<GatewayRoute>();
         string? openApi = null;
+        var plans = new PlansReader();
         try
         {
             using var document = JsonDocument.Parse(json, Options);
@@ -50,12 +52,20 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
                         openApi = Path.Combine(directory, member.Value.GetString()!);
                         problems.AddRange(OpenApiReader.Read(openApi).Problem is { } problem ? [$"{name} line {member.Line}: openapi: {problem}"] : []);
                         break;
+                    case { Name: "plans", Value.ValueKind: JsonValueKind.Object }:
+                        plans.Read(new ConfigObject(member.Value, json), json);
+                        break;
+                    case { Name: "defaultPlan", Value.ValueKind: JsonValueKind.String or JsonValueKind.Null }:
+                        plans.ReadDefault(member);
+                        break;
                     default:
                         problems.Add($"{name} line {member.Line}: '{member.Name}' is not known here; "
-                            + "there are routes (a list of objects) and openapi (a file name).");
+                            + "there are routes (a list of objects), openapi (a file name), plans (an object) and defaultPlan (a plan's name or null).");
                         break;
                 }
             }
+
+            problems.AddRange(plans.Problems.Select(problem => $"{name} line {problem.Line}: {problem.Text}"));
         }
         catch (JsonException error)
         {
@@ -63,7 +73,7 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
             return Empty with { Problems = [problem] };
         }
 
-        return new GatewayConfig(routes, openApi, [.. problems, .. Conflicts(routes).Select(problem => $"{name} {problem}")]);
+        return new GatewayConfig(routes, openApi, plans.Table, [.. problems, .. Conflicts(routes).Select(problem => $"{name} {problem}")]);
     }
 
     /// <summary>Routes that ask for a scope which no token can hold.</summary>

@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using GptFunctions.Plans;
 using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
@@ -8,10 +9,11 @@ namespace GptFunctions.Gateway;
 
 /// <summary>The resource that access tokens are for: everything below /gpt.</summary>
 internal sealed class GatewayFunctions(
-    GatewayService service, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls, Occasions occasions,
-    TimeProvider clock)
+    GatewayService service, UsageService usage, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls,
+    Occasions occasions, TimeProvider clock)
 {
     public const string OpenApiPath = "/gpt/openapi.json";
+    public const string UsagePath = "/gpt/usage";
 
     /// <summary>What one pastes into the GPT builder.</summary>
     [Function("GatewayOpenApi")]
@@ -30,6 +32,17 @@ internal sealed class GatewayFunctions(
         Cors.Allow(request);
         request.HttpContext.Response.Headers.CacheControl = "no-cache";
         return Results.Bytes(document, "application/json");
+    }
+
+    /// <summary>What the caller's plan gives, and what of it is used.</summary>
+    [Function("GatewayPlanUsage")]
+    public async Task<IResult> UsageAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "gpt/usage")] HttpRequest request)
+    {
+        var context = request.HttpContext;
+        var (user, quotas, refusal) = await service.ReadUsageAsync(
+            HttpAuthentication.ReadBearer(request), request.Query.ContainsKey("access_token"), occasions.Of(context));
+        context.Response.Headers.CacheControl = "no-store";
+        return user is null ? GatewayAnswers.Refuse(context, refusal!) : GatewayAnswers.Plan(user, usage.PlanOf(user), quotas);
     }
 
     [Function(FunctionNames.Gateway)]

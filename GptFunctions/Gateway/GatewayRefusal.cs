@@ -1,3 +1,5 @@
+using System.Globalization;
+using GptFunctions.Plans;
 using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
@@ -17,11 +19,14 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     public string? Scope { get; init; }
 
     /// <summary>The path of the resource of which it names the metadata.</summary>
-    public string ResourcePath { get; init; } = "/gpt";
+    public string ResourcePath { get; init; } = ProtectedResources.GatewayPath;
 
     public int? RetryAfterSeconds { get; init; }
 
     public string? ViolatedPolicy { get; init; }
+
+    /// <summary>The quota of the month that does not allow it.</summary>
+    public QuotaState? Quota { get; init; }
 
     public IReadOnlyList<string> AllowedMethods { get; init; } = [];
 
@@ -67,6 +72,14 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         RetryAfterSeconds = 2,
     };
 
+    /// <summary>What is bought is counted exactly or not at all.</summary>
+    public static GatewayRefusal QuotaUnavailable { get; } = new(StatusCodes.Status503ServiceUnavailable, "Temporarily unavailable",
+        "What the user's plan still allows cannot be looked up right now. Nothing was done; try again in a few seconds.")
+    {
+        Code = "QUOTA_UNAVAILABLE",
+        RetryAfterSeconds = 2,
+    };
+
     public static GatewayRefusal Unreachable { get; } = new(
         StatusCodes.Status502BadGateway, "The service behind this action cannot be reached",
         "The connection failed. If the action changes something, check whether it did before you try again.")
@@ -96,18 +109,19 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     public static GatewayRefusal MethodNotAllowed(IReadOnlyList<string> methods) =>
         new(StatusCodes.Status405MethodNotAllowed, "Method not allowed", $"This path takes {string.Join(", ", methods)}.") { AllowedMethods = methods };
 
-    public static GatewayRefusal TokenInQuery(GatewayRoute route) => Unauthenticated(
+    /// <param name="route">Null, as below: any scope of the gateway does.</param>
+    public static GatewayRefusal TokenInQuery(GatewayRoute? route) => Unauthenticated(
         new OAuthError("invalid_request", "Send the access token in the Authorization header, never in the URL.", StatusCodes.Status400BadRequest), route);
 
-    public static GatewayRefusal TokenMissing(GatewayRoute route) => Unauthenticated(
+    public static GatewayRefusal TokenMissing(GatewayRoute? route) => Unauthenticated(
         new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized), route);
 
-    public static GatewayRefusal Unauthenticated(OAuthError error, GatewayRoute route) =>
+    public static GatewayRefusal Unauthenticated(OAuthError error, GatewayRoute? route) =>
         new(error.Status, error.Status == StatusCodes.Status401Unauthorized ? "Sign-in needed" : "Bad request", error.Description)
         {
             Challenge = error,
-            Scope = route.Scope,
-            ResourcePath = route.ResourcePath,
+            Scope = route?.Scope,
+            ResourcePath = route?.ResourcePath ?? ProtectedResources.GatewayPath,
         };
 
     /// <param name="granted">What the token has. MCP hosts ask for what they are told instead of that, so they are told all of it.</param>
@@ -128,6 +142,33 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
             + $"Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
         return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail) { RetryAfterSeconds = seconds, ViolatedPolicy = quota.Policy };
     }
+
+    /// <summary>Where waiting does not help: no plan, one that is not paid for, or one that does not include this.</summary>
+    public static GatewayRefusal PlanRequired(QuotaState quota, bool isPaidFor) => new(
+        StatusCodes.Status402PaymentRequired, "Plan required",
+        (quota.Plan is null ? $"This needs a plan that includes {quota.Quota}, and the user has none."
+            : isPaidFor ? $"The user's plan, {quota.Plan}, does not include {quota.Quota}."
+            : $"The user's plan, {quota.Plan}, is not paid for.")
+            + " Nothing was done, and trying again does not help: ask the user to " + (isPaidFor || quota.Plan is null ? "choose such a plan" : "pay for it")
+            + " first.")
+    {
+        Code = "PLAN_REQUIRED",
+        Quota = quota,
+    };
+
+    /// <param name="seconds">Until the next month begins.</param>
+    public static GatewayRefusal QuotaUsedUp(QuotaState quota, int seconds) => new(
+        StatusCodes.Status429TooManyRequests, "The month's quota is used up",
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"The user's plan, {quota.Plan}, gives {quota.Limit} {quota.Quota} a month, and all are used. The next ones come on "
+                + $"{quota.ResetsAt:d MMMM yyyy} (UTC), or with a larger plan. Nothing was done; tell the user, and do not try again before."))
+    {
+        Code = "QUOTA_USED_UP",
+        RetryAfterSeconds = seconds,
+        ViolatedPolicy = quota.Quota,
+        Quota = quota,
+    };
 
     public static GatewayRefusal TooManyOpen(int open) => new(
         StatusCodes.Status429TooManyRequests, "Too many calls at once",

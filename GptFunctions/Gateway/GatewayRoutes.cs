@@ -1,5 +1,7 @@
 using System.Collections.Frozen;
+using GptFunctions.Plans;
 using GptFunctions.Tokens;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Gateway;
@@ -13,6 +15,9 @@ internal sealed record GatewayRoute(
     /// <summary>The type of its audit events; null when it has none.</summary>
     public string? EventType { get; init; }
 
+    /// <summary>The quota of the user's plan that its calls count against, by calendar month; null: none.</summary>
+    public string? Quota { get; init; }
+
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(45);
 
     /// <summary>Null: no cap.</summary>
@@ -24,7 +29,7 @@ internal sealed record GatewayRoute(
     public bool IsMcpServer { get; init; }
 
     /// <summary>The path of the resource (<see cref="ProtectedResource"/>) that its calls belong to.</summary>
-    public string ResourcePath => IsMcpServer ? Path.Text : "/gpt";
+    public string ResourcePath => IsMcpServer ? Path.Text : ProtectedResources.GatewayPath;
 
     public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
 
@@ -74,12 +79,12 @@ internal readonly record struct RouteMatch(GatewayRoute? Route, string[] Values,
 internal sealed record DefaultRoutes(Func<GatewayConfig?> Load);
 
 /// <summary>The routes, the more specific of two first.</summary>
-internal sealed class GatewayRoutes
+internal sealed partial class GatewayRoutes
 {
     private readonly GatewayRoute[] routes;
 
     /// <summary>Throws <see cref="OptionsValidationException"/> when a route asks for a scope that does not exist.</summary>
-    public GatewayRoutes(IOptions<GatewaySettings> settings, ScopeCatalog scopes, DefaultRoutes? defaults = null)
+    public GatewayRoutes(IOptions<GatewaySettings> settings, ScopeCatalog scopes, ILogger<GatewayRoutes> logger, DefaultRoutes? defaults = null)
     {
         var config = settings.Value.Config ?? defaults?.Load() ?? GatewayConfig.Empty;
         if (config.UnknownScopes(scopes).ToList() is { Count: > 0 } problems)
@@ -90,6 +95,11 @@ internal sealed class GatewayRoutes
         AsListed = config.Routes;
         routes = [.. config.Routes.OrderBy(route => route.Path.Shape, StringComparer.Ordinal)]; // '~' sorts behind every literal
         OpenApiFile = config.OpenApiFile;
+        Plans = config.Plans;
+        foreach (var route in routes.Where(route => route.Quota is { } quota && !Plans.Quotas.Contains(quota)))
+        {
+            LogQuotaOfNoPlan(logger, route.Name, route.Line, route.Quota!);
+        }
     }
 
     public IReadOnlyList<GatewayRoute> All => routes;
@@ -102,6 +112,8 @@ internal sealed class GatewayRoutes
 
     /// <summary>Null when the configuration names none.</summary>
     public string? OpenApiFile { get; }
+
+    public PlanTable Plans { get; }
 
     public RouteMatch Find(string method, string path)
     {
@@ -123,4 +135,8 @@ internal sealed class GatewayRoutes
 
         return new RouteMatch(null, [], allowed ?? []);
     }
+
+    [LoggerMessage(6018, LogLevel.Warning,
+        "Gateway route {Route} (line {Line}): no plan gives the quota {Quota}, so each of its calls is refused; name it in plans, or take it out")]
+    private static partial void LogQuotaOfNoPlan(ILogger logger, string route, int line, string quota);
 }

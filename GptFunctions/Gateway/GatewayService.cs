@@ -1,5 +1,6 @@
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.Plans;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
@@ -18,8 +19,10 @@ internal sealed record GatewayRequest(string Method, string Path, string Query, 
 
 /// <summary>A request that may go to its upstream.</summary>
 /// <param name="Values">What the parameters of the route's path stand for.</param>
+/// <param name="Unit">What it uses of the month's quota; null for a route that counts against none.</param>
 /// <param name="Attempt">The event that was committed for it; null for a route that is not audited.</param>
-internal sealed record Admission(GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, Occasion Occasion, Guid? Attempt);
+internal sealed record Admission(
+    GatewayRoute Route, string[] Values, Caller Caller, InternalUser User, Occasion Occasion, QuotaUnit? Unit, Guid? Attempt);
 
 /// <summary>Either an admission or a refusal, and the user's quota when that was asked.</summary>
 internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Refusal, Quota? Quota)
@@ -29,7 +32,7 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
-    GatewayRoutes routes, ProtectedResources resources, CallerCheck callers, RateLimiter limits, ActionLog actions,
+    GatewayRoutes routes, ProtectedResources resources, CallerCheck callers, RateLimiter limits, UsageService usage, ActionLog actions, GatewayMetrics metrics,
     IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
@@ -48,20 +51,30 @@ internal sealed partial class GatewayService(
             return match.AllowedMethods.Count > 0 ? GatewayRefusal.MethodNotAllowed(match.AllowedMethods) : GatewayRefusal.NotFound;
         }
 
-        if (request.HasTokenInQuery)
+        var (caller, user, refused) = await IdentifyAsync(request.Token, request.HasTokenInQuery, route, request.Occasion);
+        return user is null ? refused : await AdmitAsync(request, match, caller!, user);
+    }
+
+    /// <summary>How the plan of whoever calls stands: with any scope, and not counted.</summary>
+    /// <returns>The user, the plan that counts and each quota; or a refusal.</returns>
+    public async Task<(InternalUser? User, IReadOnlyList<QuotaState> Quotas, GatewayRefusal? Refusal)> ReadUsageAsync(
+        string? token, bool hasTokenInQuery, Occasion occasion)
+    {
+        var (_, user, refused) = await IdentifyAsync(token, hasTokenInQuery, null, occasion);
+        if (user is null)
         {
-            return GatewayRefusal.TokenInQuery(route);
+            return (null, [], refused.Refusal);
         }
 
-        if (request.Token is not { } token)
+        try
         {
-            return GatewayRefusal.TokenMissing(route);
+            return (user, await usage.ReadAsync(user, occasion.Now), null);
         }
-
-        var check = await callers.VerifyAsync(token, route.AllowsClerkSession ? TakenTokens.Both : TakenTokens.AccessTokens, request.Occasion.Now);
-        return check.Value is not { } caller ? await RefuseTokenAsync(check.Error!, route, request.Occasion)
-            : caller.IsFor(resources.Find(route.ResourcePath)!.Url) ? await AdmitAsync(request, match, caller)
-            : GatewayRefusal.Unauthenticated(AccessTokens.ForAnother, route);
+        catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
+        {
+            LogQuotaUnavailable(occasion.CorrelationId, error.Message);
+            return (null, [], GatewayRefusal.QuotaUnavailable);
+        }
     }
 
     /// <summary>Notes how an admitted call ended, for routes that are audited.</summary>
@@ -74,72 +87,133 @@ internal sealed partial class GatewayService(
         }
     }
 
-    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller)
+    /// <summary>Whose token it is, when it is good for the route (null: for anything of the gateway), its session lives and the user may act.</summary>
+    private async ValueTask<(Caller? Caller, InternalUser? User, Verdict Refused)> IdentifyAsync(
+        string? token, bool hasTokenInQuery, GatewayRoute? route, Occasion occasion)
     {
-        var route = match.Route!;
-        InternalUser? user;
-        CallerRefusal refusal;
+        if (hasTokenInQuery)
+        {
+            return (null, null, GatewayRefusal.TokenInQuery(route));
+        }
+
+        if (token is null)
+        {
+            return (null, null, GatewayRefusal.TokenMissing(route));
+        }
+
+        var taken = route?.AllowsClerkSession == true ? TakenTokens.Both : TakenTokens.AccessTokens;
+        var (caller, error) = await callers.VerifyAsync(token, taken, occasion.Now);
+        if (caller is null)
+        {
+            return (null, null, await RefuseTokenAsync(error!, route, occasion));
+        }
+
+        if (!caller.IsFor(resources.Find(route?.ResourcePath ?? ProtectedResources.GatewayPath)!.Url))
+        {
+            return (null, null, GatewayRefusal.Unauthenticated(AccessTokens.ForAnother, route));
+        }
+
         try
         {
-            (user, refusal) = await callers.AdmitAsync(caller, route.Scope, request.Occasion.Now);
-        }
-        catch (Exception error) when (ErrorMapper.IsOutage(error))
-        {
-            LogIdentityUnavailable(request.Occasion.CorrelationId, error.Message);
-            return GatewayRefusal.IdentityUnavailable;
-        }
-
-        if (user is null)
-        {
-            return refusal switch
+            var (user, refusal) = await callers.AdmitAsync(caller, route?.Scope, occasion.Now);
+            return (caller, user, refusal switch
             {
+                CallerRefusal.None => default(Verdict),
                 CallerRefusal.SessionEnded => GatewayRefusal.Unauthenticated(CallerCheck.SessionEnded, route),
-                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route, caller.Scope),
+                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route!, caller.Scope),
                 CallerRefusal.UserBlocked => GatewayRefusal.UserBlocked,
                 _ => GatewayRefusal.UserNotFound,
-            };
+            });
         }
+        catch (Exception failure) when (ErrorMapper.IsOutage(failure))
+        {
+            LogIdentityUnavailable(occasion.CorrelationId, failure.Message);
+            return (null, null, GatewayRefusal.IdentityUnavailable);
+        }
+    }
 
+    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user)
+    {
         if (request.Call.Enter(user.Id) is { } full)
         {
             return full;
         }
 
-        var quota = await TakeAsync(route.Tier, caller.Subject);
-        return quota.Decision.RetryAfterSeconds is null
-            ? await RecordAsync(request, match, caller, user, quota)
-            : new Verdict(null, GatewayRefusal.TooMany(quota), quota);
+        var (quota, unit, refusal) = await TakeAsync(match.Route!, caller, user, request.Occasion);
+        if (refusal is null)
+        {
+            return await RecordAsync(request, match, caller, user, quota!, unit);
+        }
+
+        if (refusal.Quota is { } used)
+        {
+            metrics.QuotaRefused(used.Quota, refusal.Code!);
+        }
+
+        return new Verdict(null, refusal, quota);
     }
 
     /// <summary>
     /// The attempt is committed before the call leaves; what cannot be recorded is not done. Not in the limit's statement: many callers share
     /// that one, and on its unlogged table it waits for no disk; this one must.
     /// </summary>
-    private async ValueTask<Verdict> RecordAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, Quota quota)
+    private async ValueTask<Verdict> RecordAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, Quota quota, QuotaUnit? unit)
     {
         try
         {
             var attempt = await actions.BeginAsync(match.Route!, caller, request.Occasion);
-            return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Occasion, attempt), null, quota);
+            return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Occasion, unit, attempt), null, quota);
         }
         catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
         {
             LogNotRecordable(request.Occasion.CorrelationId, match.Route!.EventType, error.Message);
+            if (unit is not null)
+            {
+                usage.GiveBackLater(unit);
+            }
+
             return new Verdict(null, GatewayRefusal.AuditUnavailable, quota);
         }
     }
 
-    private async ValueTask<Quota> TakeAsync(string tier, string subject)
+    /// <summary>Takes one of the calls of the minute, and with it one of the month where the route counts against a quota.</summary>
+    /// <returns>How the minute's limit stands (null: nobody knows), the unit of the month, and why not.</returns>
+    private async ValueTask<(Quota? Quota, QuotaUnit? Unit, GatewayRefusal? Refusal)> TakeAsync(
+        GatewayRoute route, Caller caller, InternalUser user, Occasion occasion)
     {
-        var limit = GatewaySettings.Tiers[tier](settings.Value);
-        return new Quota(tier, limit, Minute, await limits.TryTakeAsync($"{tier}|{subject}", limit, Minute));
+        var (key, limit) = ($"{route.Tier}|{caller.Subject}", GatewaySettings.Tiers[route.Tier](settings.Value));
+        var month = route.Quota is { } name ? usage.StateOf(user, name, occasion.Now) : null;
+        if (month is null or { Limit: 0 })
+        {
+            var quota = new Quota(route.Tier, limit, Minute, await limits.TryTakeAsync(key, limit, Minute));
+            return (quota, null, quota.Decision.RetryAfterSeconds is not null ? GatewayRefusal.TooMany(quota)
+                : month is null ? null
+                : GatewayRefusal.PlanRequired(month, usage.IsPaidFor(user, occasion.Now)));
+        }
+
+        var unit = UsageService.UnitOf(user, month, occasion.Now);
+        try
+        {
+            var (decision, answer) = await limits.TryTakeAsync(key, limit, Minute, unit);
+            var quota = new Quota(route.Tier, limit, Minute, decision);
+            return answer is not { } counted ? (quota, null, GatewayRefusal.TooMany(quota))
+                : counted.IsTaken ? (quota, unit, null)
+                : (quota, null, GatewayRefusal.QuotaUsedUp(
+                    month with { Used = counted.Used }, (int)Math.Ceiling((month.ResetsAt - occasion.Now).TotalSeconds)));
+        }
+        catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
+        {
+            usage.GiveBackLater(unit);
+            LogQuotaUnavailable(occasion.CorrelationId, error.Message);
+            return (null, null, GatewayRefusal.QuotaUnavailable);
+        }
     }
 
     /// <summary>
     /// Forged tokens are limited per address. Expired and revoked ones are not: all of ChatGPT's users come from a few addresses. A good
     /// token never gets here, so nobody can lock an address out.
     /// </summary>
-    private async ValueTask<Verdict> RefuseTokenAsync(OAuthError error, GatewayRoute route, Occasion occasion)
+    private async ValueTask<Verdict> RefuseTokenAsync(OAuthError error, GatewayRoute? route, Occasion occasion)
     {
         if (CallerCheck.IsForgery(error))
         {
@@ -157,6 +231,9 @@ internal sealed partial class GatewayService(
 
     [LoggerMessage(6010, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because session or user cannot be looked up: {Reason}")]
     private partial void LogIdentityUnavailable(string correlationId, string reason);
+
+    [LoggerMessage(6015, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because the month's quota cannot be counted: {Reason}")]
+    private partial void LogQuotaUnavailable(string correlationId, string reason);
 
     [LoggerMessage(
         6014, LogLevel.Warning,

@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using GptFunctions.Plans;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -6,14 +7,16 @@ namespace GptFunctions.Gateway;
 
 internal static class GatewaySetup
 {
-    /// <summary>Routes, forwarder, OpenAPI document.</summary>
+    /// <summary>Routes, plans, forwarder, OpenAPI document.</summary>
     public static void AddGateway(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<GatewaySettings>();
+        builder.AddSettings<PlanSettings>();
         var services = builder.Services;
         services.AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
         services.AddSingleton(provider => provider.GetRequiredService<GatewayRoutes>().McpEndpoints);
         services.AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
+        services.AddSingleton(provider => provider.GetRequiredService<GatewayRoutes>().Plans).AddSingleton<UsageStore>().AddSingleton<UsageService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<UpstreamKeys>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>()
             .AddSingleton<GatewayMetrics>();
@@ -26,6 +29,7 @@ internal static class GatewaySetup
                 provider.GetRequiredService<UpstreamKeys>();
                 return provider.GetRequiredService<ActionLog>();
             });
+            services.AddHostedService(provider => provider.GetRequiredService<UsageService>());
         }
     }
 }

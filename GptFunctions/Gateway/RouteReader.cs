@@ -13,7 +13,7 @@ internal sealed class RouteReader
     private static readonly string[] Optional =
         [
             "upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "headers", "allowClerkSession", "isConsequential",
-            "mcpServer",
+            "mcpServer", "quota",
         ];
 
     private readonly ConfigObject source;
@@ -45,7 +45,8 @@ internal sealed class RouteReader
     {
         var name = Text("name", IsName, "1 to 64 letters, digits, '_' or '-', beginning with a letter") ?? "";
         var path = Template("path", "a path below /gpt/ such as /gpt/jobs/{id}", text =>
-            text.StartsWith("/gpt/", StringComparison.Ordinal) && text != GatewayFunctions.OpenApiPath) ?? PathTemplate.Parse("/")!;
+            text.StartsWith("/gpt/", StringComparison.Ordinal)
+                && text is not (GatewayFunctions.OpenApiPath or GatewayFunctions.UsagePath)) ?? PathTemplate.Parse("/")!;
         var isMcpServer = Flag("mcpServer") == true;
         if (isMcpServer && path.Parameters.Count > 0)
         {
@@ -68,6 +69,7 @@ internal sealed class RouteReader
         {
             IsMcpServer = isMcpServer,
             EventType = Flag("audit") == true ? "gpt.action." + name : null,
+            Quota = Text("quota", IsName, "the name of a quota of plans"),
             Timeout = Number("timeoutSeconds", 1, LongestTimeout) is { } seconds ? TimeSpan.FromSeconds(seconds) : route.Timeout,
             MaximumCharacters = Number("maxResponseCharacters", 0, 100_000_000) switch
             {
@@ -155,7 +157,7 @@ internal sealed class RouteReader
         return headers;
     }
 
-    private static bool IsName(string text) =>
+    public static bool IsName(string text) =>
         text.Length is > 0 and <= 64 && char.IsAsciiLetter(text[0]) && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '_' or '-');
 
     private static bool IsBase(string text) =>

@@ -5,8 +5,9 @@ namespace GptFunctions.Identity;
 /// <summary>A person as the company's APIs know them.</summary>
 /// <param name="Plan">Null: has not paid for any.</param>
 /// <param name="PlanStatus">As the payment provider calls it, for example <c>past_due</c>.</param>
+/// <param name="PastDueSince">The first payment that failed, while the status is <c>past_due</c>.</param>
 /// <param name="IsBlocked">Banned or locked: nothing is done for them.</param>
-internal sealed record InternalUser(Guid Id, string? Plan, string? PlanStatus, bool IsBlocked);
+internal sealed record InternalUser(Guid Id, string? Plan, string? PlanStatus, DateTimeOffset? PastDueSince, bool IsBlocked);
 
 /// <summary>Turns the subject of a token into the internal user, from memory whenever possible.</summary>
 internal sealed class InternalUsers

@@ -45,6 +45,7 @@ internal sealed class UserStore(Database database)
                 name = NULL,
                 plan = NULL,
                 plan_status = NULL,
+                past_due_since = NULL,
                 stripe_customer_id = NULL,
                 deleted_at = coalesce(users.deleted_at, excluded.deleted_at)
             RETURNING clerk_user_id
@@ -53,7 +54,7 @@ internal sealed class UserStore(Database database)
         """);
 
     private static readonly Sql Find = new("""
-        SELECT id, plan, plan_status, NOT user_may_act(users, @now)
+        SELECT id, plan, plan_status, past_due_since, NOT user_may_act(users, @now)
         FROM users
         WHERE clerk_user_id = @subject AND deleted_at IS NULL
         """);
@@ -63,7 +64,8 @@ internal sealed class UserStore(Database database)
     {
         var command = database.LookUp(Find).Bind("subject", subject).Bind("now", now);
         return await command.FirstAsync(
-            static reader => new InternalUser(reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.GetBoolean(3)));
+            static reader => new InternalUser(
+                reader.GetGuid(0), reader.Get<string?>(1), reader.Get<string?>(2), reader.Get<DateTimeOffset?>(3), reader.GetBoolean(4)));
     }
 
     /// <summary>The internal id of a Clerk user, who is created when unknown; null when the account was deleted or is blocked.</summary>

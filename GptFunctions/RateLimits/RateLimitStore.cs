@@ -1,25 +1,59 @@
 using GptFunctions.Data;
+using Npgsql;
 
 namespace GptFunctions.RateLimits;
 
-/// <summary>
-/// The buckets in the database. Tries that come while a statement is on its way wait for the next one and share it: the busier, the cheaper
-/// each one gets. Whoever comes alone waits for nobody.
-/// </summary>
-internal sealed class RateLimitStore(Database database)
+/// <summary>The buckets in the database, and the quotas of a month that are counted with them.</summary>
+internal sealed class RateLimitStore
 {
-    private const int TriesPerStatement = 200;
-
     // tat is the theoretical arrival time: when the bucket is full again. A try costs period / limit and is admitted while tat stays within
     // one period of now. In the order of the keys, so that statements which meet never wait for each other in a circle.
-    private static readonly Sql Take = new("""
-        INSERT INTO rate_limits AS bucket (key, tat)
-        SELECT key, clock_timestamp() + @cost
-        FROM unnest(@keys) AS key
+    private const string Admit = """
         ORDER BY key
-        ON CONFLICT (key) DO UPDATE SET tat = greatest(bucket.tat, clock_timestamp()) + @cost
-        WHERE greatest(bucket.tat, clock_timestamp()) + @cost <= clock_timestamp() + @period
-        RETURNING key, extract(epoch FROM tat - clock_timestamp())::double precision
+            ON CONFLICT (key) DO UPDATE SET tat = greatest(bucket.tat, clock_timestamp()) + @cost
+            WHERE greatest(bucket.tat, clock_timestamp()) + @cost <= clock_timestamp() + @period
+            RETURNING key, extract(epoch FROM tat - clock_timestamp())::double precision AS seconds
+        """;
+
+    private static readonly Sql Take = new($"""
+            INSERT INTO rate_limits AS bucket (key, tat)
+            SELECT key, clock_timestamp() + @cost
+            FROM unnest(@keys) AS key
+            {Admit}
+        """);
+
+    // Who is admitted is counted, as long as the month's amount is not used up. Counters are locked after all buckets, in their own order.
+    private static readonly Sql TakeUnits = new($"""
+        WITH tries AS MATERIALIZED (
+            SELECT *
+            FROM unnest(@keys, @ids, @users, @quotas, @months, @amounts) AS try (key, id, user_id, quota, month, amount)
+        ), admitted AS (
+            INSERT INTO rate_limits AS bucket (key, tat)
+            SELECT key, clock_timestamp() + @cost
+            FROM tries
+            {Admit}
+        ), counted AS (
+            INSERT INTO usage_counters AS counter (month, user_id, quota, used)
+            SELECT month, user_id, quota, 1
+            FROM tries
+            JOIN admitted USING (key)
+            ORDER BY month, user_id, quota
+            ON CONFLICT (month, user_id, quota) DO UPDATE SET used = counter.used + 1
+            WHERE (SELECT amount < 0 OR counter.used < amount
+                   FROM tries
+                   WHERE (tries.month, tries.user_id, tries.quota) = (counter.month, counter.user_id, counter.quota))
+            RETURNING month, user_id, quota, used
+        ), noted AS (
+            INSERT INTO usage_units (id, month, user_id, quota, taken_at)
+            SELECT id, month, user_id, quota, now()
+            FROM tries
+            JOIN counted USING (month, user_id, quota)
+        )
+        SELECT key, seconds, counted.used IS NOT NULL, coalesce(counted.used, greatest(known.used, amount::bigint))
+        FROM admitted
+        JOIN tries USING (key)
+        LEFT JOIN counted USING (month, user_id, quota)
+        LEFT JOIN usage_counters known USING (month, user_id, quota)
         """);
 
     // A statement of its own, because the one above sees what others took since it began only where it writes, not where it reads.
@@ -29,150 +63,70 @@ internal sealed class RateLimitStore(Database database)
         WHERE key = ANY (@keys)
         """);
 
-    private readonly Lock turn = new();
-    private readonly List<Try> waiting = [];
-    private bool isRunning;
+    private readonly Database database;
+    private readonly SharedTries plain;
+    private readonly SharedTries counting; // waits for the disk, which the others need not
 
-    /// <summary>Whoever waits for it goes on where its result is set.</summary>
-    private sealed class Try(byte[] key, Bucket bucket) : TaskCompletionSource<(bool IsAdmitted, TimeSpan Left)>
+    public RateLimitStore(Database database)
     {
-        public byte[] Key => key;
-
-        public Bucket Bucket => bucket;
-
-        /// <summary>Null until the database has said it.</summary>
-        public (bool IsAdmitted, TimeSpan Left)? Answer { get; set; }
+        this.database = database;
+        plain = new SharedTries(TakeAsync);
+        counting = new SharedTries(TakeUnitsAsync);
     }
 
-    /// <summary>Takes one try.</summary>
-    /// <returns>Whether it was admitted, and how long it takes until the bucket is full again.</returns>
-    public Task<(bool IsAdmitted, TimeSpan Left)> TakeAsync(byte[] key, Bucket bucket)
-    {
-        var attempt = new Try(key, bucket);
-        lock (turn)
-        {
-            waiting.Add(attempt);
-            if (isRunning)
-            {
-                return attempt.Task;
-            }
+    /// <summary>Takes one try, and with it the unit if there is one and any are left.</summary>
+    /// <exception cref="NpgsqlException">The database is away. It may have counted the unit nevertheless.</exception>
+    public Task<TryAnswer> TakeAsync(byte[] key, Bucket bucket, QuotaUnit? unit = null) =>
+        (unit is null ? plain : counting).TakeAsync(new Try(key, bucket, unit));
 
-            isRunning = true;
-        }
-
-        _ = RunAsync();
-        return attempt.Task;
-    }
-
-    /// <summary>
-    /// One statement after the other, as long as somebody waits. Each takes what came while the one before was on its way and while those who
-    /// had waited for it went on; it does not wait for a thread, behind all other work of the process.
-    /// </summary>
-    private async Task RunAsync()
-    {
-        while (Next() is { } tries)
-        {
-            Exception? failure = null;
-            try
-            {
-                await TakeAsync(tries);
-            }
-            catch (Exception error) when (error is not OutOfMemoryException) // whatever it is: somebody waits for it
-            {
-                failure = error;
-                tries.AddRange(TakeWaiting()); // or they would wait for the same silence, one statement after the other
-            }
-
-            // Those who waited go on here, one after the other, which costs far less than a thread for each.
-            foreach (var attempt in tries)
-            {
-                if (attempt.Answer is { } answer)
-                {
-                    attempt.SetResult(answer);
-                }
-                else
-                {
-                    attempt.SetException(failure!);
-                }
-            }
-        }
-    }
-
-    private List<Try> TakeWaiting()
-    {
-        lock (turn)
-        {
-            var all = waiting.ToList();
-            waiting.Clear();
-            return all;
-        }
-    }
-
-    /// <summary>What the next statement takes: buckets of one size, each once. Null when nothing waits.</summary>
-    private List<Try>? Next()
-    {
-        lock (turn)
-        {
-            if (waiting.Count == 0)
-            {
-                isRunning = false;
-                return null;
-            }
-
-            var bucket = waiting[0].Bucket;
-            var tries = new List<Try>(waiting.Count);
-            var keys = new HashSet<byte[]>(KeyComparer.Instance);
-            waiting.RemoveAll(attempt =>
-            {
-                if (attempt.Bucket != bucket || tries.Count == TriesPerStatement || !keys.Add(attempt.Key))
-                {
-                    return false;
-                }
-
-                tries.Add(attempt);
-                return true;
-            });
-            return tries;
-        }
-    }
-
-    // To write something in the same round trip (the attempt of an audited action, say): let Try carry it, bind it as further arrays beside the
-    // keys, and add a part to Take that inserts the rows of the keys that were admitted, WITH taken AS (INSERT ... RETURNING ...).
     private async Task TakeAsync(List<Try> tries)
     {
-        var bucket = tries[0].Bucket;
-        var take = Statement(Take, tries).Bind("cost", bucket.Cost).Bind("period", bucket.Period);
-        if (await AnswerAsync(take, tries, isAdmitted: true) is { Count: > 0 } refused)
-        {
-            var look = Statement(Look, refused);
-            var vanished = await AnswerAsync(look, refused, isAdmitted: false);
-            vanished.ForEach(attempt => attempt.Answer = (false, TimeSpan.Zero));
-        }
+        var admitted = await Statement(Take, tries).AllAsync(
+            static reader => (reader.GetFieldValue<byte[]>(0), new TryAnswer(true, TimeSpan.FromSeconds(reader.GetDouble(1)))));
+        await AnswerAsync(tries, admitted);
     }
 
-    private LimitedStatement Statement(Sql sql, List<Try> tries) => database.LookUp(sql).Bind("keys", tries.ConvertAll(attempt => attempt.Key));
+    private async Task TakeUnitsAsync(List<Try> tries)
+    {
+        var statement = Statement(TakeUnits, tries)
+            .Bind("ids", tries.ConvertAll(attempt => attempt.Unit!.Id)).Bind("users", tries.ConvertAll(attempt => attempt.Unit!.UserId))
+            .Bind("quotas", tries.ConvertAll(attempt => attempt.Unit!.Quota)).Bind("months", tries.ConvertAll(attempt => attempt.Unit!.Month))
+            .Bind("amounts", tries.ConvertAll(attempt => attempt.Unit!.Amount));
+        var admitted = await statement.AllAsync(static reader => (
+            reader.GetFieldValue<byte[]>(0),
+            new TryAnswer(true, TimeSpan.FromSeconds(reader.GetDouble(1)), new UnitAnswer(reader.GetBoolean(2), reader.GetInt64(3)))));
+        await AnswerAsync(tries, admitted);
+    }
 
-    /// <summary>Tells those who are in the result; returns the others.</summary>
-    private static async Task<List<Try>> AnswerAsync(LimitedStatement statement, List<Try> tries, bool isAdmitted)
+    private LimitedStatement Statement(Sql sql, List<Try> tries) => database.LookUp(sql)
+        .Bind("keys", tries.ConvertAll(attempt => attempt.Key)).Bind("cost", tries[0].Bucket.Cost).Bind("period", tries[0].Bucket.Period);
+
+    /// <summary>Tells those who were admitted, and asks how long the others have to wait.</summary>
+    private async Task AnswerAsync(List<Try> tries, List<(byte[] Key, TryAnswer Answer)> admitted)
+    {
+        if (Tell(tries, admitted) is not { Count: > 0 } refused)
+        {
+            return;
+        }
+
+        var look = database.LookUp(Look).Bind("keys", refused.ConvertAll(attempt => attempt.Key));
+        var vanished = Tell(
+            refused, await look.AllAsync(
+                static reader => (reader.GetFieldValue<byte[]>(0), new TryAnswer(false, TimeSpan.FromSeconds(reader.GetDouble(1))))));
+        vanished.ForEach(attempt => attempt.Answer = new TryAnswer(false, TimeSpan.Zero));
+    }
+
+    /// <summary>Sets the answers; returns those for whom there is none.</summary>
+    private static List<Try> Tell(List<Try> tries, List<(byte[] Key, TryAnswer Answer)> answers)
     {
         var left = new Dictionary<byte[], Try>(tries.Count, KeyComparer.Instance);
         tries.ForEach(attempt => left.Add(attempt.Key, attempt));
-        foreach (var (key, seconds) in await statement.AllAsync(static reader => (reader.GetFieldValue<byte[]>(0), reader.GetDouble(1))))
+        foreach (var (key, answer) in answers)
         {
             left.Remove(key, out var attempt);
-            attempt!.Answer = (isAdmitted, TimeSpan.FromSeconds(seconds));
+            attempt!.Answer = answer;
         }
 
         return [.. left.Values];
-    }
-
-    /// <summary>Keys are hashes already.</summary>
-    private sealed class KeyComparer : IEqualityComparer<byte[]>
-    {
-        public static KeyComparer Instance { get; } = new();
-
-        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
-
-        public int GetHashCode(byte[] obj) => BitConverter.ToInt32(obj);
     }
 }

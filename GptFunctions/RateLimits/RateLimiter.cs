@@ -45,16 +45,38 @@ internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clo
         try
         {
             var started = clock.GetTimestamp();
-            var (isAdmitted, left) = await store.TakeAsync(hash, bucket);
-            buckets.Note(name, started, left);
+            var answer = await store.TakeAsync(hash, bucket);
+            buckets.Note(name, started, answer.Left);
             Shared();
-            return bucket.Decide(isAdmitted, left);
+            return bucket.Decide(answer.IsAdmitted, answer.Left);
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error) || error is PostgresException) // also: no right to write, a read-only server, no table
         {
             Local(error.Message);
             return buckets.Take(name, bucket);
         }
+    }
+
+    /// <summary>
+    /// The same for a try that counts against a quota of the month too, in the same statement. What is bought is never counted in memory: without the
+    /// database there is no answer.
+    /// </summary>
+    /// <returns>The bucket's answer and, when it admits the try, the quota's.</returns>
+    /// <exception cref="NpgsqlException">The database is away. It may have counted the unit nevertheless.</exception>
+    public async ValueTask<(RateLimitDecision Decision, UnitAnswer? Unit)> TryTakeAsync(string key, int limit, TimeSpan period, QuotaUnit unit)
+    {
+        var hash = Sha256.Of(key);
+        var name = MemoryMarshal.Read<UInt128>(hash);
+        var bucket = new Bucket(limit, period);
+        if (buckets.Refuse(name, bucket) is { } refusal)
+        {
+            return (refusal, null);
+        }
+
+        var started = clock.GetTimestamp();
+        var answer = await store.TakeAsync(hash, bucket, unit);
+        buckets.Note(name, started, answer.Left);
+        return (bucket.Decide(answer.IsAdmitted, answer.Left), answer.Unit);
     }
 
     /// <summary>One caller a second finds out whether the database is back; the others do not wait for it.</summary>

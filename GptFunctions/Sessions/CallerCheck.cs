@@ -137,15 +137,16 @@ internal sealed class CallerCheck : IDisposable
     }
 
     /// <summary>Whether the caller is let in, and as which user: from memory, as long as that is known to be true.</summary>
+    /// <param name="scope">Null: any.</param>
     /// <exception cref="Npgsql.NpgsqlException">The database is needed and away.</exception>
-    public async ValueTask<(InternalUser? User, CallerRefusal Refusal)> AdmitAsync(Caller caller, string scope, DateTimeOffset now)
+    public async ValueTask<(InternalUser? User, CallerRefusal Refusal)> AdmitAsync(Caller caller, string? scope, DateTimeOffset now)
     {
         if (caller.SessionId is { } sessionId && !(await sessionEnds.GetAsync(sessionId) > now))
         {
             return (null, CallerRefusal.SessionEnded);
         }
 
-        if (!caller.Has(scope))
+        if (scope is not null && !caller.Has(scope))
         {
             return (null, CallerRefusal.ScopeMissing);
         }

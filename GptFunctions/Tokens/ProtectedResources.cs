@@ -23,13 +23,15 @@ internal sealed record ProtectedResource(string Path, string Url, string? Name, 
 /// </summary>
 internal sealed class ProtectedResources
 {
+    public const string GatewayPath = "/gpt";
+
     private readonly FrozenDictionary<string, ProtectedResource> byPath;
     private readonly string[] urls;
 
     public ProtectedResources(IEnumerable<McpEndpoints> served, ScopeCatalog scopes, IOptions<TokenSettings> settings)
     {
         var endpoints = served.SelectMany(room => room.All).GroupBy(endpoint => endpoint.Path, StringComparer.Ordinal);
-        Gateway = new ProtectedResource("/gpt", settings.Value.GatewayResource, null, scopes.Names);
+        Gateway = new ProtectedResource(GatewayPath, settings.Value.GatewayResource, null, scopes.Names);
         All =
         [
             Gateway,

@@ -130,29 +130,36 @@ internal sealed class StripeWebhooks : IWebhookSource
         """);
 
     // Of several subscriptions the one in the best standing counts, of equal ones the one that was heard of last (by Stripe's clock). Without any that is
-    // paid for there is no plan. What nothing is known of but its name does not count.
+    // paid for there is no plan. What nothing is known of but its name does not count. A row of failed payments began with the first: retries, and what
+    // tells of the same failure another way, do not move it.
     private static readonly Sql SetPlan = new($"""
         WITH best AS (
-            SELECT users.id, subscription.plan_status,
-                   CASE WHEN subscription.plan_status IN ('active', 'trialing', 'past_due') THEN subscription.plan END AS plan
+            SELECT users.id, subscription.plan_status, standing.plan,
+                   (users.plan, users.plan_status) IS DISTINCT FROM (standing.plan, subscription.plan_status) AS is_news,
+                   CASE WHEN subscription.plan_status = 'past_due' THEN least(users.past_due_since, subscription.failed_at) END AS past_due_since
             FROM stripe_subscriptions told
             JOIN users ON users.clerk_user_id = told.clerk_user_id
             CROSS JOIN LATERAL (
-                SELECT plan, plan_status
+                SELECT plan, plan_status,
+                       least(CASE WHEN status = 'past_due' THEN status_at END, CASE WHEN payment = 'past_due' THEN payment_at END) AS failed_at
                 FROM stripe_subscriptions
                 WHERE clerk_user_id = users.clerk_user_id AND coalesce(status_at, payment_at, ended_at) IS NOT NULL
                 ORDER BY coalesce(array_position(ARRAY['active', 'trialing', 'past_due'], plan_status), 4),
                          greatest(status_at, payment_at, ended_at) DESC, subscription_id DESC
                 LIMIT 1) subscription
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN subscription.plan_status IN ('active', 'trialing', 'past_due') THEN subscription.plan END AS plan) standing
             WHERE told.subscription_id = @subscription_id AND users.deleted_at IS NULL
         ), changed AS (
             UPDATE users
-            SET plan = best.plan, plan_status = best.plan_status
+            SET plan = best.plan, plan_status = best.plan_status, past_due_since = best.past_due_since
             FROM best
-            WHERE users.id = best.id AND (users.plan, users.plan_status) IS DISTINCT FROM (best.plan, best.plan_status)
-            RETURNING users.clerk_user_id, users.plan, users.plan_status
+            WHERE users.id = best.id AND (best.is_news OR users.past_due_since IS DISTINCT FROM best.past_due_since)
+            RETURNING users.clerk_user_id, users.plan, users.plan_status, best.is_news
+        ), news AS (
+            SELECT * FROM changed WHERE is_news
         )
-        {Outbox.Tell(PlanChanged, "changed", "'clerk_user_id', clerk_user_id, 'plan', plan, 'plan_status', plan_status")}
+        {Outbox.Tell(PlanChanged, "news", "'clerk_user_id', clerk_user_id, 'plan', plan, 'plan_status', plan_status")}
         """);
 
     public void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion)
