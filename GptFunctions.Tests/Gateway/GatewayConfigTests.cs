@@ -28,6 +28,38 @@ public sealed class GatewayConfigTests
         Assert.Equal([100_000, 100_000, 100_000, 100_000, 100_000, null], config.Routes.Select(route => route.MaximumCharacters));
     }
 
+    [Theory]
+    [InlineData("""{ "free": { "applications": 5 }, "pro": { "applications": -1, "exports": 0 } }""", "\"free\"", null)]
+    [InlineData("""{ "free": { "applications": -2 } }""", "null", "gateway.json line 3: free.applications must be a whole number, or -1 for no limit, not -2.")]
+    [InlineData("""{ "free": { "applications": 1.5 } }""", "null", "gateway.json line 3: free.applications must be *, not 1.5.")]
+    [InlineData("""{ "free": { "applications": "5" } }""", "null", "gateway.json line 3: free.applications must be *, not \"5\".")]
+    [InlineData("""{ "free": { "a b": 5 } }""", "null", "gateway.json line 3: the quota 'a b' must be 1 to 64 letters, *")]
+    [InlineData("""{ "free": 5 }""", "null", "gateway.json line 3: the plan 'free' must have a name and be an object such as { \"applications\": 5 }.")]
+    [InlineData("""{ "free": { } }""", "\"pro\"", "gateway.json line 4: defaultPlan: there is no plan 'pro'; there are free.")]
+    [InlineData("[]", "null", "gateway.json line 3: 'plans' is not known here; *")]
+    [InlineData("{}", "5", "gateway.json line 4: 'defaultPlan' is not known here; *")]
+    public void Plans_are_amounts_by_quota(string plans, string defaultPlan, string? problem)
+    {
+        var json = $$"""
+            { "routes": [
+              {{Good}}],
+              "plans": {{plans}},
+              "defaultPlan": {{defaultPlan}} }
+            """;
+
+        var config = GatewayConfig.Parse(Encoding.UTF8.GetBytes(json), "gateway.json", "/");
+
+        Assert.Equal(problem is null, config.Problems.Count == 0);
+        if (problem is not null)
+        {
+            Assert.Matches("^" + Regex.Escape(problem).Replace("\\*", ".*", StringComparison.Ordinal) + "$", Assert.Single(config.Problems));
+        }
+        else
+        {
+            Assert.Equal((5, -1, "free"), (config.Plans.Plans["free"]["applications"], config.Plans.Plans["pro"]["applications"], config.Plans.Default));
+        }
+    }
+
     [Fact]
     public void Defaults_are_those_of_the_design()
     {

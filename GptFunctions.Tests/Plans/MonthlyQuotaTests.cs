@@ -17,7 +17,7 @@ public class QuotaFixture<TTests> : GatewayFixture<TTests>
         await App.Database.ScalarAsync<long>("SELECT coalesce(sum(used), 0)::bigint FROM usage_counters WHERE user_id = $1 AND quota = $2", user.Id, quota);
 }
 
-/// <summary>countdowns.md, "Plans and quotas of a month", as a caller sees them.</summary>
+/// <summary>countdowns.md 14 to 16 and 19, as a caller sees them.</summary>
 public sealed class MonthlyQuotaTests(QuotaFixture<MonthlyQuotaTests> fixture) : IClassFixture<QuotaFixture<MonthlyQuotaTests>>
 {
     private const string Path = "/gpt/apply/status?code=200";

@@ -4,7 +4,7 @@ using GptFunctions.Plans;
 
 namespace GptFunctions.Tests.Plans;
 
-/// <summary>countdowns.md, "Plans and quotas of a month": whose plan gives how much.</summary>
+/// <summary>countdowns.md 16: whose plan gives how much.</summary>
 public sealed class PlanTableTests
 {
     private static readonly DateTimeOffset Now = new(2026, 3, 31, 23, 59, 59, TimeSpan.Zero);

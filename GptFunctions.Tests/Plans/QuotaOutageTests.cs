@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Plans;
 
-/// <summary>countdowns.md, "Plans and quotas of a month": without the database what is bought is not given away, and nothing is counted twice.</summary>
+/// <summary>countdowns.md 15 and 17: without the database what is bought is not given away, and nothing is counted twice.</summary>
 public sealed class QuotaOutageTests(QuotaFixture<QuotaOutageTests> fixture) : IClassFixture<QuotaFixture<QuotaOutageTests>>
 {
     private const string Path = "/gpt/apply/status?code=200";

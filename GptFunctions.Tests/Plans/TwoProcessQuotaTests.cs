@@ -30,7 +30,7 @@ public sealed class TwoProcesses : QuotaFixture<TwoProcessQuotaTests>
     }
 }
 
-/// <summary>countdowns.md, "Plans and quotas of a month": exact over replicas, and a plan's change counts on all of them.</summary>
+/// <summary>countdowns.md 14 and 18: exact over replicas, and a plan's change counts on all of them.</summary>
 public sealed class TwoProcessQuotaTests(TwoProcesses fixture, ITestOutputHelper output) : IClassFixture<TwoProcesses>
 {
     private const string Path = "/gpt/apply/status?code=200";

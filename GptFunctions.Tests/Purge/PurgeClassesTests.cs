@@ -21,6 +21,7 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
         { "finished_countdowns", "countdowns WHERE status IN ('completed', 'cancelled')", "finished_at", RetentionEnd },
         { "finished_callbacks", "verification_callbacks WHERE status <> 'dead'", "finished_at", RetentionEnd },
         { "customer_emails", "verification_sessions WHERE customer_email IS NOT NULL", "decided_at", RetentionEnd },
+        { "usage_units", "usage_units", "taken_at", Limit(1) },
     };
 
     [Theory]
@@ -57,6 +58,16 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     [Fact]
     public async Task Run_leaves_active_and_dead_countdowns_alone() =>
         Assert.Equal(200, await fixture.Database.CountAsync("countdowns", "status IN ('active', 'dead')"));
+
+    /// <summary>"Counters older than 13 months go": of the month that is 14 months ago and before, as anybody reads a calendar.</summary>
+    [Fact]
+    public async Task Run_leaves_the_counters_of_this_month_and_of_thirteen_before_it()
+    {
+        var oldest = new DateOnly(PurgeRows.Present.Year, PurgeRows.Present.Month, 1).AddMonths(-13);
+        Assert.Equal((PurgeRows.Months - 14) * 100_000 / PurgeRows.Months, fixture.Run.Deleted["usage_counters"]);
+        Assert.Equal(
+            $"{oldest:yyyy-MM-dd} 14", await fixture.Database.ScalarAsync<string>("SELECT min(month) || ' ' || count(DISTINCT month) FROM usage_counters"));
+    }
 
     /// <summary>The order stays for those who ask how it ended.</summary>
     [Fact]
@@ -100,6 +111,8 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     [InlineData("finished_countdowns", "countdowns_finished")]
     [InlineData("finished_callbacks", "verification_callbacks_finished")]
     [InlineData("customer_emails", "verification_sessions_decided")]
+    [InlineData("usage_counters", "usage_counters_pkey")]
+    [InlineData("usage_units", "usage_units_taken")]
     public void Delete_is_an_index_scan_with_and_without_known_parameters(string name, string index) => Assert.All(fixture.Plans[name], plan =>
     {
         Assert.Contains(" using " + index, plan, StringComparison.Ordinal);
@@ -163,6 +176,7 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
                 await rows.AddWebhookEventsAsync();
                 await rows.AddCountdownsAsync();
                 await rows.AddOrdersAsync();
+                await rows.AddUsageAsync();
             }));
         await rows.ExecuteAsync("ANALYZE");
         foreach (var kind in PurgeClass.All)

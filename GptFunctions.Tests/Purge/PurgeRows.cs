@@ -14,6 +14,7 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
 {
     public const int Families = 1000;
     public const int SessionsWithToken = 5000; // on either side of the limit
+    public const int Months = 100;
 
     public int Count { get; } = count;
 
@@ -130,6 +131,15 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         INSERT INTO verification_callbacks (id, type, order_id, status, next_attempt_at, created_at, finished_at)
         SELECT gen_random_uuid(), 'verification.reminder', 'order-' || n, CASE WHEN n % 2 = 0 THEN 'sent' ELSE 'skipped' END, ended, ended, ended
         FROM ({Ends("30 days")}) ends
+        """);
+
+    /// <summary>Units, and counters of a hundred months.</summary>
+    public Task AddUsageAsync() => ExecuteAsync($"""
+        INSERT INTO usage_units (id, user_id, quota, month, taken_at)
+        SELECT gen_random_uuid(), gen_random_uuid(), 'applications', date_trunc('month', ended), ended FROM ({Ends("1 day")}) ends;
+        INSERT INTO usage_counters (month, user_id, quota, used)
+        SELECT date_trunc('month', {Sql(now)} AT TIME ZONE 'UTC') - n % {Months} * interval '1 month', gen_random_uuid(), 'applications', 1
+        FROM generate_series(1, {Count}) n
         """);
 
     public async Task AddAuditEventsAsync(int years) => await ExecuteAsync($$"""

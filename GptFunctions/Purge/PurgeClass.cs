@@ -51,6 +51,8 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
 
     private const string EmailIsOld = "customer_email IS NOT NULL AND decided_at < @now - interval '30 days'";
 
+    private const string CounterIsOld = "month < date_trunc('month', @now AT TIME ZONE 'UTC') - interval '13 months'";
+
     /// <summary>Everything that is purged, in this order. Audit events (gpt_oauth_events) are not, ever.</summary>
     public static IReadOnlyList<PurgeClass> All { get; } =
     [
@@ -70,6 +72,10 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
         new("customer_emails",
             Statement("verification_sessions", EmailIsOld, "decided_at", change: "UPDATE verification_sessions SET customer_email = NULL"),
             Counting("verification_sessions", EmailIsOld), DateTimeOffset.MinValue),
+        new("usage_counters",
+            Statement("usage_counters", CounterIsOld, "month"), Counting("usage_counters", CounterIsOld), DateOnly.MinValue),
+        // Nobody gives anything back a day later.
+        Of("usage_units", "usage_units", "taken_at < @now - interval '1 day'", orderedBy: "taken_at"),
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try
             Statement("rate_limits", "tat < now()", orderedBy: "key", last: "decode(max(encode(position, 'hex')), 'hex')"),
