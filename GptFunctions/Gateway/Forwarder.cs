@@ -27,6 +27,9 @@ internal sealed partial class Forwarder(
     Assertions assertions, UpstreamKeys keys, PublicLocation locations, UsageService usage, GatewayMetrics metrics,
     IOptions<TokenSettings> settings, IOptions<GatewaySettings> gateway, IOptions<KestrelServerOptions> server, ILogger<Forwarder> logger) : IDisposable
 {
+    /// <summary>What an answer that has to be held in memory may have at most where its route has no cap.</summary>
+    public const int UncappedCharacters = 10_000_000;
+
     private readonly HttpMessageInvoker http = new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -120,6 +123,11 @@ internal sealed partial class Forwarder(
             LogBrokenOff(route.Name, context.CorrelationId(), error.Message);
             context.Abort();
             return new Forwarded(StatusCodes.Status502BadGateway, null);
+        }
+
+        if (error is AnswerTooLongException)
+        {
+            return GatewayRefusal.TooLarge(route.MaximumCharacters ?? UncappedCharacters); // whoever holds the answer back can still be told
         }
 
         if (upload?.Refusal is { } refusal)

@@ -1,6 +1,5 @@
 using GptFunctions.Hosting;
 using GptFunctions.Plans;
-using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -9,8 +8,7 @@ namespace GptFunctions.Gateway;
 
 /// <summary>The resource that access tokens are for: everything below /gpt.</summary>
 internal sealed class GatewayFunctions(
-    GatewayService service, UsageService usage, Forwarder forwarder, OpenApiDocument openApi, GatewayMetrics metrics, OpenCalls calls,
-    Occasions occasions, TimeProvider clock)
+    GatewayCalls calls, GatewayService service, UsageService usage, OpenApiDocument openApi, Occasions occasions)
 {
     public const string OpenApiPath = "/gpt/openapi.json";
     public const string UsagePath = "/gpt/usage";
@@ -39,8 +37,7 @@ internal sealed class GatewayFunctions(
     public async Task<IResult> UsageAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "gpt/usage")] HttpRequest request)
     {
         var context = request.HttpContext;
-        var (user, quotas, refusal) = await service.ReadUsageAsync(
-            HttpAuthentication.ReadBearer(request), request.Query.ContainsKey("access_token"), occasions.Of(context));
+        var (user, quotas, refusal) = await service.ReadUsageAsync(Read(request));
         context.Response.Headers.CacheControl = "no-store";
         return user is null ? GatewayAnswers.Refuse(context, refusal!) : GatewayAnswers.Plan(user, usage.PlanOf(user), quotas);
     }
@@ -49,33 +46,12 @@ internal sealed class GatewayFunctions(
     public async Task<IResult> ForwardAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request)
     {
-        var (context, started) = (request.HttpContext, clock.GetTimestamp());
-        using var call = new OpenCall(calls);
-        var verdict = await service.AdmitAsync(
-            new GatewayRequest(
-                request.Method, request.Path.Value!, request.QueryString.Value ?? "", HttpAuthentication.ReadBearer(request),
-                request.Query.ContainsKey("access_token"), occasions.Of(context), call));
-        if (verdict.Quota is { } quota)
-        {
-            GatewayAnswers.Tell(context.Response, quota);
-        }
-
-        if (verdict.Admission is not { } admission)
-        {
-            metrics.Answered(null, verdict.Refusal!.Status, clock.GetElapsedTime(started));
-            return GatewayAnswers.Refuse(context, verdict.Refusal);
-        }
-
-        var status = StatusCodes.Status500InternalServerError;
-        try
-        {
-            (status, var refusal) = await forwarder.ForwardAsync(context, admission);
-            return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);
-        }
-        finally
-        {
-            service.Ended(admission, status, clock.GetElapsedTime(started));
-            metrics.Answered(admission.Route.Name, status, clock.GetElapsedTime(started));
-        }
+        var context = request.HttpContext;
+        var refusal = await calls.MakeAsync(context, Read(request));
+        return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);
     }
+
+    private GatewayRequest Read(HttpRequest request) => new(
+        request.Method, request.Path.Value!, request.QueryString.Value ?? "", HttpAuthentication.ReadBearer(request),
+        request.Query.ContainsKey("access_token"), occasions.Of(request.HttpContext));
 }

@@ -14,8 +14,11 @@ namespace GptFunctions.Gateway;
 /// <param name="Path">Percent-decoded.</param>
 /// <param name="Query">As it came.</param>
 /// <param name="Token">Of the Authorization header.</param>
-/// <param name="Call">Takes its place once the user is known.</param>
-internal sealed record GatewayRequest(string Method, string Path, string Query, string? Token, bool HasTokenInQuery, Occasion Occasion, OpenCall Call);
+internal sealed record GatewayRequest(string Method, string Path, string Query, string? Token, bool HasTokenInQuery, Occasion Occasion)
+{
+    /// <summary>The path of the resource that the caller turned to, where that is not the route's own: an MCP endpoint of which the route is a tool.</summary>
+    public string? ResourcePath { get; init; }
+}
 
 /// <summary>A request that may go to its upstream.</summary>
 /// <param name="Values">What the parameters of the route's path stand for.</param>
@@ -38,7 +41,8 @@ internal sealed partial class GatewayService(
     private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
-    public async ValueTask<Verdict> AdmitAsync(GatewayRequest request)
+    /// <param name="place">Taken once the user is known.</param>
+    public async ValueTask<Verdict> AdmitAsync(GatewayRequest request, OpenCall place)
     {
         if (PathTemplate.HasControlCharacter(request.Path, request.Query))
         {
@@ -51,16 +55,24 @@ internal sealed partial class GatewayService(
             return match.AllowedMethods.Count > 0 ? GatewayRefusal.MethodNotAllowed(match.AllowedMethods) : GatewayRefusal.NotFound;
         }
 
-        var (caller, user, refused) = await IdentifyAsync(request.Token, request.HasTokenInQuery, route, request.Occasion);
-        return user is null ? refused : await AdmitAsync(request, match, caller!, user);
+        var (caller, user, refused) = await IdentifyAsync(request, route, route.Scope);
+        return user is null ? refused : await AdmitAsync(request, match, caller!, user, place);
+    }
+
+    /// <summary>Who calls an endpoint that is no route to an upstream: checked as for a route, but for scope and limits.</summary>
+    /// <param name="endpoint">Says which resource it is, and which scopes a challenge asks for.</param>
+    public async ValueTask<(Caller? Caller, InternalUser? User, GatewayRefusal? Refusal)> IdentifyAsync(GatewayRequest request, GatewayRoute endpoint)
+    {
+        var (caller, user, refused) = await IdentifyAsync(request, endpoint, null);
+        return (caller, user, refused.Refusal);
     }
 
     /// <summary>How the plan of whoever calls stands: with any scope, and not counted.</summary>
     /// <returns>The user, the plan that counts and each quota; or a refusal.</returns>
-    public async Task<(InternalUser? User, IReadOnlyList<QuotaState> Quotas, GatewayRefusal? Refusal)> ReadUsageAsync(
-        string? token, bool hasTokenInQuery, Occasion occasion)
+    public async Task<(InternalUser? User, IReadOnlyList<QuotaState> Quotas, GatewayRefusal? Refusal)> ReadUsageAsync(GatewayRequest request)
     {
-        var (_, user, refused) = await IdentifyAsync(token, hasTokenInQuery, null, occasion);
+        var occasion = request.Occasion;
+        var (_, user, refused) = await IdentifyAsync(request, null, null);
         if (user is null)
         {
             return (null, [], refused.Refusal);
@@ -88,15 +100,16 @@ internal sealed partial class GatewayService(
     }
 
     /// <summary>Whose token it is, when it is good for the route (null: for anything of the gateway), its session lives and the user may act.</summary>
-    private async ValueTask<(Caller? Caller, InternalUser? User, Verdict Refused)> IdentifyAsync(
-        string? token, bool hasTokenInQuery, GatewayRoute? route, Occasion occasion)
+    /// <param name="scope">Null: any.</param>
+    private async ValueTask<(Caller? Caller, InternalUser? User, Verdict Refused)> IdentifyAsync(GatewayRequest request, GatewayRoute? route, string? scope)
     {
-        if (hasTokenInQuery)
+        var occasion = request.Occasion;
+        if (request.HasTokenInQuery)
         {
             return (null, null, GatewayRefusal.TokenInQuery(route));
         }
 
-        if (token is null)
+        if (request.Token is not { } token)
         {
             return (null, null, GatewayRefusal.TokenMissing(route));
         }
@@ -108,14 +121,14 @@ internal sealed partial class GatewayService(
             return (null, null, await RefuseTokenAsync(error!, route, occasion));
         }
 
-        if (!caller.IsFor(resources.Find(route?.ResourcePath ?? ProtectedResources.GatewayPath)!.Url))
+        if (!caller.IsFor(resources.Find(request.ResourcePath ?? route?.ResourcePath ?? ProtectedResources.GatewayPath)!.Url))
         {
             return (null, null, GatewayRefusal.Unauthenticated(AccessTokens.ForAnother, route));
         }
 
         try
         {
-            var (user, refusal) = await callers.AdmitAsync(caller, route?.Scope, occasion.Now);
+            var (user, refusal) = await callers.AdmitAsync(caller, scope, occasion.Now);
             return (caller, user, refusal switch
             {
                 CallerRefusal.None => default(Verdict),
@@ -132,9 +145,9 @@ internal sealed partial class GatewayService(
         }
     }
 
-    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user)
+    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, OpenCall place)
     {
-        if (request.Call.Enter(user.Id) is { } full)
+        if (place.Enter(user.Id) is { } full)
         {
             return full;
         }

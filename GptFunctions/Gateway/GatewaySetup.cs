@@ -15,7 +15,7 @@ internal static class GatewaySetup
         var services = builder.Services;
         services.AddSingleton<GatewayRoutes>().AddSingleton<OpenApiDocument>();
         services.AddSingleton(provider => provider.GetRequiredService<GatewayRoutes>().McpEndpoints);
-        services.AddSingleton<OpenCalls>().AddSingleton<GatewayService>();
+        services.AddSingleton<OpenCalls>().AddSingleton<GatewayService>().AddSingleton<GatewayCalls>();
         services.AddSingleton(provider => provider.GetRequiredService<GatewayRoutes>().Plans).AddSingleton<UsageStore>().AddSingleton<UsageService>();
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<UpstreamKeys>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>()

@@ -4,6 +4,9 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace GptFunctions.Gateway;
 
+/// <summary>An answer went over its cap when a part of it had been handed on.</summary>
+internal sealed class AnswerTooLongException(int maximum) : IOException($"the answer is longer than {maximum} characters");
+
 /// <summary>
 /// Hands an upstream's answer to the caller. Pieces go on as they come, with one exception: where a route has a cap, an answer of unknown
 /// length is held until it has ended below the cap, because afterwards it would be too late to say 502. Events (text/event-stream) are
@@ -118,7 +121,7 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
             count?.Add(memory.Span[..read]);
             if (count?.Total > route.MaximumCharacters)
             {
-                throw new IOException($"the answer is longer than {route.MaximumCharacters} characters");
+                throw new AnswerTooLongException(route.MaximumCharacters!.Value);
             }
 
             writer.Advance(read);
