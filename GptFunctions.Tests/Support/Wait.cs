@@ -14,6 +14,15 @@ internal static class Wait
     public static Task UntilAsync(Func<Task<bool>> condition, CancellationToken cancellationToken = default) =>
         UntilAsync(condition, Limit, cancellationToken);
 
+    /// <summary>The value, as soon as there is one.</summary>
+    public static async Task<T> ForAsync<T>(Func<T?> value)
+        where T : class
+    {
+        T? found = null;
+        await UntilAsync(() => (found = value()) is not null);
+        return found!;
+    }
+
     public static async Task UntilAsync(Func<Task<bool>> condition, TimeSpan limit, CancellationToken cancellationToken = default)
     {
         var watch = Stopwatch.StartNew();

@@ -18,7 +18,7 @@ internal sealed class DemoUpstreamFunctions(IHostEnvironment environment)
     public IResult Answer(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "post", "delete", Route = "dev/upstream/{*path}")] HttpRequest request,
         string? path) => !environment.IsDevelopment()
-            ? Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "There is nothing here.")
+            ? Problem.Refuse(request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "Not found", "There is nothing here.")
             : Results.Text(
             new JsonObject
             {

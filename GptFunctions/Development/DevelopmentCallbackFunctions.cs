@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using GptFunctions.Development.Pages;
+using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
@@ -21,7 +22,8 @@ internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment,
     {
         if (!environment.IsDevelopment() || FormParameters.OfQuery(request).Value is not { } parameters)
         {
-            return OAuthPages.Error(request.HttpContext, StatusCodes.Status404NotFound, "There is nothing here", "This page exists in Development only.");
+            return OAuthPages.Refuse(
+                request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "There is nothing here", "This page exists in Development only.");
         }
 
         // The command is made to be pasted into a shell, and anybody can link to this page: only what is certainly a code goes into it.

@@ -21,13 +21,16 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
     {
         if (signIn is not DevelopmentSignIn)
         {
-            return OAuthPages.Error(request.HttpContext, StatusCodes.Status404NotFound, "There is nothing here", "People sign in at the identity provider.");
+            return OAuthPages.Refuse(
+                request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "There is nothing here", "People sign in at the identity "
+                    + "provider.");
         }
 
         var parsed = HttpMethods.IsPost(request.Method) ? await FormParameters.OfBodyAsync(request, MaximumBody) : FormParameters.OfQuery(request);
         if (parsed.Value is not { } form)
         {
-            return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
+            return OAuthPages.Refuse(
+                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
         }
 
         var (isHttps, occasion) = (settings.Value.IsHttps, occasions.Of(request.HttpContext));
@@ -50,6 +53,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
 
         if (form["user_id"] is not { } userId || !IsUserId(userId))
         {
+            RequestNotes.Of(request.HttpContext).Refuse(new Refusal(RefusalReason.InvalidRequest));
             return Page(request, page, "Use letters, digits and . _ - @ only, at most 128 of them, for example user_alice.");
         }
 
@@ -57,7 +61,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), occasion) switch
         {
             NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
-            NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse),
+            NextStep.Refuse refuse => OAuthPages.Refuse(request.HttpContext, refuse),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
@@ -68,7 +72,9 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
 
     private static IResult NotInProgress(HttpRequest request) =>
-        OAuthPages.Error(request.HttpContext, StatusCodes.Status403Forbidden, "This sign-in is not in progress here", "Go back to the app and connect again.");
+        OAuthPages.Refuse(
+            request.HttpContext, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "This sign-in is not in progress here",
+            "Go back to the app and connect again.");
 
     private static IResult Page(HttpRequest request, SignInForm page, string? problem) =>
         OAuthPages.Render<DevelopmentSignInPage>(request.HttpContext, new()

@@ -57,8 +57,10 @@ internal static class GatewayAnswers
         ? new UsageAnswer(quota.Limit, quota.Used, Math.Max(0, quota.Limit - quota.Used), quota.ResetsAt)
         : new UsageAnswer(null, quota.Used, null, quota.ResetsAt);
 
+    /// <summary>Turns a refusal into its answer, and notes it for the log and the meters.</summary>
     public static IResult Refuse(HttpContext context, GatewayRefusal refusal)
     {
+        RequestNotes.Of(context).Refuse(refusal.Why);
         var headers = context.Response.Headers;
         headers.CacheControl = "no-store";
         if (refusal.RetryAfterSeconds is { } seconds)

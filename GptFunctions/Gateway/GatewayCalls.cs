@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Gateway;
@@ -23,11 +24,12 @@ internal sealed class GatewayCalls(GatewayService service, Forwarder forwarder, 
             return verdict.Refusal;
         }
 
+        RequestNotes.Of(context).Action = admission.Route.Name;
         var status = StatusCodes.Status500InternalServerError;
         try
         {
             (status, var refusal) = await forwarder.ForwardAsync(context, admission);
-            return refusal;
+            return refusal?.Of(admission.Caller);
         }
         finally
         {

@@ -1,6 +1,8 @@
 using System.Globalization;
+using GptFunctions.Hosting;
 using GptFunctions.Plans;
 using GptFunctions.RateLimits;
+using GptFunctions.Sessions;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 
@@ -11,6 +13,13 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
 {
     /// <summary>A name that programs can tell it by.</summary>
     public string? Code { get; init; }
+
+    /// <summary>What the log says of it. The reason is the one that is called like the code, unless another is given.</summary>
+    public Refusal Why
+    {
+        get => field == default ? Challenge?.Why ?? new Refusal(RefusalReasons.Of(Code)) : field;
+        init;
+    }
 
     /// <summary>The error of RFC 6750 for WWW-Authenticate; with an empty code none is named.</summary>
     public OAuthError? Challenge { get; init; }
@@ -33,7 +42,13 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     /// <summary>The rest of the request will not be read.</summary>
     public bool EndsConnection { get; init; }
 
-    public static GatewayRefusal NotFound { get; } = new(StatusCodes.Status404NotFound, "No such action", "The gateway has no action at this path.");
+    /// <summary>Of this caller, as far as it is known.</summary>
+    public GatewayRefusal Of(Caller? caller) => this with { Why = Why.From(caller?.ClientId, caller?.SessionId) };
+
+    public static GatewayRefusal NotFound { get; } = new(StatusCodes.Status404NotFound, "No such action", "The gateway has no action at this path.")
+    {
+        Why = new(RefusalReason.NotFound),
+    };
 
     public static GatewayRefusal UserNotFound { get; } = new(
         StatusCodes.Status404NotFound, "Unknown user",
@@ -104,17 +119,26 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     };
 
     public static GatewayRefusal ControlCharacters { get; } =
-        new(StatusCodes.Status400BadRequest, "Bad request", "The URL has control characters in it. Leave them out.");
+        new(StatusCodes.Status400BadRequest, "Bad request", "The URL has control characters in it. Leave them out.")
+        {
+            Why = new(RefusalReason.InvalidRequest),
+        };
 
     public static GatewayRefusal MethodNotAllowed(IReadOnlyList<string> methods) =>
-        new(StatusCodes.Status405MethodNotAllowed, "Method not allowed", $"This path takes {string.Join(", ", methods)}.") { AllowedMethods = methods };
+        new(StatusCodes.Status405MethodNotAllowed, "Method not allowed", $"This path takes {string.Join(", ", methods)}.")
+        {
+            Why = new(RefusalReason.MethodNotAllowed),
+            AllowedMethods = methods,
+        };
 
     /// <param name="route">Null, as below: any scope of the gateway does.</param>
     public static GatewayRefusal TokenInQuery(GatewayRoute? route) => Unauthenticated(
-        new OAuthError("invalid_request", "Send the access token in the Authorization header, never in the URL.", StatusCodes.Status400BadRequest), route);
+        new OAuthError("invalid_request", "Send the access token in the Authorization header, never in the URL.", StatusCodes.Status400BadRequest)
+            .Because(RefusalReason.TokenInUrl), route);
 
     public static GatewayRefusal TokenMissing(GatewayRoute? route) => Unauthenticated(
-        new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized), route);
+        new OAuthError("", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized)
+            .Because(RefusalReason.TokenMissing), route);
 
     public static GatewayRefusal Unauthenticated(OAuthError error, GatewayRoute? route) =>
         new(error.Status, error.Status == StatusCodes.Status401Unauthorized ? "Sign-in needed" : "Bad request", error.Description)
@@ -140,7 +164,12 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         var detail =
             $"All {quota.Limit} calls of this kind per {(int)quota.Period.TotalSeconds} seconds are used up. "
             + $"Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
-        return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail) { RetryAfterSeconds = seconds, ViolatedPolicy = quota.Policy };
+        return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail)
+        {
+            Why = new(RefusalReason.RateLimited),
+            RetryAfterSeconds = seconds,
+            ViolatedPolicy = quota.Policy,
+        };
     }
 
     /// <summary>Where waiting does not help: no plan, one that is not paid for, or one that does not include this.</summary>
@@ -204,5 +233,11 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     /// <param name="error">What came of reading the body.</param>
     public static GatewayRefusal BadBody(Exception error) => error is BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge }
         ? new(StatusCodes.Status413PayloadTooLarge, "Request too large", "The request body is too large.")
-        : new(error is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status400BadRequest, "Bad request", "The request body could not be read.");
+        {
+            Why = new(RefusalReason.TooLarge),
+        }
+        : new(error is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status400BadRequest, "Bad request", "The request body could not be read.")
+        {
+            Why = new(RefusalReason.Unreadable),
+        };
 }

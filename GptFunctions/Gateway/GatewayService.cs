@@ -56,7 +56,13 @@ internal sealed partial class GatewayService(
         }
 
         var (caller, user, refused) = await IdentifyAsync(request, route, route.Scope);
-        return user is null ? refused : await AdmitAsync(request, match, caller!, user, place);
+        if (user is null)
+        {
+            return refused;
+        }
+
+        var verdict = await AdmitAsync(request, match, caller!, user, place);
+        return verdict.Refusal is { } refusal ? verdict with { Refusal = refusal.Of(caller) } : verdict;
     }
 
     /// <summary>Who calls an endpoint that is no route to an upstream: checked as for a route, but for scope and limits.</summary>
@@ -72,7 +78,7 @@ internal sealed partial class GatewayService(
     public async Task<(InternalUser? User, IReadOnlyList<QuotaState> Quotas, GatewayRefusal? Refusal)> ReadUsageAsync(GatewayRequest request)
     {
         var occasion = request.Occasion;
-        var (_, user, refused) = await IdentifyAsync(request, null, null);
+        var (caller, user, refused) = await IdentifyAsync(request, null, null);
         if (user is null)
         {
             return (null, [], refused.Refusal);
@@ -85,7 +91,7 @@ internal sealed partial class GatewayService(
         catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
         {
             LogQuotaUnavailable(occasion.CorrelationId, error.Message);
-            return (null, [], GatewayRefusal.QuotaUnavailable);
+            return (null, [], GatewayRefusal.QuotaUnavailable.Of(caller));
         }
     }
 
@@ -123,7 +129,7 @@ internal sealed partial class GatewayService(
 
         if (!caller.IsFor(resources.Find(request.ResourcePath ?? route?.ResourcePath ?? ProtectedResources.GatewayPath)!.Url))
         {
-            return (null, null, GatewayRefusal.Unauthenticated(AccessTokens.ForAnother, route));
+            return (null, null, GatewayRefusal.Unauthenticated(AccessTokens.ForAnother, route).Of(caller));
         }
 
         try
@@ -132,16 +138,16 @@ internal sealed partial class GatewayService(
             return (caller, user, refusal switch
             {
                 CallerRefusal.None => default(Verdict),
-                CallerRefusal.SessionEnded => GatewayRefusal.Unauthenticated(CallerCheck.SessionEnded, route),
-                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route!, caller.Scope),
-                CallerRefusal.UserBlocked => GatewayRefusal.UserBlocked,
-                _ => GatewayRefusal.UserNotFound,
+                CallerRefusal.SessionEnded => GatewayRefusal.Unauthenticated(CallerCheck.SessionEnded, route).Of(caller),
+                CallerRefusal.ScopeMissing => GatewayRefusal.InsufficientScope(route!, caller.Scope).Of(caller),
+                CallerRefusal.UserBlocked => GatewayRefusal.UserBlocked.Of(caller),
+                _ => GatewayRefusal.UserNotFound.Of(caller),
             });
         }
         catch (Exception failure) when (ErrorMapper.IsOutage(failure))
         {
             LogIdentityUnavailable(occasion.CorrelationId, failure.Message);
-            return (null, null, GatewayRefusal.IdentityUnavailable);
+            return (null, null, GatewayRefusal.IdentityUnavailable.Of(caller));
         }
     }
 

@@ -32,14 +32,15 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
     /// <summary>The answer for an exception; logs it once.</summary>
     public IResult ToResult(HttpContext context, Exception error)
     {
-        var failure = Classify(error);
+        var (failure, reason) = Classify(error);
+        RequestNotes.Of(context).Fail(reason, isLogged: failure == Failure.Bug || failure == Failure.Outage);
         if (failure == Failure.Bug)
         {
-            LogBug(context.Request.Method, context.Request.Path, context.CorrelationId(), error);
+            LogBug(context.Request.Method, RequestLog.RouteOf(context), context.CorrelationId(), error);
         }
         else if (failure == Failure.Outage)
         {
-            LogOutage(context.Request.Method, context.Request.Path, context.CorrelationId(), error.GetType().Name, error.Message);
+            LogOutage(context.Request.Method, RequestLog.RouteOf(context), context.CorrelationId(), error.GetType().Name, error.Message);
             context.Response.Headers.RetryAfter = RetryAfterSeconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
         }
 
@@ -54,15 +55,18 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
         return format?.Write(context, failure) ?? Problem.Result(context, failure.Status, failure.Title, failure.Detail);
     }
 
-    private static Failure Classify(Exception error) => error switch
+    private static (Failure Failure, RefusalReason Reason) Classify(Exception error) => error switch
     {
-        BadHttpRequestException bad => new Failure(
-            bad.StatusCode, "Bad request",
-            bad.StatusCode == StatusCodes.Status413PayloadTooLarge ? "The request body is too large." : "The request could not be read: " + bad.Message),
-        IOException { InnerException: OverflowException } => new Failure(
-            StatusCodes.Status400BadRequest, "Bad request", "The request could not be read: a chunk's size is no number that there can be."),
-        _ when IsOutage(error) => Failure.Outage,
-        _ => Failure.Bug,
+        BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } => (
+            new Failure(StatusCodes.Status413PayloadTooLarge, "Bad request", "The request body is too large."), RefusalReason.TooLarge),
+        BadHttpRequestException bad => (
+            new Failure(bad.StatusCode, "Bad request", "The request could not be read: " + bad.Message), RefusalReason.Unreadable),
+        IOException { InnerException: OverflowException } => (
+            new Failure(
+                StatusCodes.Status400BadRequest, "Bad request", "The request could not be read: a chunk's size is no number that there can be."),
+            RefusalReason.Unreadable),
+        _ when IsOutage(error) => (Failure.Outage, RefusalReason.Outage),
+        _ => (Failure.Bug, RefusalReason.Bug),
     };
 
     /// <summary>
@@ -87,11 +91,11 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
         _ => false,
     };
 
-    [LoggerMessage(1001, LogLevel.Error, "{Method} {Path} failed (correlation id {CorrelationId})")]
-    private partial void LogBug(string method, string path, string correlationId, Exception error);
+    [LoggerMessage(1001, LogLevel.Error, "{Method} {Route} failed (correlation id {CorrelationId})")]
+    private partial void LogBug(string method, string? route, string correlationId, Exception error);
 
-    [LoggerMessage(1002, LogLevel.Warning, "{Method} {Path} answered 503 (correlation id {CorrelationId}): {ErrorType}: {ErrorMessage}")]
-    private partial void LogOutage(string method, string path, string correlationId, string errorType, string errorMessage);
+    [LoggerMessage(1002, LogLevel.Warning, "{Method} {Route} answered 503 (correlation id {CorrelationId}): {ErrorType}: {ErrorMessage}")]
+    private partial void LogOutage(string method, string? route, string correlationId, string errorType, string errorMessage);
 }
 
 /// <summary>A server that we depend on, other than the database, does not answer or answers nonsense: 503, nothing was changed.</summary>

@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Azure.Functions.Worker.Builder;
 using Microsoft.Azure.Functions.Worker.Middleware;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace GptFunctions.Hosting;
@@ -40,6 +41,7 @@ internal static class FunctionsHost
             // know the latter only, both are one. With the former the request is over at once: then it must not be looked at any more.
             using var hungUp = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, context.CancellationToken);
             http.RequestAborted = hungUp.Token;
+            using var scope = http.RequestServices.GetRequiredService<RequestLog>().BeginScope(http); // the pipeline's does not reach here
             try
             {
                 await next(context);

@@ -34,9 +34,13 @@ internal static class HostingSetup
         builder.Services.AddSingleton<ServiceKey>();
         builder.Services.AddSingleton<Occasions>();
         builder.Services.AddSingleton<ErrorMapper>();
+        builder.Services.AddSingleton<RequestLog>().AddHostedService(services => services.GetRequiredService<RequestLog>());
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();
         // Below every other source, so that ASPNETCORE_SHUTDOWNTIMEOUTSECONDS counts, as in the Functions host.
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = [new("shutdownTimeoutSeconds", StopSeconds)] });
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        // It would give each line the path, with whatever stands in it. The correlation id comes from RequestLog, the trace from the activity.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None);
+        builder.Logging.Configure(options => options.ActivityTrackingOptions = ActivityTrackingOptions.TraceId | ActivityTrackingOptions.SpanId);
     }
 }

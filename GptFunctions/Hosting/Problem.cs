@@ -13,7 +13,15 @@ internal sealed partial class HostingJson : JsonSerializerContext;
 internal static class Problem
 {
     /// <summary>A problem+json answer; <paramref name="detail"/> is a sentence that says what to do.</summary>
-    public static IResult Result(HttpContext context, int status, string title, string detail)
+    /// <param name="reason">What the log and the meters call it.</param>
+    public static IResult Refuse(HttpContext context, RefusalReason reason, int status, string title, string detail)
+    {
+        RequestNotes.Of(context).Refuse(new Refusal(reason));
+        return Result(context, status, title, detail);
+    }
+
+    /// <summary>The same for a failure that has been noted already (<see cref="ErrorMapper"/>).</summary>
+    internal static IResult Result(HttpContext context, int status, string title, string detail)
     {
         context.Response.Headers.CacheControl = "no-store";
         var document = new ProblemDocument("about:blank", title, status, detail, context.CorrelationId());

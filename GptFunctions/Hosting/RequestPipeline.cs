@@ -4,16 +4,25 @@ using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Hosting;
 
-/// <summary>What surrounds every request in both hosts: the correlation id is echoed and the security headers are set.</summary>
-internal sealed class RequestPipeline : IStartupFilter
+/// <summary>What surrounds every request in both hosts: the correlation id is echoed, the security headers are set, and a line is written.</summary>
+internal sealed class RequestPipeline(RequestLog log, TimeProvider clock) : IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
-        app.Use((context, following) =>
+        app.Use(async (context, following) =>
         {
+            var started = clock.GetTimestamp();
             // When the answer starts, and not before: mapping an error clears what a function had set.
             context.Response.OnStarting(SetHeaders, context);
-            return following(context);
+            using var scope = log.BeginScope(context);
+            try
+            {
+                await following(context);
+            }
+            finally
+            {
+                log.Completed(context, started);
+            }
         });
         next(app);
     };

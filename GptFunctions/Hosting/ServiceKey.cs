@@ -41,6 +41,7 @@ internal sealed class ServiceKey(IOptionsMonitor<ServiceKeys> keys)
         return isRight;
     }
 
-    public static IResult Refuse(HttpContext context) => Problem.Result(
-        context, StatusCodes.Status401Unauthorized, "Service key needed", $"Send the key of SERVICE_KEY in the header {Header}.");
+    public static IResult Refuse(HttpContext context) => Problem.Refuse(
+        context, RefusalReason.ServiceKeyMissing, StatusCodes.Status401Unauthorized, "Service key needed", "Send the key of SERVICE_KEY in the header "
+            + $"{Header}.");
 }

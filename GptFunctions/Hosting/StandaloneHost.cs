@@ -68,7 +68,12 @@ internal static class StandaloneHost
         }
         else
         {
-            builder.Logging.AddJsonConsole(options => options.UseUtcTimestamp = true);
+            builder.Logging.AddJsonConsole(options =>
+            {
+                options.UseUtcTimestamp = true;
+                options.TimestampFormat = "yyyy-MM-dd'T'HH:mm:ss.fff'Z'";
+                options.IncludeScopes = true; // the correlation id, and the trace when there is one
+            });
         }
     }
 }

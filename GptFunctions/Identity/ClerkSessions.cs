@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -11,10 +12,10 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
     private const int LeewaySeconds = 5;
 
     /// <summary>Not signed by Clerk: a forgery.</summary>
-    public static OAuthError NotClerks { get; } = Invalid("The token is not a Clerk session token.");
+    public static OAuthError NotClerks { get; } = Invalid("The token is not a Clerk session token.", RefusalReason.TokenForged);
 
     /// <summary>The Clerk user id, or <c>invalid_token</c>.</summary>
-    /// <exception cref="Hosting.ServiceOutageException">Clerk's keys are not known yet and Clerk does not answer.</exception>
+    /// <exception cref="ServiceOutageException">Clerk's keys are not known yet and Clerk does not answer.</exception>
     public async Task<Outcome<string>> VerifyAsync(string token)
     {
         if (settings.Value.Issuer is not { } issuer)
@@ -32,7 +33,7 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
         return jwt switch
         {
             _ when jwt["iss"] != issuer => Invalid("The session token is from another Clerk instance."),
-            _ when !(jwt.Seconds("exp") > now - LeewaySeconds) => Invalid("expired"),
+            _ when !(jwt.Seconds("exp") > now - LeewaySeconds) => Invalid("expired", RefusalReason.TokenExpired),
             _ when jwt.Seconds("nbf") > now + LeewaySeconds => Invalid("The session token is not valid yet."),
             // Clerk 'act': an operator uses the application in this person's name. That is no consent, and no order, of the person.
             _ when jwt.Has("act") => Invalid("The session token is of somebody who acts for the user (act)."),
@@ -47,5 +48,6 @@ internal sealed class ClerkSessions(IServiceProvider services, IOptions<ClerkSet
         };
     }
 
-    private static OAuthError Invalid(string description) => new("invalid_token", description, StatusCodes.Status401Unauthorized);
+    private static OAuthError Invalid(string description, RefusalReason reason = RefusalReason.TokenUnfit) =>
+        new OAuthError("invalid_token", description, StatusCodes.Status401Unauthorized).Because(reason);
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 
 namespace GptFunctions.OAuth;
@@ -36,7 +37,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
 
         if (await clients.FindAsync(clientId) is not { DisabledAt: null } client)
         {
-            return Untrusted("This app is not registered here (unknown client_id).");
+            return Untrusted("This app is not registered here (unknown client_id).", RefusalReason.ClientUnknown);
         }
 
         var given = parameters["redirect_uri"];
@@ -45,7 +46,8 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         {
             // RFC 6749 4.1.2.1: never redirect to an address that was not registered.
             return Untrusted(
-                given is null ? "redirect_uri is missing." : "The redirect_uri is not one that this app registered; it must be the same to the byte.");
+                given is null ? "redirect_uri is missing." : "The redirect_uri is not one that this app registered; it must be the same to the byte.",
+                RefusalReason.RedirectUriUnregistered, client.Id);
         }
 
         return Check(parameters, client, redirectUri, given is not null);
@@ -60,7 +62,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         return error is null
             ? new CheckedRequest(
                 new AuthorizationRequest(client, redirectUri, given, scopes, state, parameters["code_challenge"], resource), null, redirectUri, state)
-            : new CheckedRequest(null, error, redirectUri, state);
+            : new CheckedRequest(null, error.Of(client.Id, null), redirectUri, state);
     }
 
     private OAuthError? ProblemWith(FormParameters parameters, Client client, string[] scopes, string resource)
@@ -86,7 +88,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         {
             return new OAuthError(
                 parameters["request"] is null ? "request_uri_not_supported" : "request_not_supported",
-                "Send the parameters themselves instead of a request object.");
+                "Send the parameters themselves instead of a request object.").Because(RefusalReason.RequestObject);
         }
 
         if (parameters["response_mode"] is not (null or "query"))
@@ -124,5 +126,6 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
             : OAuthError.InvalidRequest("code_challenge must be 43 characters of base64url.");
     }
 
-    private static CheckedRequest Untrusted(string description) => new(null, OAuthError.InvalidRequest(description), null, null);
+    private static CheckedRequest Untrusted(string description, RefusalReason reason = RefusalReason.InvalidRequest, string? clientId = null) =>
+        new(null, OAuthError.InvalidRequest(description).Because(reason).Of(clientId, null), null, null);
 }

@@ -21,7 +21,8 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         var parsed = FormParameters.OfQuery(request);
         if (parsed.Value is not { } parameters)
         {
-            return OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "This link is broken", parsed.Error!.Description);
+            return OAuthPages.Refuse(
+                request.HttpContext, parsed.Error!.Why.Reason, StatusCodes.Status400BadRequest, "This link is broken", parsed.Error.Description);
         }
 
         if (HttpMethods.IsHead(request.Method))
@@ -48,7 +49,8 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         var parsed = await FormParameters.OfBodyAsync(request, MaximumBody);
         if (parsed.Value is not { } form)
         {
-            return OAuthPages.Error(request.HttpContext, parsed.Error!.Status, "The form could not be read", parsed.Error.Description);
+            return OAuthPages.Refuse(
+                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
         }
 
         if (!Guid.TryParseExact(form["request"], "N", out var id) || FindSignedIn(request) is not { } browser || !browser.Is(form["csrf"], CsrfPurpose, id))
@@ -60,7 +62,8 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, occasion))
             : form["decision"] is "approve" or "deny"
                 ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
-            : OAuthPages.Error(request.HttpContext, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
+            : OAuthPages.Refuse(
+                request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
     }
 
     [Function("OAuthCallback")]
@@ -76,14 +79,24 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
 
     private IResult Show(HttpRequest request, BrowserBinding? browser, NextStep step) => step switch
     {
-        NextStep.Redirect redirect => new SeeOther(redirect.Url),
+        NextStep.Redirect redirect => Redirect(request, redirect),
         NextStep.SignedIn signedIn => signedIn.Show(request.HttpContext, settings.Value.IsHttps),
         NextStep.AskConsent { Question: var question } => OAuthPages.Render<ConsentPage>(
             request.HttpContext, new() { [nameof(ConsentPage.View)] = View(question, browser!) },
             OAuthPages.FormTargets(question.Request.ClientRedirectUris, question.Request.RedirectUri)),
-        NextStep.Refuse refuse => OAuthPages.Error(request.HttpContext, refuse),
+        NextStep.Refuse refuse => OAuthPages.Refuse(request.HttpContext, refuse),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
+
+    private static SeeOther Redirect(HttpRequest request, NextStep.Redirect redirect)
+    {
+        if (redirect.Why is { } refusal)
+        {
+            RequestNotes.Of(request.HttpContext).Refuse(refusal);
+        }
+
+        return new SeeOther(redirect.Url);
+    }
 
     private ConsentView View(ConsentQuestion question, BrowserBinding browser)
     {

@@ -12,7 +12,11 @@ namespace GptFunctions.OAuth;
 internal abstract record NextStep
 {
     /// <summary>Go to a URL: the sign-in, the client's redirect URI, or the consent page.</summary>
-    internal sealed record Redirect(string Url) : NextStep;
+    internal sealed record Redirect(string Url) : NextStep
+    {
+        /// <summary>Why the client gets an error there; null when it gets what it wanted.</summary>
+        public Refusal? Why { get; init; }
+    }
 
     /// <summary>Ask for consent.</summary>
     internal sealed record AskConsent(ConsentQuestion Question) : NextStep;
@@ -28,7 +32,7 @@ internal abstract record NextStep
     }
 
     /// <summary>Show an error page, because there is no address that an error could safely be sent to.</summary>
-    internal sealed record Refuse(int Status, string Title, string Detail, int? RetryAfterSeconds = null) : NextStep;
+    internal sealed record Refuse(Refusal Why, int Status, string Title, string Detail, int? RetryAfterSeconds = null) : NextStep;
 }
 
 /// <summary>What the consent page says.</summary>
@@ -44,14 +48,15 @@ internal sealed class AuthorizeService(
     IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(
-        403, "This sign-in is not in progress here",
+        new(RefusalReason.NotInProgress), 403, "This sign-in is not in progress here",
         "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
 
     private const int TriesOfCallback = 10;
     private static readonly TimeSpan RequestLifetime = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan LimitWindow = TimeSpan.FromMinutes(1);
 
-    private static readonly NextStep AccountClosed = new NextStep.Refuse(403, "This account was deleted or is blocked", "Choose another account.");
+    private static readonly NextStep AccountClosed = new NextStep.Refuse(
+        new(RefusalReason.AccountClosed), 403, "This account was deleted or is blocked", "Choose another account.");
 
     /// <summary>Checks a new request and sends the browser to sign in. Nothing is kept of it here: see <see cref="SealedRequests"/>.</summary>
     public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, Occasion occasion)
@@ -59,7 +64,7 @@ internal sealed class AuthorizeService(
         if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", settings.Value.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
         {
             return new NextStep.Refuse(
-                429, "Too many connections were started",
+                new(RefusalReason.RateLimited), 429, "Too many connections were started",
                 $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
         }
 
@@ -68,7 +73,7 @@ internal sealed class AuthorizeService(
         {
             return outcome.RedirectUri is { } redirectUri
                 ? RedirectWithError(redirectUri, outcome.State, error)
-                : new NextStep.Refuse(400, "This app cannot be connected", error.Description);
+                : new NextStep.Refuse(error.Why, 400, "This app cannot be connected", error.Description);
         }
 
         var (request, now) = (outcome.Request!, occasion.Now);
@@ -111,13 +116,19 @@ internal sealed class AuthorizeService(
         {
             var next = await SignedInAsync(request, signedIn, person, occasion);
             return next == AccountClosed
-                ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "This account was deleted or is blocked."))
+                ? RedirectWithError(
+                    request.RedirectUri, request.State,
+                    new OAuthError("access_denied", "This account was deleted or is blocked.").Because(RefusalReason.AccountClosed).Of(request.ClientId, null))
                 : next;
         }
 
         // Nobody signed in: there is nobody to name, and nothing is written about it.
-        var refusal = failure!.IsDenial ? new OAuthError("access_denied", "The person did not sign in.") : new OAuthError("server_error", failure.Reason);
-        return await UseUpAsync(request.Id) ? RedirectWithError(request.RedirectUri, request.State, refusal) : NotInProgress;
+        var refusal = failure!.IsDenial
+            ? new OAuthError("access_denied", "The person did not sign in.").Because(RefusalReason.SignInDenied)
+            : new OAuthError("server_error", failure.Reason).Because(RefusalReason.SignInFailed);
+        return await UseUpAsync(request.Id)
+            ? RedirectWithError(request.RedirectUri, request.State, refusal.Of(request.ClientId, null))
+            : NotInProgress;
     }
 
     /// <summary>
@@ -184,7 +195,9 @@ internal sealed class AuthorizeService(
         }
 
         return await store.DenyAsync(id, browser.Hash, occasion)
-            ? RedirectWithError(request.RedirectUri, request.State, new OAuthError("access_denied", "The person did not agree."))
+            ? RedirectWithError(
+                request.RedirectUri, request.State,
+                new OAuthError("access_denied", "The person did not agree.").Because(RefusalReason.ConsentDenied).Of(request.ClientId, null))
             : NotInProgress;
     }
 
@@ -221,5 +234,8 @@ internal sealed class AuthorizeService(
 
     // RFC 9207: iss in error responses as well
     private NextStep.Redirect RedirectWithError(string redirectUri, string? state, OAuthError error) =>
-        new(UrlQuery.Add(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", tokens.Value.PublicBaseUrl)));
+        new(UrlQuery.Add(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", tokens.Value.PublicBaseUrl)))
+        {
+            Why = error.Why,
+        };
 }

@@ -1,4 +1,5 @@
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Npgsql;
 
@@ -80,7 +81,10 @@ internal sealed record ClientStanding(bool IsKnown, string[] RegisteredMethods, 
         }
 
         return IsKnown && !IsMethodRegistered && (isNone || IsSecretRight || RegisteredMethods.Contains(AuthMethods.None))
-            ? OAuthError.InvalidClient($"This client is registered for {string.Join(" or ", RegisteredMethods)}, the request used {credentials.Method}.")
-            : OAuthError.ClientAuthenticationFailed;
+            ? OAuthError.InvalidClient(
+                $"This client is registered for {string.Join(" or ", RegisteredMethods)}, the request used {credentials.Method}.",
+                RefusalReason.ClientMethodWrong).Of(credentials.ClientId, null)
+            : IsKnown ? OAuthError.ClientAuthenticationFailed(RefusalReason.ClientSecretWrong).Of(credentials.ClientId, null)
+            : OAuthError.ClientAuthenticationFailed(RefusalReason.ClientUnknown); // whose id may be somebody's secret, in the wrong field
     }
 }

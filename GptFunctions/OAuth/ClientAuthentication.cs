@@ -46,21 +46,21 @@ internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tall
     {
         if (tally.Refuse(occasion) is { } stillRefused)
         {
-            return OAuthError.TooManyFailures(stillRefused);
+            return OAuthError.TooManyFailures(stillRefused).Of(error.Why.ClientId, null);
         }
 
         var (limit, network) = (settings.Value.AuthFailureLimit, occasion.Network);
         if ((await limits.TryTakeAsync($"client-auth|{credentials.ClientId}|{network}", limit, FailureTally.Window)).RetryAfterSeconds is { } ofClient)
         {
             tally.Add(credentials.ClientId, occasion, ofClient);
-            return OAuthError.TooManyFailures(ofClient);
+            return OAuthError.TooManyFailures(ofClient).Of(error.Why.ClientId, null);
         }
 
         // Only for what the first one admits: a client that repeats its mistake for ever leaves room for the mistakes of others.
         if ((await limits.TryTakeAsync($"client-auth-address|{network}", limit * ClientsPerAddress, FailureTally.Window)).RetryAfterSeconds is { } ofNetwork)
         {
             tally.Add(null, occasion, ofNetwork);
-            return OAuthError.TooManyFailures(ofNetwork);
+            return OAuthError.TooManyFailures(ofNetwork).Of(error.Why.ClientId, null);
         }
 
         // The limits let one more through every now and then; whoever goes on is being counted already.

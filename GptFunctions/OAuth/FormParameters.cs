@@ -179,5 +179,7 @@ internal sealed class FormParameters
     private static string MediaType(string? contentType) => contentType is null ? "nothing" : contentType.Split(';', 2)[0].Trim();
 
     private static OAuthError TooLarge(int maximumBytes) =>
-        new("invalid_request", $"The body is larger than the {maximumBytes / 1024} KB that this endpoint reads.", StatusCodes.Status413PayloadTooLarge);
+        new OAuthError(
+            "invalid_request", $"The body is larger than the {maximumBytes / 1024} KB that this endpoint reads.", StatusCodes.Status413PayloadTooLarge)
+            .Because(RefusalReason.TooLarge);
 }

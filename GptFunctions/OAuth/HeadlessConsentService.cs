@@ -25,7 +25,8 @@ internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
     IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
-    private static readonly OAuthError Gone = new("access_denied", "This account was deleted or is blocked.", 403);
+    private static readonly OAuthError Gone = 
+        new OAuthError("access_denied", "This account was deleted or is blocked.", 403).Because(RefusalReason.AccountClosed);
 
     public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters, DateTimeOffset now)
     {
@@ -67,7 +68,7 @@ internal sealed class HeadlessConsentService(
             // Our own page says that nobody has checked such a client, and asks each time; somebody else's page may not stand in for that.
             return new OAuthError(
                 "access_denied", "This client registered itself and nobody has approved it yet: GptFunctions clients update ID --approve.",
-                StatusCodes.Status403Forbidden);
+                StatusCodes.Status403Forbidden).Because(RefusalReason.ClientUnapproved).Of(outcome.Request.Client.Id, null);
         }
 
         if (await users.EnsureAsync(subject, occasion.Now) is not { } userId)

@@ -30,8 +30,10 @@ internal static class OAuthPages
         return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
     }
 
-    public static IResult Error(HttpContext context, NextStep.Refuse refuse)
+    /// <summary>Turns a refusal into its page.</summary>
+    public static IResult Refuse(HttpContext context, NextStep.Refuse refuse)
     {
+        RequestNotes.Of(context).Refuse(refuse.Why);
         if (refuse.RetryAfterSeconds is { } seconds)
         {
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
@@ -40,6 +42,10 @@ internal static class OAuthPages
         return Error(context, refuse.Status, refuse.Title, refuse.Detail);
     }
 
+    public static IResult Refuse(HttpContext context, RefusalReason reason, int status, string title, string detail) =>
+        Refuse(context, new NextStep.Refuse(new Refusal(reason), status, title, detail));
+
+    /// <summary>The page of a failure that has been noted already (<see cref="ErrorMapper"/>).</summary>
     public static IResult Error(HttpContext context, int status, string title, string detail) => Render<ErrorPage>(context, new()
     {
         [nameof(ErrorPage.Title)] = title,

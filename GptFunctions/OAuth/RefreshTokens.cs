@@ -29,6 +29,10 @@ internal sealed class RefreshTokens : IDisposable
 
     public static bool IsKey(string base64) => TryDecode(base64) is { Length: >= KeyBytes };
 
+    /// <summary>Whether a text looks like a refresh token at all.</summary>
+    public static bool IsToken(string value) =>
+        value.StartsWith(Prefix, StringComparison.Ordinal) && Base64Url.IsValid(value.AsSpan(Prefix.Length), out var bytes) && bytes == KeyBytes;
+
     /// <summary>The first token of a session.</summary>
     public static RefreshToken First() => FromValue(Prefix + Secret.New());
 

@@ -21,7 +21,8 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
         {
             return OAuthResults.Error(
                 request,
-                new OAuthError("access_denied", "Clients cannot register themselves here: ask the operator for a client id.", StatusCodes.Status404NotFound));
+                new OAuthError("access_denied", "Clients cannot register themselves here: ask the operator for a client id.", StatusCodes.Status404NotFound)
+                    .Because(RefusalReason.RegistrationClosed));
         }
 
         if (!HttpMethods.IsPost(request.Method))
@@ -32,6 +33,7 @@ internal sealed class RegistrationFunctions(RegistrationService registration, IO
         var (isTooLarge, parsed) = await RequestBody.ReadAsync<Outcome<RegistrationRequest>>(request, MaximumBody, Parse);
         var outcome = isTooLarge
             ? new OAuthError("invalid_client_metadata", $"The body is larger than {MaximumBody} bytes.", StatusCodes.Status413PayloadTooLarge)
+                .Because(RefusalReason.TooLarge)
             : parsed;
         if (outcome.Value is { } metadata)
         {

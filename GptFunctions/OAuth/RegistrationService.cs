@@ -63,6 +63,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
                 StatusCodes.Status429TooManyRequests)
             {
                 RetryAfterSeconds = seconds,
+                Why = new(RefusalReason.RateLimited),
             };
         }
 

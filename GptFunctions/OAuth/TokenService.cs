@@ -19,10 +19,11 @@ internal sealed class TokenService(
     private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
 
     private static readonly OAuthError ScopesWithdrawn = OAuthError.InvalidGrant(
-        "All scopes that the person granted have been withdrawn from this client: start again at the authorization endpoint.");
+        RefusalReason.ScopesWithdrawn, "All scopes that the person granted have been withdrawn from this client: start again at the authorization endpoint.");
 
     // Another sign-in of the person was faster. To end an app that nobody named would be worse than to ask once more.
     private static readonly OAuthError NoRoom = OAuthError.InvalidGrant(
+        RefusalReason.SessionLimit,
         "The person has as many connected apps as allowed by now, and was not told which one this connection would end: "
         + "start again at the authorization endpoint.");
 
@@ -44,7 +45,8 @@ internal sealed class TokenService(
 
         if (form["code_verifier"] is { } verifier && !Pkce.IsVerifier(verifier))
         {
-            return OAuthError.InvalidGrant("code_verifier must be 43 to 128 characters of A-Z, a-z, 0-9, '-', '.', '_' and '~'.");
+            return OAuthError.InvalidGrant(
+                RefusalReason.CodeMismatch, "code_verifier must be 43 to 128 characters of A-Z, a-z, 0-9, '-', '.', '_' and '~'.");
         }
 
         var challenge = form["code_verifier"] is { } proof ? Pkce.Challenge(proof) : null;
@@ -53,7 +55,7 @@ internal sealed class TokenService(
         var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, occasion);
         return session is not null ? Answer(session, client, first, session.Scopes, form["resource"])
             : hasRoom ? await RefuseExchangeAsync(client, exchange, occasion)
-            : NoRoom;
+            : NoRoom.Of(client.ClientId, null);
     }
 
     private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, Occasion occasion)
@@ -64,9 +66,14 @@ internal sealed class TokenService(
             return await authentication.RefuseAsync(client, failure, occasion);
         }
 
+        return (await RefuseExchangeAsync(refusal, client, exchange, occasion)).Of(client.ClientId, null);
+    }
+
+    private async Task<OAuthError> RefuseExchangeAsync(ExchangeRefusal refusal, ClientCredentials client, CodeExchange exchange, Occasion occasion)
+    {
         if (!refusal.IsOwnCode)
         {
-            return OAuthError.InvalidGrant("The authorization code is unknown.");
+            return OAuthError.InvalidGrant(RefusalReason.CodeUnknown, "The authorization code is unknown.");
         }
 
         if (refusal.UsedForSession is { } sessionId)
@@ -75,26 +82,31 @@ internal sealed class TokenService(
             // proves that the code is its own by the verifier, and by the redirect URI.
             if (client.Method == AuthMethods.None && (refusal.CodeChallenge != exchange.CodeChallenge || refusal.RedirectUri != exchange.RedirectUri))
             {
-                return OAuthError.InvalidGrant("The authorization code was used before.");
+                return OAuthError.InvalidGrant(RefusalReason.CodeReplayed, "The authorization code was used before.");
             }
 
             // RFC 6749 4.1.2: the first user may have been the thief.
             await sessions.EndAsync(sessionId, "code_replay", AuditEvents.CodeReplayDetected, occasion);
-            return OAuthError.InvalidGrant("The authorization code was used before; the session it opened has been revoked.");
+            return OAuthError.InvalidGrant(
+                RefusalReason.CodeReplayed, "The authorization code was used before; the session it opened has been revoked.").Of(null, sessionId);
         }
 
         return refusal switch
         {
-            _ when refusal.ExpiresAt <= occasion.Now => OAuthError.InvalidGrant("The authorization code has expired."),
-            _ when refusal.RedirectUri != exchange.RedirectUri => OAuthError.InvalidGrant("redirect_uri is not the one of the authorization request."),
+            _ when refusal.ExpiresAt <= occasion.Now =>
+                OAuthError.InvalidGrant(RefusalReason.CodeExpired, "The authorization code has expired."),
+            _ when refusal.RedirectUri != exchange.RedirectUri =>
+                OAuthError.InvalidGrant(RefusalReason.CodeMismatch, "redirect_uri is not the one of the authorization request."),
             _ when refusal.CodeChallenge is null && exchange.CodeChallenge is not null =>
-                OAuthError.InvalidGrant("A code_verifier was sent, but the authorization request had no code_challenge."),
+                OAuthError.InvalidGrant(
+                    RefusalReason.CodeMismatch, "A code_verifier was sent, but the authorization request had no code_challenge."),
             _ when refusal.CodeChallenge != exchange.CodeChallenge =>
-                OAuthError.InvalidGrant("code_verifier does not match the code_challenge of the authorization request."),
+                OAuthError.InvalidGrant(RefusalReason.CodeMismatch, "code_verifier does not match the code_challenge of the authorization request."),
             _ when exchange.Resources?.Contains(refusal.Resource) == false =>
                 OAuthError.InvalidTarget("resource is neither the one of the authorization request nor one beneath it."),
             _ when !refusal.HasScopes => ScopesWithdrawn,
-            _ => OAuthError.InvalidGrant("The person who signed in no longer has an account, or it is blocked."),
+            _ => OAuthError.InvalidGrant(
+                RefusalReason.AccountClosed, "The person who signed in no longer has an account, or it is blocked."),
         };
     }
 
@@ -120,24 +132,34 @@ internal sealed class TokenService(
     private async Task<Outcome<TokenResponse>> RepeatOrRefuseAsync(
         ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, Occasion occasion)
     {
-        var now = occasion.Now;
-        var graceStart = now - TimeSpan.FromSeconds(settings.Value.RefreshGrace);
-        var refusal = await store.ExplainRefreshAsync(client, presented.Hash, now, graceStart);
+        var graceStart = occasion.Now - TimeSpan.FromSeconds(settings.Value.RefreshGrace);
+        var refusal = await store.ExplainRefreshAsync(client, presented.Hash, occasion.Now, graceStart);
         if (refusal.Client.Judge(client) is { } failure)
         {
             return await authentication.RefuseAsync(client, failure, occasion);
         }
 
-        if (!refusal.IsOwnToken || refusal.Session is not { } session || !refusal.IsSessionLive || refusal.IsRevoked || refusal.ExpiresAt <= now)
+        var outcome = await RepeatOrRefuseAsync(refusal, client, presented, scopes, resource, occasion, graceStart);
+        return outcome.Error?.Of(client.ClientId, refusal.Session?.Id) is { } error ? error : outcome;
+    }
+
+    private async Task<Outcome<TokenResponse>> RepeatOrRefuseAsync(
+        RefreshRefusal refusal, ClientCredentials client, RefreshToken presented, string[]? scopes, string? resource, Occasion occasion,
+        DateTimeOffset graceStart)
+    {
+        var now = occasion.Now;
+        if (refusal.Reason(presented.Value, now) is { } reason)
         {
-            return OAuthError.InvalidGrant("The refresh token is unknown, expired or revoked: start again at the authorization endpoint.");
+            return OAuthError.InvalidGrant(reason, "The refresh token is unknown, expired or revoked: start again at the authorization endpoint.");
         }
 
+        var session = refusal.Session!;
         var isLate = refusal.RotatedAt <= graceStart;
         if (isLate && !WasAnswerLost(refusal, session, now))
         {
             await sessions.EndAsync(session.Id, "refresh_token_replay", AuditEvents.ReplayDetected, occasion);
-            return OAuthError.InvalidGrant("The refresh token was replaced earlier and has now been used again; the session has been revoked.");
+            return OAuthError.InvalidGrant(
+                RefusalReason.RefreshReplayed, "The refresh token was replaced earlier and has now been used again; the session has been revoked.");
         }
 
         if (session.Scopes.Length == 0)

@@ -36,6 +36,10 @@ internal sealed record RefreshRefusal
     public GrantedSession? Session { get; init; }
     public required bool IsSessionLive { get; init; }
     public required bool IsRevoked { get; init; }
+
+    /// <summary>Why its session was ended; null for one that nobody ended.</summary>
+    public string? RevokeReason { get; init; }
+    public DateTimeOffset? SessionExpiresAt { get; init; }
     public DateTimeOffset? ExpiresAt { get; init; }
     public DateTimeOffset? RotatedAt { get; init; }
     public required int Generation { get; init; }
@@ -48,6 +52,25 @@ internal sealed record RefreshRefusal
 
     /// <summary>Which repeats have been told already.</summary>
     public required string[] RepeatedFrom { get; init; }
+
+    /// <summary>Why a token cannot be answered, whatever it was used for before; null when that is not decided by this.</summary>
+    /// <param name="presented">The token.</param>
+    public RefusalReason? Reason(string presented, DateTimeOffset now) =>
+        Session is null ? (RefreshTokens.IsToken(presented) ? RefusalReason.RefreshUnknown : RefusalReason.RefreshMalformed)
+        : !IsOwnToken ? RefusalReason.ClientMismatch
+        : RevokeReason is { } reason ? OfEnded(reason)
+        : SessionExpiresAt <= now ? RefusalReason.SessionExpired
+        : !IsSessionLive ? RefusalReason.AccountClosed
+        : IsRevoked ? RefusalReason.SessionRevoked
+        : ExpiresAt <= now ? RefusalReason.RefreshExpired
+        : null;
+
+    private static RefusalReason OfEnded(string reason) => reason switch
+    {
+        "session_limit" => RefusalReason.SessionReplaced,
+        "refresh_token_replay" or "code_replay" => RefusalReason.SessionReplayed,
+        _ => RefusalReason.SessionRevoked,
+    };
 }
 
 /// <summary>The token endpoint's statements: one for a grant that succeeds, a second one to find out why it did not.</summary>
@@ -175,7 +198,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
                      WHERE later.session_id = token.session_id AND later.generation > token.generation
                        AND (token.rotated_at > @grace_began OR later.generation = token.generation + 1)
                      ORDER BY later.generation),
-               coalesce(token.repeated_from, ARRAY[]::text[])
+               coalesce(token.repeated_from, ARRAY[]::text[]), session.revoke_reason, session.expires_at
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = @client_id
         LEFT JOIN gpt_refresh_tokens token ON token.token_hash = @presented
@@ -281,6 +304,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
             UsedGeneration = reader.Get<int>(15),
             LaterHashes = reader.GetFieldValue<byte[][]>(16),
             RepeatedFrom = reader.GetFieldValue<string[]>(17),
+            RevokeReason = reader.Get<string?>(18),
+            SessionExpiresAt = reader.Get<DateTimeOffset?>(19),
         };
     }
 

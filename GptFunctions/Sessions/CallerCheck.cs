@@ -107,7 +107,8 @@ internal sealed class CallerCheck : IDisposable
 
     private sealed record Verified(Caller Caller, DateTimeOffset ExpiresAt);
 
-    public static OAuthError SessionEnded { get; } = new("invalid_token", "session revoked", StatusCodes.Status401Unauthorized);
+    public static OAuthError SessionEnded { get; } =
+        new OAuthError("invalid_token", "session revoked", StatusCodes.Status401Unauthorized).Because(RefusalReason.SessionEnded);
 
     /// <summary>Whether an error means that somebody made the token up, as opposed to one that came too late or to the wrong place.</summary>
     public static bool IsForgery(OAuthError error) => error == AccessTokens.NotOurs || error == ClerkSessions.NotClerks;
@@ -173,7 +174,8 @@ internal sealed class CallerCheck : IDisposable
         var occasion = occasions.Of(request.HttpContext);
         var (caller, error) = await VerifyAsync(token, taken, occasion.Now);
         return caller is null ? OAuthResults.Unauthorized(request, error)
-            : caller.SessionId is { } sessionId && !await sessions.IsUsableAsync(sessionId, occasion.Now) ? OAuthResults.Unauthorized(request, SessionEnded)
+            : caller.SessionId is { } sessionId && !await sessions.IsUsableAsync(sessionId, occasion.Now) 
+                ? OAuthResults.Unauthorized(request, SessionEnded.Of(caller.ClientId, sessionId))
             : await answer(caller, occasion);
     }
 

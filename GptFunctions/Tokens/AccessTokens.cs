@@ -1,4 +1,5 @@
 using System.Text.Json;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tokens;
@@ -16,9 +17,9 @@ internal sealed class AccessTokens(
     private readonly JwtWriter writer = new(keys, Type);
 
     /// <summary>Not signed by us, or nothing that is a token at all: a forgery, where <see cref="Expired"/> is only late.</summary>
-    public static OAuthError NotOurs { get; } = Invalid("The access token is not one of ours.");
+    public static OAuthError NotOurs { get; } = Invalid("The access token is not one of ours.", RefusalReason.TokenForged);
 
-    public static OAuthError Expired { get; } = Invalid("expired");
+    public static OAuthError Expired { get; } = Invalid("expired", RefusalReason.TokenExpired);
 
     public static OAuthError ForAnother { get; } = Invalid("The access token is for another service.");
 
@@ -110,5 +111,6 @@ internal sealed class AccessTokens(
         json.WriteEndArray();
     }
 
-    private static OAuthError Invalid(string description) => new("invalid_token", description, Microsoft.AspNetCore.Http.StatusCodes.Status401Unauthorized);
+    private static OAuthError Invalid(string description, RefusalReason reason = RefusalReason.TokenUnfit) =>
+        new OAuthError("invalid_token", description, Microsoft.AspNetCore.Http.StatusCodes.Status401Unauthorized).Because(reason);
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Tokens;
@@ -15,19 +16,25 @@ internal sealed record OAuthError(string Code, string Description, int Status = 
     /// <summary>For 429: whole seconds after which another try is admitted.</summary>
     public int? RetryAfterSeconds { get; init; }
 
+    /// <summary>What the log says of it, and the wire does not. The reason is the one that is called like the code, unless another is given.</summary>
+    public Refusal Why { get; init; } = new(RefusalReasons.Of(Code));
+
     public static OAuthError InvalidRequest(string description) => new("invalid_request", description);
 
-    public static OAuthError InvalidGrant(string description) => new("invalid_grant", description);
+    /// <param name="reason">To the client all of them are the same; whoever asks why people have to sign in again needs to know which.</param>
+    public static OAuthError InvalidGrant(RefusalReason reason, string description) => new("invalid_grant", description) { Why = new(reason) };
 
     public static OAuthError InvalidScope(string description) => new("invalid_scope", description);
 
     /// <summary>RFC 8707 section 2.</summary>
     public static OAuthError InvalidTarget(string description) => new("invalid_target", description);
 
-    public static OAuthError InvalidClient(string description) => new("invalid_client", description, StatusCodes.Status401Unauthorized);
+    public static OAuthError InvalidClient(string description, RefusalReason reason = RefusalReason.InvalidClient) =>
+        new("invalid_client", description, StatusCodes.Status401Unauthorized) { Why = new(reason) };
 
-    /// <summary>One text for an unknown client and a wrong secret, so that they cannot be told apart.</summary>
-    public static OAuthError ClientAuthenticationFailed { get; } = InvalidClient("Client authentication failed: check the client id and the client secret.");
+    /// <summary>One text for an unknown client and a wrong secret, so that they cannot be told apart by anybody but us.</summary>
+    public static OAuthError ClientAuthenticationFailed(RefusalReason reason) =>
+        InvalidClient("Client authentication failed: check the client id and the client secret.", reason);
 
     public static OAuthError TooManyFailures(int retryAfterSeconds) =>
         new(
@@ -36,7 +43,14 @@ internal sealed record OAuthError(string Code, string Description, int Status = 
             StatusCodes.Status429TooManyRequests)
         {
             RetryAfterSeconds = retryAfterSeconds,
+            Why = new(RefusalReason.TooManyFailures),
         };
+
+    /// <summary>For another reason than the one that is called like its code.</summary>
+    public OAuthError Because(RefusalReason reason) => this with { Why = Why with { Reason = reason } };
+
+    /// <summary>Of this client and session, as far as they are known.</summary>
+    public OAuthError Of(string? clientId, Guid? sessionId) => this with { Why = Why.From(clientId, sessionId) };
 }
 
 /// <summary>Either a value or the error that the protocol has for its absence.</summary>
@@ -78,8 +92,10 @@ internal static class OAuthResults
         return Results.Text("{}", "application/json");
     }
 
+    /// <summary>Turns a refusal into its answer, and notes it for the log and the meters.</summary>
     public static IResult Error(HttpRequest request, OAuthError error)
     {
+        RequestNotes.Of(request.HttpContext).Refuse(error.Why);
         ForbidCaching(request);
         var headers = request.HttpContext.Response.Headers;
         if (error.RetryAfterSeconds is { } seconds)
@@ -98,6 +114,7 @@ internal static class OAuthResults
     /// <summary>401 of a route that takes bearer tokens; without an error for a request that brought none.</summary>
     public static IResult Unauthorized(HttpRequest request, OAuthError? error)
     {
+        RequestNotes.Of(request.HttpContext).Refuse(error?.Why ?? new Refusal(RefusalReason.TokenMissing));
         ForbidCaching(request);
         HttpAuthentication.ChallengeBearer(request.HttpContext, error);
         return Body(error ?? new OAuthError("unauthorized", "Send an access token: Authorization: Bearer <token>.", StatusCodes.Status401Unauthorized));
@@ -106,7 +123,8 @@ internal static class OAuthResults
     public static IResult MethodNotAllowed(HttpRequest request, string body = "form")
     {
         request.HttpContext.Response.Headers.Allow = "POST";
-        return Error(request, new OAuthError("invalid_request", $"Use POST with a {body} body.", StatusCodes.Status405MethodNotAllowed));
+        return Error(request, new OAuthError("invalid_request", $"Use POST with a {body} body.", StatusCodes.Status405MethodNotAllowed)
+            .Because(RefusalReason.MethodNotAllowed));
     }
 
     private static IResult Body(OAuthError error) =>

@@ -25,7 +25,8 @@ internal sealed class VerificationFunctions(CallbackService callbacks, ServiceKe
 
         return await callbacks.FindOrderAsync(orderId) is { } order
             ? Results.Json(order, VerificationJson.Default.OrderVerification)
-            : Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "No such order", "No event has told of an order with this id.");
+            : Problem.Refuse(
+                request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "No such order", "No event has told of an order with this id.");
     }
 
     // Between two looks of the dispatcher, which writes the callbacks. Every process fires; each claims its own.

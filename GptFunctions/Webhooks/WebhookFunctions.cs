@@ -20,14 +20,15 @@ internal sealed class WebhookFunctions(WebhookService service, Occasions occasio
     {
         if (service.Find(source) is not { } sender)
         {
-            return Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "Nobody's events are received here.");
+            return Problem.Refuse(
+                request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "Not found", "Nobody's events are received here.");
         }
 
         var (_, body) = await RequestBody.ReadAsync(request, MaximumBody, bytes => bytes.ToArray());
         // From here on the sender may hang up: what has begun is finished, so that the next delivery finds it done.
         var result = await service.ReceiveAsync(
             sender, name => request.Headers[name] is [{ Length: > 0 } value] ? value : null, body, occasions.Of(request.HttpContext));
-        return Write(request.HttpContext.Response.Headers, result);
+        return Write(request.HttpContext, result);
     }
 
     [Function("WebhookClerkAlias")]
@@ -40,7 +41,7 @@ internal sealed class WebhookFunctions(WebhookService service, Occasions occasio
 
     [Function("WebhookStripeMoved")]
     public IResult StripeMoved([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/webhooks/stripe")] HttpRequest request) =>
-        Problem.Result(request.HttpContext, StatusCodes.Status410Gone, "Gone",
+        Problem.Refuse(request.HttpContext, RefusalReason.NotFound, StatusCodes.Status410Gone, "Gone",
             $"Stripe's events are received at {settings.Value.PublicBaseUrl}/webhooks/stripe: change the endpoint's URL in Stripe's dashboard.");
 
     [Function("WebhookOrdersAlias")]
@@ -53,8 +54,14 @@ internal sealed class WebhookFunctions(WebhookService service, Occasions occasio
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "api/v1/veriff/webhook")] HttpRequest request) =>
         ReceiveAsync(request, "verification");
 
-    private static IResult Write(IHeaderDictionary headers, WebhookResult result)
+    private static IResult Write(HttpContext context, WebhookResult result)
     {
+        var headers = context.Response.Headers;
+        if (result.Status >= StatusCodes.Status400BadRequest)
+        {
+            RequestNotes.Of(context).Refuse(new Refusal(RefusalReasons.Of(result.Outcome)));
+        }
+
         if (result.RetryAfterSeconds is { } seconds)
         {
             headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);

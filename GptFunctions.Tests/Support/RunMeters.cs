@@ -1,0 +1,44 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
+using System.Runtime.CompilerServices;
+
+namespace GptFunctions.Tests.Support;
+
+/// <summary>Every series that the meters of all apps of this test run have had, from the first test to the last.</summary>
+internal static class RunMeters
+{
+    private static readonly MeterListener Listener = new();
+    private static readonly ConcurrentDictionary<string, byte> Seen = new(StringComparer.Ordinal);
+
+    /// <summary>As <see cref="Series"/> writes them.</summary>
+    public static ICollection<string> All => Seen.Keys;
+
+    /// <summary><c>name{label=value,...}</c>, labels in the order of their names.</summary>
+    public static string Series(Instrument instrument, ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    {
+        var labels = tags.ToArray().Select(tag => $"{tag.Key}={tag.Value}").Order(StringComparer.Ordinal);
+        return $"{instrument.Name}{{{string.Join(',', labels)}}}";
+    }
+
+    /// <summary>Reads the gauges, which nobody records.</summary>
+    public static void Observe() => Listener.RecordObservableInstruments();
+
+    // Before any test: what is counted at the start of the first app counts, too.
+    [ModuleInitializer]
+    internal static void Begin()
+    {
+        Listener.InstrumentPublished = (instrument, listening) =>
+        {
+            if (instrument.Meter.Name.StartsWith("GptFunctions.", StringComparison.Ordinal))
+            {
+                listening.EnableMeasurementEvents(instrument);
+            }
+        };
+        Listener.SetMeasurementEventCallback<long>((instrument, _, tags, _) => Note(instrument, tags));
+        Listener.SetMeasurementEventCallback<int>((instrument, _, tags, _) => Note(instrument, tags));
+        Listener.SetMeasurementEventCallback<double>((instrument, _, tags, _) => Note(instrument, tags));
+        Listener.Start();
+    }
+
+    private static void Note(Instrument instrument, ReadOnlySpan<KeyValuePair<string, object?>> tags) => Seen.TryAdd(Series(instrument, tags), 0);
+}
