@@ -15,7 +15,7 @@ public sealed class ProductionTests
     {
         var functions = FunctionCatalog.Find([typeof(DevelopmentDefaults).Assembly], new ConfigurationBuilder().Build())
             .Where(function => function.Method.DeclaringType!.Namespace == typeof(DevelopmentDefaults).Namespace).ToList();
-        Assert.Equal(["DevCallback", "DevSignIn", "DevUpstream"], functions.Select(function => function.Name));
+        Assert.Equal(["DevCallback", "DevCallbacks", "DevSignIn", "DevUpstream"], functions.Select(function => function.Name));
 
         await using var production = await TestApp.StartAsync("development_in_production", new Dictionary<string, string?>
         {

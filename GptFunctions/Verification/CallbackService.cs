@@ -121,12 +121,10 @@ internal sealed partial class CallbackService(
         var body = JsonSerializer.SerializeToUtf8Bytes(new CallbackBody(callback.Type, callback.CreatedAt, data), CallbackJson.Default.CallbackBody);
         var id = callback.Id.ToString();
         var timestamp = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
-        byte[] signed = [.. Encoding.UTF8.GetBytes($"{id}.{timestamp}."), .. body];
-        var signatures = keys.CurrentValue.Octets.Select(secret => "v1," + Convert.ToBase64String(HMACSHA256.HashData(secret, signed)));
         return new HttpRequestMessage(HttpMethod.Post, settings.Value.CallbackUrl)
         {
             Content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } },
-            Headers = { { "webhook-id", id }, { "webhook-timestamp", timestamp }, { "webhook-signature", string.Join(' ', signatures) } },
+            Headers = { { "webhook-id", id }, { "webhook-timestamp", timestamp }, { "webhook-signature", keys.CurrentValue.Sign(id, timestamp, body) } },
         };
     }
 

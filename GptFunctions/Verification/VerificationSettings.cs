@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using GptFunctions.Hosting;
 
 namespace GptFunctions.Verification;
@@ -38,8 +40,12 @@ internal sealed class CallbackKeys : IKeys
         Meaning = "what callbacks are signed with: `whsec_` and base64 of 24 to 64 bytes; several, separated by spaces, sign side by side")]
     public string[] Secrets { get; set; } = [];
 
-    /// <summary>The octets of each secret.</summary>
-    public IEnumerable<byte[]> Octets => Secrets.Select(secret => Decode(secret)!);
+    /// <summary>The header <c>webhook-signature</c>: one signature with each secret (Standard Webhooks, "Verifying signatures").</summary>
+    public string Sign(string id, string timestamp, byte[] body)
+    {
+        byte[] signed = [.. Encoding.UTF8.GetBytes($"{id}.{timestamp}."), .. body];
+        return string.Join(' ', Secrets.Select(secret => "v1," + Convert.ToBase64String(HMACSHA256.HashData(Decode(secret)!, signed))));
+    }
 
     public IEnumerable<string> Problems(bool isProduction)
     {

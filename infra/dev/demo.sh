@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Walks the whole flow against a running application and prints each step:
 # sign-in, consent, code, tokens, refresh, introspection, sessions, actions through the
-# gateway, their limit, revocation.
+# gateway, their limit, the quota of a plan, revocation, and an order from purchase to refund.
 #
 # usage: infra/dev/demo.sh
 #
 # Needs curl and awk. Settings (environment): BASE_URL (default: where make run of this
 # checkout started, else http://127.0.0.1:PORT, PORT 7071); GPT_CLIENT_ID,
 # GPT_CLIENT_SECRET, GPT_REDIRECT_URI (default: .local/demo-client.env, which setup
-# writes); USER_ID (alice); SCOPE (jobs:read applications:read).
+# writes); USER_ID (alice); SCOPE (jobs:read applications:read applications:write); SERVICE_KEY
+# (default: .local/demo.env, which make run writes); the secrets of webhooks, see webhook.sh.
 
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -34,7 +35,7 @@ redirect=${GPT_REDIRECT_URI:-$(client REDIRECT_URI)}
 [ -n "$id" ] && [ -n "$secret" ] && [ -n "$redirect" ] || die "No demo client in .local/demo-client.env: make setup writes it (or set GPT_CLIENT_ID, GPT_CLIENT_SECRET and GPT_REDIRECT_URI)."
 
 user=${USER_ID:-alice}
-scope=${SCOPE:-jobs:read applications:read}
+scope=${SCOPE:-jobs:read applications:read applications:write}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 n=0
@@ -44,6 +45,7 @@ n=0
 short() {
   sed -E 's/("(access_token|refresh_token|id_token|x-gpt-assertion)" *: *"[^"]{12})[^"]*/\1…/g
     s/((^|[?& ])(code|token|refresh_token)=[^& ]{12})[^& ]*/\1…/g
+    s/(X-Service-Key: .{6}).*/\1…/
     s/([?& ][A-Za-z_.-]+=[^& ]{48})[^& ]{8,}/\1…/g'
 }
 encode() { # percent-encodes its argument
@@ -86,7 +88,7 @@ request() {
     'bearer '*) printf '      Authorization: Bearer %.12s…\n' "${auth#bearer }" ;;
     *) printf '      Authorization: Basic %s and its secret\n' "$id" ;;
   esac
-  [ -z "$header" ] || printf '      %s\n' "$header"
+  [ -z "$header" ] || printf '      %s\n' "$header" | short
   status=$({
     printf 'url = "%s"\nrequest = "%s"\n' "$target" "$method"
     [ -z "$header" ] || printf 'header = "%s"\n' "$header"
@@ -112,6 +114,24 @@ form() {
   hidden=$(grep '^hidden' "$work/form" | cut -f2-)
 }
 title() { { LC_ALL=C awk -v field="$1" -f "$dev_dir/form.awk" "$work/body" || true; } | sed -n '/^title/{s/^title./      page: /;p;}'; }
+
+# webhook TYPE NAME: what its sender sends, signed as it does.
+webhook() {
+  BASE_URL=$base "$dev_dir/webhook.sh" "$1" "$2" >"$work/webhook" 2>&1 || { cp "$work/webhook" "$work/body"; fail "the webhook $1 was not taken."; }
+  printf '   -> %s\n   <- %s\n' "$(sed -n 1p "$work/webhook" | sed "s|$base||")" "$(tail -n 1 "$work/webhook")"
+}
+# apply: one application for a job; waits where the limit of the minute asks for it.
+apply() {
+  request POST "$base/gpt/applications/submit" 'job=job-1' "bearer $access" >/dev/null
+  if [ "$status" = 429 ] && [ "$(json code)" != QUOTA_USED_UP ]; then
+    pause=$(tr -d '\r' <"$work/head" | sed -n 's/^[Rr]etry-[Aa]fter: *//p')
+    echo "      (the limit of the minute: waiting the $pause s that the answer asks for)"
+    sleep "$pause"
+    apply
+  fi
+}
+
+is() { grep -q "^[^[]*\"status\":\"$1\"" "$work/body"; } # the order's status
 
 # ---- the flow
 echo "The whole flow against $base, as the user $user, for the client $id."
@@ -195,6 +215,28 @@ done
 echo "      $calls more calls, then 429:"
 interesting
 
+if [[ " $scope " == *' applications:write '* ]]; then
+  step "The user's plan is free: it gives five applications a month. The GPT sends them, until the month's quota is used up."
+  PLAN=free webhook customer.subscription.updated "$user"
+  calls=0
+  apply
+  while [ "$status" != 429 ]; do
+    expect 200
+    [ $((calls += 1)) -le 10 ] || fail "ten applications, and no end."
+    apply
+  done
+  if [ "$calls" = 0 ]; then echo "      all were used by an earlier demo:"; else echo "      $calls applications, then 429:"; fi
+  interesting
+
+  step "The user buys the larger plan. Stripe says so, and the next call passes."
+  PLAN=pro webhook customer.subscription.updated "$user"
+  apply
+  expect 200
+  request GET "$base/gpt/usage" '' "bearer $access"
+  expect 200
+  interesting
+fi
+
 step "The GPT revokes the access token."
 request POST "$base/oauth/revoke" "token=$(encode "$access")" "$id:$secret"
 expect 200
@@ -209,5 +251,39 @@ step "The GPT calls the action once more: it is refused, on every replica."
 request GET "$search" '' "bearer $access"
 expect 401
 interesting
+
+order="order_$RANDOM$RANDOM"
+step "A shop sells something that the buyer's identity has to be verified for."
+webhook order.created "$order"
+
+step "Another buyer is verified in time: that is the end of it."
+webhook order.created "$order-verified"
+webhook verification.approved "$order-verified"
+
+key=${SERVICE_KEY:-$(sed -n 's/^SERVICE_KEY=//p' "$local_dir/demo.env" 2>/dev/null)}
+if [ -n "$key" ]; then
+  step "Nobody decides about the first one. The company's systems ask how it stands, until its time is over."
+  request GET "$base/verifications/$order" '' '' "X-Service-Key: $key"
+  expect 200
+  interesting
+  is_short=$(awk -v hours="$(json hoursRemaining)" 'BEGIN { print hours < 0.01 ? "yes" : "" }')
+  for ((waited = 0; waited < 40; waited++)); do
+    [ -n "$is_short" ] && is pending_verification || break
+    sleep 1
+    request GET "$base/verifications/$order" '' '' "X-Service-Key: $key" >/dev/null
+  done
+  interesting
+  [ -n "$is_short" ] || echo "      (its time is not over for hours: make run sets VERIFICATION_DEADLINE_HOURS=0.002)"
+fi
+
+if is refund_due; then
+  step "The system that pays refunds is told, signed and once: here it is this program's own page."
+  for ((waited = 0; waited < 30; waited++)); do
+    request GET "$base/dev/callbacks" >/dev/null
+    ! grep -q "$order" "$work/body" || break
+    sleep 1
+  done
+  grep "$order" "$work/body" | sed 's/^\[*/      /; s/,$//; s/\]$//'
+fi
 
 printf '\nAll %d steps did what they should.\n' "$n"

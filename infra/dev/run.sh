@@ -9,8 +9,10 @@
 #   stop   stops a running run.sh of this checkout, and its services
 #
 # Settings (environment): PORT (7071); PUBLIC_BASE_URL (http://127.0.0.1:PORT);
-# DATABASE_URL and RABBITMQ_URL; GPT_SERVICES=local (no Docker); any other setting of
-# the application. Files: .local/app.log (what the application prints).
+# DATABASE_URL and RABBITMQ_URL; GPT_SERVICES=local (no Docker); VERIFICATION_DEADLINE_HOURS
+# (0.002: make demo shows the end of an order in seconds); any other setting of the
+# application. Files: .local/app.log (what the application prints), .local/demo.env (keys
+# of the demo: SERVICE_KEY, VERIFICATION_CALLBACK_SECRET).
 
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -111,6 +113,19 @@ setup() {
   say "Set up ($(seconds_since "$t0") s)."
 }
 
+random() { head -c 32 /dev/urandom | base64; }
+# What an order's end needs to be seen: a deadline of seconds, and a shop that is told, which is this program itself.
+demo_keys() {
+  local file="$local_dir/demo.env"
+  [ -s "$file" ] || (umask 077 && printf 'SERVICE_KEY=%s\nVERIFICATION_CALLBACK_SECRET=whsec_%s\n' "$(random)" "$(random)" >"$file")
+  export SERVICE_KEY="${SERVICE_KEY:-$(sed -n 's/^SERVICE_KEY=//p' "$file")}"
+  export VERIFICATION_DEADLINE_HOURS="${VERIFICATION_DEADLINE_HOURS:-0.002}"
+  if [ -z "${VERIFICATION_CALLBACK_URL:-}" ]; then
+    VERIFICATION_CALLBACK_SECRET=$(sed -n 's/^VERIFICATION_CALLBACK_SECRET=//p' "$file")
+    export VERIFICATION_CALLBACK_SECRET VERIFICATION_CALLBACK_URL="$url/dev/callbacks"
+  fi
+}
+
 answers() { [ "$(curl -s -o /dev/null -m 2 -w '%{http_code}' "$url/ready")" = 200 ]; }
 ready_or_dead() { ended "$app" || answers; }
 
@@ -170,6 +185,7 @@ where=$("$dev_dir/services.sh" status --name dev 8>&-)
 . "$local_dir/run.env"
 rm -f "$local_dir/run.env"
 build
+demo_keys
 export PORT PUBLIC_BASE_URL="${PUBLIC_BASE_URL:-$url}" AZURE_FUNCTIONS_ENVIRONMENT="${AZURE_FUNCTIONS_ENVIRONMENT:-Development}"
 cd "$root"
 setup
