@@ -12,6 +12,7 @@ using GptFunctions.OAuth;
 using GptFunctions.Purge;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
+using GptFunctions.Telemetry;
 using GptFunctions.Tokens;
 using GptFunctions.Verification;
 using GptFunctions.Webhooks;
@@ -34,6 +35,7 @@ namespace GptFunctions
         public static void Add(IHostApplicationBuilder builder)
         {
             builder.AddHosting();     // settings from files, correlation, errors, security headers
+            builder.AddTelemetry();   // traces, metrics and logs to a collector, where there is one
             builder.AddData();        // PostgreSQL and its migrations
             builder.AddTokens();      // signing keys and access tokens
             builder.AddRateLimits();  // shared by all replicas

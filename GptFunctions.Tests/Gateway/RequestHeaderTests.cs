@@ -11,7 +11,7 @@ public sealed class RequestHeaderTests(RawGatewayFixture<RequestHeaderTests> fix
     [
         "accept", "accept-language", "content-type", "content-language", "content-digest", "if-match", "if-none-match", "if-modified-since",
         "if-range", "range", "user-agent", "cache-control",
-        "idempotency-key", "prefer", "origin", "referer", "last-event-id", "tracestate", "baggage", "x-request-id", "x-b3-traceid", "mcp-session-id",
+        "idempotency-key", "prefer", "origin", "referer", "last-event-id", "x-request-id", "mcp-session-id",
         "mcp-protocol-version", "x-tenant",
     ];
 
@@ -34,6 +34,7 @@ public sealed class RequestHeaderTests(RawGatewayFixture<RequestHeaderTests> fix
         "x-grafana-user", "x-hasura-role", "x-hasura-user-id", "x-hasura-admin-secret",
         "x-ms-client-principal-name", "x-ms-invocation-id", "x-ms-original-url", "tailscale-user-login", "oidc-claim-email", "oidc_claim_sub",
         "x-impersonate-user", "impersonate-user", "x-on-behalf-of", "x-act-as", "x-sudo", "sudo",
+        "tracestate", "baggage", "b3", "x-b3-traceid", "x-b3-sampled", // without a traceparent, and of another trace than ours
         "content_type", "accept_language", "x_tenant", "if.match",
     ];
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -17,7 +18,16 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
     {
         if (AuditEvent.Parse(message, out var problem) is { } parsed)
         {
-            problem = await TryInsertAsync(parsed, cancellationToken);
+            using var span = EventSpans.StartProcess(parsed);
+            try
+            {
+                problem = await TryInsertAsync(parsed, cancellationToken);
+            }
+            catch (Exception error)
+            {
+                span?.SetStatus(ActivityStatusCode.Error, error.GetType().Name);
+                throw;
+            }
         }
 
         if (problem is not null)
@@ -69,6 +79,10 @@ internal sealed record AuditEvent
     public required DateTimeOffset OccurredAt { get; init; }
     public required string Source { get; init; }
     public string? CorrelationId { get; init; }
+
+    /// <summary>Of the span that the event came from.</summary>
+    public string? TraceParent { get; init; }
+
     public string? Subject { get; init; }
     public string? ClientId { get; init; }
     public string? SessionId { get; init; }
@@ -114,6 +128,7 @@ internal sealed record AuditEvent
             OccurredAt = root.GetProperty("timestamp").GetDateTimeOffset().ToUniversalTime(),
             Source = root.TextOrNull("source_service") ?? "unknown",
             CorrelationId = root.TextOrNull("correlation_id"),
+            TraceParent = root.TextOrNull("traceparent"),
             Subject = payload.TextOrNull("clerk_user_id"),
             ClientId = payload.TextOrNull("client_id"),
             SessionId = payload.TextOrNull("session_id"),

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Options;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Exceptions;
@@ -51,9 +52,21 @@ internal sealed class EventPublisher(Broker broker, IOptions<AuditSettings> sett
 
     private async Task<Outcome> PublishAsync(IChannel open, OutboxMessage message, CancellationToken cancellationToken)
     {
+        using var span = EventSpans.StartPublish(settings.Value.Exchange, message);
+        var outcome = await PublishAsync(open, message, span is null ? Properties : EventSpans.Carry(span, Properties), cancellationToken);
+        if (outcome != Outcome.Confirmed)
+        {
+            span?.SetStatus(ActivityStatusCode.Error, outcome.ToString());
+        }
+
+        return outcome;
+    }
+
+    private async Task<Outcome> PublishAsync(IChannel open, OutboxMessage message, BasicProperties properties, CancellationToken cancellationToken)
+    {
         try
         {
-            await open.BasicPublishAsync(settings.Value.Exchange, message.RoutingKey, mandatory: true, Properties, message.Envelope, cancellationToken);
+            await open.BasicPublishAsync(settings.Value.Exchange, message.RoutingKey, mandatory: true, properties, message.Envelope, cancellationToken);
             return Outcome.Confirmed;
         }
         catch (Exception error) when (error is PublishException { IsReturn: true } or ArgumentException or WireFormattingException)

@@ -6,7 +6,7 @@ namespace GptFunctions.Audit;
 /// </summary>
 internal static class Outbox
 {
-    /// <summary>One event for each row of <paramref name="rows"/>. Binds an occasion: @now, @correlation_id, @address.</summary>
+    /// <summary>One event for each row of <paramref name="rows"/>. Binds an occasion: @now, @correlation_id, @address, @traceparent.</summary>
     /// <param name="type">Of <see cref="AuditEvents"/>, or a parameter that has it.</param>
     /// <param name="rows">A part of the statement, by its name.</param>
     /// <param name="members">Of the payload, as jsonb_build_object takes them, from the columns of the rows; the address is added.</param>
@@ -15,9 +15,10 @@ internal static class Outbox
 
     /// <summary>The same for events that have nothing of an occasion; each argument is an expression on the columns of the rows.</summary>
     public static string Write(
-        string type, string rows, string payload, string at = "@now", string correlationId = "@correlation_id", string? id = null) => $"""
+        string type, string rows, string payload, string at = "@now", string correlationId = "@correlation_id", string? id = null,
+        string traceParent = "@traceparent") => $"""
         INSERT INTO outbox_messages (event_id, routing_key, occurred_at, envelope)
-        SELECT told_id, {type}, {at}, event_envelope(told_id, {type}, {at}, {correlationId}, {payload})
+        SELECT told_id, {type}, {at}, event_envelope(told_id, {type}, {at}, {correlationId}, {payload}, {traceParent})
         FROM (SELECT {id ?? $"uuid_v7({at})"} AS told_id, source.* FROM {rows} source OFFSET 0) told
         """;
 }

@@ -70,6 +70,7 @@ internal sealed partial class OutboxRelay(
 
     private async Task<Delivery> DeliverAsync(IReadOnlyList<OutboxMessage> messages, CancellationToken stoppingToken)
     {
+        using var batch = EventSpans.StartBatch(messages);
         var delivery = settings.Value.BrokerUrl is null
             ? await trail.RecordAsync(messages, stoppingToken)
             : await publisher.PublishAsync(messages, stoppingToken);

@@ -6,7 +6,8 @@ namespace GptFunctions.Audit;
 /// <summary>An event on its way.</summary>
 /// <param name="Position">Its place in the order in which events were written.</param>
 /// <param name="Envelope">JSON in UTF-8.</param>
-internal readonly record struct OutboxMessage(long Position, string RoutingKey, byte[] Envelope);
+/// <param name="TraceParent">The trace that it belongs to; null for none.</param>
+internal readonly record struct OutboxMessage(long Position, string RoutingKey, byte[] Envelope, string? TraceParent);
 
 /// <summary>What became of a batch; whatever is not named stays where it is.</summary>
 /// <param name="Delivered">Positions that are out.</param>
@@ -38,7 +39,7 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
     private static readonly Sql TakeTurn = new("SELECT pg_try_advisory_xact_lock(@lock) FROM set_config('idle_in_transaction_session_timeout', '30s', true)");
 
     private static readonly Sql Claim = new("""
-        SELECT position, routing_key, envelope::text
+        SELECT position, routing_key, envelope::text, envelope ->> 'traceparent'
         FROM outbox_messages
         WHERE position > @after
         ORDER BY position
@@ -175,7 +176,7 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
         var messages = new List<OutboxMessage>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            messages.Add(new OutboxMessage(reader.GetInt64(0), reader.GetString(1), reader.GetFieldValue<byte[]>(2)));
+            messages.Add(new OutboxMessage(reader.GetInt64(0), reader.GetString(1), reader.GetFieldValue<byte[]>(2), reader.Get<string?>(3)));
         }
 
         return messages;

@@ -73,7 +73,8 @@ internal sealed partial class ChangeFeed(
 
     private async Task ListenAsync(CancellationToken stoppingToken)
     {
-        await using var connection = new NpgsqlConnection(settings.Value.ToListenConnectionString().ConnectionString);
+        await using var source = DatabaseSettings.ToSource(settings.Value.ToListenConnectionString()).Build();
+        await using var connection = source.CreateConnection();
         connection.Notification += (_, notice) => Drop(notice.Payload);
         await connection.OpenAsync(stoppingToken);
         await using var listen = new NpgsqlCommand(Listen, connection);

@@ -206,7 +206,8 @@ internal sealed partial class Database : IDisposable
     {
         try
         {
-            await using var connection = new NpgsqlConnection(settings.Value.ToQuestionConnectionString().ConnectionString);
+            await using var source = DatabaseSettings.ToSource(settings.Value.ToQuestionConnectionString()).Build();
+            await using var connection = source.CreateConnection();
             await connection.OpenAsync(attempt.Token);
             attempt.Begin();
             await using var command = new NpgsqlCommand("SELECT 1", connection);

@@ -84,6 +84,10 @@ internal sealed class DatabaseSettings : ISettings
         return builder;
     }
 
+    /// <summary>Connections whose metrics are called by their application's name; Npgsql would call them by the whole connection string.</summary>
+    public static NpgsqlDataSourceBuilder ToSource(NpgsqlConnectionStringBuilder connection) =>
+        new(connection.ConnectionString) { Name = connection.ApplicationName };
+
     private static void Default(NpgsqlConnectionStringBuilder builder, string keyword, object value)
     {
         if (!builder.ShouldSerialize(keyword))

@@ -109,11 +109,12 @@ internal static class Binding
         return statement;
     }
 
-    /// <summary>Gives @now, @correlation_id and @address their values, as far as the statement has them.</summary>
+    /// <summary>Gives @now, @correlation_id, @address and @traceparent their values, as far as the statement has them.</summary>
     public static TStatement Bind<TStatement>(this TStatement statement, Occasion occasion)
         where TStatement : Statement
     {
-        return statement.BindIfUsed("now", occasion.Now).BindIfUsed("correlation_id", occasion.CorrelationId).BindIfUsed("address", occasion.Address);
+        return statement.BindIfUsed("now", occasion.Now).BindIfUsed("correlation_id", occasion.CorrelationId).BindIfUsed("address", occasion.Address)
+            .BindIfUsed("traceparent", occasion.TraceParent);
     }
 
     /// <summary>Gives a parameter its value, if the statement has it.</summary>

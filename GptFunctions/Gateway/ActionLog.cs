@@ -38,7 +38,7 @@ internal sealed partial class ActionLog(ActionStore store, OutboxSignal outbox, 
 
         var now = clock.GetUtcNow();
         var id = Guid.CreateVersion7(now);
-        await store.BeginAsync(id, type, occasion.CorrelationId, Payload(caller, occasion), now);
+        await store.BeginAsync(id, type, occasion, Payload(caller, occasion), now);
         open.TryAdd(id, true);
         outbox.Raise();
         return id;

@@ -1,5 +1,6 @@
 using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -19,8 +20,8 @@ internal sealed class ActionStore(Database database)
 {
     private static readonly Sql Begin = new($"""
         WITH opened AS (
-            INSERT INTO gpt_open_actions (id, event_type, correlation_id, payload)
-            VALUES (@id, @event_type, @correlation_id, @payload)
+            INSERT INTO gpt_open_actions (id, event_type, correlation_id, payload, traceparent)
+            VALUES (@id, @event_type, @correlation_id, @payload, @traceparent)
         )
         {Outbox.Write("@event_type", "(VALUES (1))", "@payload || jsonb_build_object('action_id', @id, 'status', NULL)", id: "@id")}
         """);
@@ -33,7 +34,7 @@ internal sealed class ActionStore(Database database)
             RETURNING action.*, result.status, result.took, result.at
         )
         {Outbox.Write("event_type || '.result'", "(SELECT * FROM ended ORDER BY at)",
-            "payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took)", "at", "correlation_id")}
+            "payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took)", "at", "correlation_id", traceParent: "traceparent")}
         """);
 
     private static readonly Sql See = new("UPDATE gpt_open_actions SET seen_at = now(), suspected_at = NULL WHERE id = ANY (@ids)");
@@ -45,17 +46,16 @@ internal sealed class ActionStore(Database database)
             RETURNING *
         )
         {Outbox.Write("event_type || '.result'", "dead",
-            "payload || jsonb_build_object('action_id', id, 'status', 'unknown', 'duration_ms', NULL)", "now()", "correlation_id")}
+            "payload || jsonb_build_object('action_id', id, 'status', 'unknown', 'duration_ms', NULL)", "now()", "correlation_id", traceParent: "traceparent")}
         """);
 
     private static readonly Sql Suspect = new("UPDATE gpt_open_actions SET suspected_at = now() WHERE seen_at < now() - @silence AND suspected_at IS NULL");
 
     /// <summary>Records an attempt.</summary>
     /// <param name="payload">A JSON object.</param>
-    public async Task BeginAsync(Guid id, string eventType, string correlationId, string payload, DateTimeOffset at)
+    public async Task BeginAsync(Guid id, string eventType, Occasion occasion, string payload, DateTimeOffset at)
     {
-        var command = database.Change(Begin)
-            .Bind("id", id).Bind("event_type", eventType).Bind("correlation_id", correlationId).BindJson("payload", payload).Bind("now", at);
+        var command = database.Change(Begin).Bind(occasion).Bind("id", id).Bind("event_type", eventType).BindJson("payload", payload).Bind("now", at);
         await command.ExecuteAsync();
     }
 

@@ -66,6 +66,14 @@ internal sealed partial class Forwarder(
     private async Task<Forwarded> SendAsync(HttpContext context, Admission admission)
     {
         var route = admission.Route;
+        using var span = UpstreamSpan.Start(context.Request.Method, route);
+        var forwarded = await ForwardAsync(context, admission, route);
+        UpstreamSpan.End(span, forwarded.Status);
+        return forwarded;
+    }
+
+    private async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, GatewayRoute route)
+    {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(route.Timeout);
         using var request = ToUpstream(context, admission, limit);
@@ -216,7 +224,9 @@ internal sealed partial class Forwarder(
         Add("x-gpt-plan-status", user.PlanStatus);
         Add("x-gpt-assertion", assertions.For(caller, user, admission.Route.Audience));
         Add(Correlation.Header, admission.Occasion.CorrelationId);
-        Add("traceparent", TraceParent(context));
+        var (parent, state) = Trace(context);
+        Add("traceparent", parent);
+        Add("tracestate", state is "" ? null : state);
         Add("x-forwarded-for", admission.Occasion.Address);
         Add("x-forwarded-proto", publicBase.Scheme);
         Add("x-forwarded-host", publicBase.Authority);
@@ -234,10 +244,22 @@ internal sealed partial class Forwarder(
         }
     }
 
-    /// <summary>The trace that this request belongs to: ours when it is traced, else the caller's, else a new one.</summary>
-    private static string TraceParent(HttpContext context) => Activity.Current?.Id
-        ?? (context.Request.Headers.TraceParent.ToString() is var given && ActivityContext.TryParse(given, null, out _) ? given
-            : $"00-{ActivityTraceId.CreateRandom().ToHexString()}-{ActivitySpanId.CreateRandom().ToHexString()}-00");
+    /// <summary>
+    /// The trace that this request belongs to: ours when it is traced, else the caller's, else a new one; and what the caller's tracing system wants to
+    /// have along with it, which means nothing without (W3C Trace Context 3.3).
+    /// </summary>
+    private static (string Parent, string? State) Trace(HttpContext context)
+    {
+        if (Activity.Current is { } span)
+        {
+            return (span.Id!, span.TraceStateString);
+        }
+
+        var headers = context.Request.Headers;
+        return ActivityContext.TryParse(headers.TraceParent, headers.TraceState, out _)
+            ? (headers.TraceParent.ToString(), headers.TraceState.ToString())
+            : ($"00-{ActivityTraceId.CreateRandom().ToHexString()}-{ActivitySpanId.CreateRandom().ToHexString()}-00", null);
+    }
 
     /// <summary>A value that cannot end its header, whatever is in the database.</summary>
     private static string Visible(string value) => value.AsSpan().ContainsAnyInRange('\0', '\x1f') || value.Contains('\x7f', StringComparison.Ordinal)

@@ -110,6 +110,11 @@ internal sealed partial class GatewayService(
     private async ValueTask<(Caller? Caller, InternalUser? User, Verdict Refused)> IdentifyAsync(GatewayRequest request, GatewayRoute? route, string? scope)
     {
         var occasion = request.Occasion;
+        if (route is not null && Traces.Described is { } span && span.GetTagItem("http.route") is null) // a request may make several calls
+        {
+            span.SetTag("http.route", route.Path.Text);
+        }
+
         if (request.HasTokenInQuery)
         {
             return (null, null, GatewayRefusal.TokenInQuery(route));

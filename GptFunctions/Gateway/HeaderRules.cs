@@ -29,16 +29,16 @@ internal static class HeaderRules
     [
         "accept", "range", "user-agent", "cache-control", "pragma", "date", "prefer", "priority", "origin", "referer", "last-event-id", "idempotency-key",
         "digest", "repr-digest", "want-digest", "want-content-digest", "want-repr-digest", // RFC 9530 and what came before it
-        "tracestate", "baggage", "x-request-id", "b3", // traces, beside traceparent, which is set anew
+        "x-request-id",
     ]);
 
-    internal static readonly string[] StandardPrefixes = ["accept-", "content-", "if-", "mcp-", "x-b3-"];
+    internal static readonly string[] StandardPrefixes = ["accept-", "content-", "if-", "mcp-"];
 
     /// <summary>What no route may let pass.</summary>
     private static readonly FrozenSet<string> Never = FrozenSet.Create(StringComparer.Ordinal,
     [
         .. HopByHop, "authorization", "cookie", "cookie2", "host", "content-length", "expect", "http2-settings", "forwarded", "via",
-        "x-correlation-id", "traceparent",
+        "x-correlation-id", "traceparent", "tracestate",
         // Another path, method or address than the one that was checked; some frameworks believe these.
         "x-original-url", "x-original-host", "x-original-for", "x-original-proto", "x-rewrite-url", "x-http-method", "x-http-method-override",
         "x-method-override",

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -12,11 +13,13 @@ internal sealed class FunctionInvoker
     private readonly FunctionDescriptor function;
     private readonly MethodInvoker method;
     private readonly int count;
+    private readonly string spanName; // as the Functions worker calls its own
 
     /// <summary>Throws for a signature that the standalone host cannot serve.</summary>
     public FunctionInvoker(FunctionDescriptor function)
     {
         this.function = function;
+        spanName = "function " + function.Name;
         method = MethodInvoker.Create(function.Method);
         if (function.Method.ReturnType != typeof(void) && function.Method.ReturnType != typeof(Task))
         {
@@ -35,9 +38,12 @@ internal sealed class FunctionInvoker
 
     /// <param name="services">Where the function's instance takes its dependencies from.</param>
     /// <param name="trigger">The value of the trigger's parameter.</param>
+    /// <param name="parent">The span that caused it, the default for one that begins a trace; null for what nobody traces.</param>
     /// <returns>What the function threw; null for success.</returns>
-    public async Task<Exception?> InvokeAsync(IServiceProvider services, object trigger, CancellationToken cancellationToken)
+    public async Task<Exception?> InvokeAsync(
+        IServiceProvider services, object trigger, ActivityContext? parent, CancellationToken cancellationToken)
     {
+        using var span = parent is { } cause ? Traces.Source.StartActivity(spanName, ActivityKind.Internal, cause) : null;
         try
         {
             await using var scope = services.CreateAsyncScope();
@@ -53,6 +59,7 @@ internal sealed class FunctionInvoker
         }
         catch (Exception error)
         {
+            span?.SetStatus(ActivityStatusCode.Error, error.GetType().Name);
             return error;
         }
     }

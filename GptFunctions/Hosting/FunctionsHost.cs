@@ -19,6 +19,16 @@ internal static class FunctionsHost
         builder.UseMiddleware<FunctionErrors>();
 
         addFeatures(builder);
+        if (Traces.AreExported(builder.Configuration))
+        {
+            // The host leaves this process' logs to it, and spans of invocations are called "function NAME", as in the standalone host.
+            builder.Services.Configure<WorkerOptions>(options =>
+            {
+                options.Capabilities["WorkerOpenTelemetryEnabled"] = bool.TrueString;
+                options.Capabilities["WorkerOpenTelemetrySchemaVersion"] = "1.37.0";
+            });
+        }
+
         return builder.Build();
     }
 
@@ -75,6 +85,7 @@ internal static class FunctionsHost
         private static async Task AnswerAsync(FunctionContext context, HttpContext http, IResult result)
         {
             await result.ExecuteAsync(http);
+            Traces.Described?.SetTag("http.response.status_code", http.Response.StatusCode).SetTag("gpt.correlation_id", http.CorrelationId());
             context.GetInvocationResult().Value = Results.Empty;
         }
 

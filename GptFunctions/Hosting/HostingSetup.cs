@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Configuration.Memory;
@@ -36,6 +37,7 @@ internal static class HostingSetup
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<RequestLog>().AddHostedService(services => services.GetRequiredService<RequestLog>());
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();
+        builder.Services.AddSingleton<DistributedContextPropagator, TraceContextPropagator>();
         // Below every other source, so that ASPNETCORE_SHUTDOWNTIMEOUTSECONDS counts, as in the Functions host.
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = [new("shutdownTimeoutSeconds", StopSeconds)] });
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);

@@ -13,6 +13,9 @@ internal readonly record struct Occasion(DateTimeOffset Now, string CorrelationI
 {
     private const int NetworkBytes = 64 / 8;
 
+    /// <summary>The trace that the asking belongs to, where it is recorded: what an event carries on.</summary>
+    public string? TraceParent { get; } = Traces.Current;
+
     /// <summary>
     /// What limits count instead of <see cref="Address"/>: of IPv6 the /64, because whoever has one address has all 2^64 of its network
     /// (RFC 4291 2.5.1); of IPv4 the address itself. Worked out each time it is asked for.

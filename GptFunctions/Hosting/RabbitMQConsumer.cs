@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Text;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -119,7 +121,7 @@ internal sealed partial class RabbitMQConsumer(
 
     private async Task HandleAsync(IChannel channel, BasicDeliverEventArgs message)
     {
-        var failure = await function.Invoker.InvokeAsync(services, function.ToArgument(message.Body), Stopping);
+        var failure = await function.Invoker.InvokeAsync(services, function.ToArgument(message.Body), TraceOf(message), Stopping);
         try
         {
             if (failure is null)
@@ -137,6 +139,11 @@ internal sealed partial class RabbitMQConsumer(
             LogUnsettled(function.Name, error.Message);
         }
     }
+
+    private static ActivityContext? TraceOf(BasicDeliverEventArgs message) =>
+        Traces.Source.HasListeners() && message.BasicProperties.Headers?.TryGetValue("traceparent", out var given) == true && given is byte[] text
+            ? Traces.Parse(Encoding.ASCII.GetString(text))
+            : null;
 
     private async Task RepeatAsync(IChannel channel, BasicDeliverEventArgs message)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Azure.Functions.Worker;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -85,7 +86,7 @@ internal sealed partial class TimerLoop(TimerFunction timer, IServiceProvider se
 
     private async Task RunAsync(CancellationToken stoppingToken)
     {
-        var error = await timer.Invoker.InvokeAsync(services, new TimerInfo(), stoppingToken);
+        var error = await timer.Invoker.InvokeAsync(services, new TimerInfo(), default(ActivityContext), stoppingToken);
         if (error is not null && !(error is OperationCanceledException && stoppingToken.IsCancellationRequested))
         {
             LogFailure(timer.Name, error);

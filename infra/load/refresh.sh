@@ -28,7 +28,7 @@ declare -A parameter=(
   [presented]="sha256(convert_to(:run || '-' || :client_id || '-' || :n, 'UTF8'))"
   [successor]="sha256(convert_to(:run || '-' || :client_id || '-' || (:n + 1), 'UTF8'))"
   [scopes]="NULL::text[]" [resources]="NULL::text[]" [idle_lifetime]="interval '30 days'"
-  [correlation_id]="'0123456789abcdef0123456789abcdef'::text" [address]="'127.0.0.1'::text"
+  [correlation_id]="'0123456789abcdef0123456789abcdef'::text" [address]="'127.0.0.1'::text" [traceparent]="NULL::text"
 )
 
 # The statement as the program sends it, caught in the act, with pgbench's values in the places of its parameters.
@@ -42,7 +42,7 @@ statement() {
   [[ $text == *"FROM rotated" ]] || { say "refresh.sh: the statement is cut off: set track_activity_query_size = 16384 on the server."; exit 1; }
   # In the order in which TokenStore.Refresh names them first.
   local name number=0 values=()
-  for name in client_id method secret_hash now presented scopes resources successor idle_lifetime correlation_id address; do
+  for name in client_id method secret_hash now presented scopes resources successor idle_lifetime correlation_id address traceparent; do
     values=("s#\\\$$((number += 1))\\b#${parameter[$name]}#g" "${values[@]}") # from behind: $1 is the beginning of $10
   done
   sed <<<"$text" "$(printf '%s;' "${values[@]}")"
