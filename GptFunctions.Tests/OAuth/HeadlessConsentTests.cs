@@ -197,7 +197,7 @@ public sealed class HeadlessConsentTests(FakeProviderFixture<HeadlessConsentTest
         const string user = "user_headless_full";
         var tokens = new List<JsonAnswer>();
         var oldest = await OAuthFlow.AddClientAsync(app, name: "Oldest app");
-        foreach (var connected in (TestClient[])[oldest, .. await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => OAuthFlow.AddClientAsync(app)))])
+        foreach (var connected in (TestClient[])[oldest, .. await Task.WhenAll(Enumerable.Range(0, 24).Select(_ => OAuthFlow.AddClientAsync(app)))])
         {
             tokens.Add(await ExchangeAsync(connected, await PostAsync(user, Form(OAuthFlow.Parameters(connected)))));
             app.Clock.Advance(TimeSpan.FromSeconds(1));

@@ -77,7 +77,7 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
 
     /// <summary>"Never hands out another client's credentials."</summary>
     [Fact]
-    public async Task Same_registration_again_is_another_client()
+    public async Task Same_registration_of_a_client_with_a_secret_is_another_client()
     {
         var (one, two) = (await AddAsync("client_secret_post"), await AddAsync("client_secret_post"));
 
@@ -90,7 +90,10 @@ public sealed class RegistrationTests(RegistrationFixture fixture) : IClassFixtu
         { """{}""", "invalid_redirect_uri" },
         { """{"redirect_uris":[]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":[null]}""", "invalid_redirect_uri" },
-        { """{"redirect_uris":["https://a.example/cb", "http://a.example/cb"]}""", "invalid_redirect_uri" },
+        { """{"redirect_uris":["http://b.example/cb", "http://a.example/cb"]}""", "invalid_redirect_uri" },
+        { """{"redirect_uris":["http://127.0.0.1/cb", "cursor://anysphere.cursor-mcp/oauth/callback"],"application_type":"web"}""", "invalid_redirect_uri" },
+        { """{"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback/"]}""", "invalid_redirect_uri" },
+        { """{"redirect_uris":["cursor://evil/oauth/callback"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["https://a.example/cb#x"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["https://*.example/cb"]}""", "invalid_redirect_uri" },
         { """{"redirect_uris":["https://user@a.example/cb"]}""", "invalid_redirect_uri" },

@@ -89,6 +89,11 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         SELECT 'registered-' || n, 'Registered', 'registered', '{none}', '{https://client.example}', '{{Scope}}', true, ended FROM ({{Ends("30 days")}}) ends
         """);
 
+    public Task AddAssertionsAsync() => ExecuteAsync($"""
+        INSERT INTO gpt_client_assertions (client_id, jti_hash, use_id, expires_at)
+        SELECT 'purge', {Hash("assertion")}, gen_random_uuid(), ended FROM ({Ends("0 days")}) ends
+        """);
+
     /// <summary>By the database's clock, which cannot be stopped: an hour lies between those that are due and those that are not.</summary>
     public Task AddRateLimitsAsync() =>
         ExecuteAsync(

@@ -53,6 +53,9 @@ internal sealed class SettingAttribute(string name) : Attribute
     /// <summary>What a URL must be, in words.</summary>
     public string? MustBe { get; init; }
 
+    /// <summary>A list that is set and empty is empty; otherwise empty means absent.</summary>
+    public bool MayBeEmpty { get; init; }
+
     /// <summary>It belongs into a file that only this program may read, never into a manifest.</summary>
     public bool IsSecret { get; init; }
 
@@ -64,6 +67,11 @@ internal sealed class SettingAttribute(string name) : Attribute
         {
             var (value, wrong) = Convert(text, type, isProduction);
             return (value, wrong is null ? null : $"{Name} must {wrong}.");
+        }
+
+        if (MayBeEmpty && configuration[Name] is not null)
+        {
+            return (Array.Empty<string>(), null);
         }
 
         var isNeeded = isProduction || (With is null ? !InProductionOnly : configuration[With] is { Length: > 0 });

@@ -55,7 +55,7 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
 
     private CheckedRequest Check(FormParameters parameters, Client client, string redirectUri, bool given)
     {
-        var scopes = catalog.Read(parameters["scope"]) is { Length: > 0 } named ? named : client.Scopes; // blank counts as omitted
+        var scopes = client.Asked(catalog, parameters["scope"]);
         var state = parameters["state"];
         var resource = parameters["resource"] ?? resources.Gateway.Url;
         var error = ProblemWith(parameters, client, scopes, resource);
@@ -97,8 +97,8 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
         }
 
         return ProblemWithChallenge(parameters, client)
-            ?? (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown
-                ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.")
+            ?? (scopes.Except(client.Ceiling(catalog), StringComparer.Ordinal).FirstOrDefault() is { } unknown
+                ? OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Ceiling(catalog))}.")
                 : null)
             ?? (resources.Has(resource) ? null
                 : OAuthError.InvalidTarget($"resource must be {string.Join(" or ", resources.All.Select(known => known.Url))}."));

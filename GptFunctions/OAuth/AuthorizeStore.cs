@@ -45,9 +45,9 @@ internal enum SignInOutcome
 
 internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 {
-    private static readonly Sql Find = new("""
+    private static readonly Sql Find = new($"""
         SELECT request.id, request.client_id, client.name, client.redirect_uris, request.redirect_uri, request.scopes, request.state,
-               users.id, users.clerk_user_id, users.email, client.kind = 'registered'
+               users.id, users.clerk_user_id, users.email, {Client.IsUnchecked}
         FROM gpt_authorization_requests request
         JOIN gpt_clients client ON client.client_id = request.client_id AND client.disabled_at IS NULL
         JOIN users ON users.id = request.user_id
@@ -55,12 +55,12 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
         """);
 
     // A client that registered itself is nobody in particular: what was agreed to before is not taken as agreed.
-    private static readonly Sql FindConsent = new("""
+    private static readonly Sql FindConsent = new($"""
         SELECT scopes
         FROM gpt_consents
         WHERE user_id = @user_id AND client_id = @client_id AND revoked_at IS NULL
           AND (@redirect_host::text IS NULL OR redirect_host = @redirect_host)
-          AND NOT EXISTS (SELECT FROM gpt_clients client WHERE client.client_id = @client_id AND client.kind = 'registered')
+          AND NOT EXISTS (SELECT FROM gpt_clients client WHERE client.client_id = @client_id AND {Client.IsUnchecked})
         """);
 
     private const string Members = "'clerk_user_id', clerk_user_id, 'client_id', client_id, 'scopes', scopes";
@@ -105,7 +105,13 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 
     // "request" is what the caller's first part yields; @may_end the sessions that were announced to end.
     private static readonly string Approve = $"""
-        consent AS (
+        widened AS (
+            -- What a person allows to a client without a ceiling is within what it may have from then on: the token endpoint knows no other limit.
+            UPDATE gpt_clients
+            SET scopes = ARRAY(SELECT DISTINCT unnest(gpt_clients.scopes || request.scopes))
+            FROM request
+            WHERE gpt_clients.client_id = request.client_id AND NOT has_ceiling AND NOT gpt_clients.scopes @> request.scopes
+        ), consent AS (
             INSERT INTO gpt_consents (user_id, client_id, redirect_host, scopes, granted_at)
             SELECT user_id, client_id, @redirect_host, scopes, @now
             FROM request

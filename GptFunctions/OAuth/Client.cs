@@ -19,25 +19,54 @@ internal sealed record Client
     /// <summary>The kind of a client that registered itself and that no operator has approved.</summary>
     public const string SelfRegistered = "registered";
 
+    /// <summary>The kind of a client whose id is the URL of its metadata.</summary>
+    public const string OfDocument = "metadata_document";
+
+    /// <summary>In SQL, of a client's row as client: nobody has checked what it says of itself.</summary>
+    public const string IsUnchecked = "(client.kind IN ('registered', 'metadata_document') AND client.approved_at IS NULL)";
+
     public required string Id { get; init; }
     public required string Name { get; init; }
     public required string Kind { get; init; }
     public required string[] AuthMethods { get; init; }
     public required int SecretCount { get; init; }
     public required string[] RedirectUris { get; init; }
+
+    /// <summary>What it may have.</summary>
     public required string[] Scopes { get; init; }
+
+    /// <summary>What it gets when it names none; null: all that it may have.</summary>
+    public string[]? DefaultScopes { get; init; }
+
+    /// <summary>Whether <see cref="Scopes"/> is a ceiling that an operator set. Else it may have whatever exists, as people approve it.</summary>
+    public bool HasCeiling { get; init; } = true;
     public required bool RequirePkce { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
     public DateTimeOffset? LastUsedAt { get; init; }
     public DateTimeOffset? DisabledAt { get; init; }
 
-    public bool IsSelfRegistered => Kind == SelfRegistered;
+    /// <summary>Of what it registered with; null for a client that is never taken for the same again.</summary>
+    public byte[]? RegistrationHash { get; init; }
+
+    /// <summary>Since when an operator knows who is behind a document.</summary>
+    public DateTimeOffset? ApprovedAt { get; init; }
+
+    /// <summary>Nobody has checked what it says of itself.</summary>
+    public bool IsSelfRegistered => Kind is SelfRegistered or OfDocument && ApprovedAt is null;
 
     /// <summary>Has no secret: its codes are bound to it by PKCE alone, and its loopback redirects may use any port.</summary>
     public bool IsPublic => AuthMethods.Contains(OAuth.AuthMethods.None);
 
     /// <summary>RFC 6749 A.1, without the space: ids stand in lists and on command lines.</summary>
     public static bool IsId(string id) => id.Length is > 0 and <= 512 && id.All(character => character is > ' ' and <= '~');
+
+    /// <summary>What a request may ask for.</summary>
+    public IReadOnlyList<string> Ceiling(ScopeCatalog catalog) => HasCeiling ? Scopes : catalog.Names;
+
+    /// <summary>The scopes of a request: those that it names, as far as they exist; blank counts as omitted.</summary>
+    public string[] Asked(ScopeCatalog catalog, string? named) =>
+        catalog.Read(named) is { Length: > 0 } scopes ? scopes : DefaultScopes?.Intersect(Ceiling(catalog)).ToArray() is { Length: > 0 } usual ? usual
+            : [.. Ceiling(catalog)];
 
     public string? FindRedirectUri(string presented) =>
         RedirectUris.Any(registered => RedirectUri.Matches(registered, presented, IsPublic)) ? presented : null;

@@ -127,9 +127,11 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";
 
-    private static string? ProblemWithRedirectUris(string[] uris) => uris.Length == 0
+    private string? ProblemWithRedirectUris(string[] uris) => uris.Length == 0
         ? "A client needs a redirect URI: give --gpt g-ID or --redirect-uri URI."
-        : uris.Select(RedirectUri.ProblemWith).FirstOrDefault(problem => problem is not null) is { } problem ? "Redirect URI: " + problem : null;
+        : uris.Select(uri => RedirectUri.ProblemWith(uri, settings.Value.RedirectUrisAllowed)).FirstOrDefault(problem => problem is not null) is { } problem
+            ? "Redirect URI: " + problem
+            : null;
 
     private string? ProblemWithScopes(string[] named) => named.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } unknown
         ? $"The scope {unknown} does not exist; there are: {string.Join(' ', scopes.Names)}."

@@ -14,15 +14,20 @@ internal sealed record ClientChange(
 internal sealed class ClientStore(Database database, OutboxSignal outbox)
 {
     private const string Columns =
-        "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at";
+        "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at, "
+        + "default_scopes, has_ceiling, approved_at";
 
     private static readonly Sql Find = new($"SELECT {Columns} FROM gpt_clients WHERE client_id = @client_id");
 
     private static readonly Sql List = new($"SELECT {Columns} FROM gpt_clients ORDER BY created_at, client_id");
 
     private const string InsertRow = """
-        INSERT INTO gpt_clients (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at)
-        SELECT @client_id, @name, @kind, @auth_methods, @secret_hashes, @redirect_uris, @scopes, @require_pkce, @created_at
+        INSERT INTO gpt_clients
+            (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at,
+             default_scopes, has_ceiling, registration_hash)
+        SELECT
+            @client_id, @name, @kind, @auth_methods, @secret_hashes, @redirect_uris, @scopes, @require_pkce, @created_at,
+            @default_scopes, @has_ceiling, @registration_hash
         """;
 
     private const string ChangeMembers = "'client_id', client_id, 'changes', changes";
@@ -36,10 +41,23 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     private static readonly Sql Register = new($"""
         WITH client AS (
             {InsertRow}
-            RETURNING 1
-        )
+            ON CONFLICT (registration_hash) WHERE registration_hash IS NOT NULL DO NOTHING
+            RETURNING client_id
+        ), event AS (
         {Outbox.Tell(AuditEvents.ClientRegistered, "client",
             "'client_id', @client_id, 'client_name', @name, 'auth_method', @auth_methods[1], 'redirect_uris', @redirect_uris")}
+        )
+        SELECT count(*) FROM client
+        """);
+
+    // It is in use again: the purge counts from now.
+    private static readonly Sql FindRegistered = new($"""
+        WITH renewed AS (
+            UPDATE gpt_clients
+            SET created_at = @now
+            WHERE registration_hash = @registration_hash AND disabled_at IS NULL AND last_used_at IS NULL AND created_at < @now - interval '1 day'
+        )
+        SELECT {Columns} FROM gpt_clients WHERE registration_hash = @registration_hash AND disabled_at IS NULL
         """);
 
     private static readonly Sql Update = Change("@event_type", $"""
@@ -50,6 +68,9 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
             scopes = coalesce(@scopes, before.scopes),
             require_pkce = coalesce(@require_pkce, before.require_pkce),
             disabled_at = CASE WHEN @is_disabled THEN coalesce(before.disabled_at, @now) WHEN NOT @is_disabled THEN NULL ELSE before.disabled_at END,
+            approved_at = CASE WHEN @is_approved AND before.kind = 'metadata_document' THEN coalesce(before.approved_at, @now) ELSE before.approved_at END,
+            has_ceiling = before.has_ceiling OR @scopes::text[] IS NOT NULL,
+            registration_hash = CASE WHEN @is_disabled OR @redirect_uris::text[] IS NOT NULL THEN NULL ELSE before.registration_hash END,
             kind = CASE WHEN NOT @is_approved OR before.kind <> 'registered' THEN before.kind
                         WHEN 'none' = ANY (before.auth_methods) THEN 'public' ELSE 'confidential' END
         FROM (SELECT * FROM gpt_clients WHERE client_id = @client_id FOR NO KEY UPDATE) before
@@ -129,11 +150,18 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     public Task<bool> InsertAsync(Client client, byte[][] secretHashes, Occasion occasion) =>
         ChangeAsync(Bind(database.Change(Insert), client, secretHashes), occasion);
 
-    /// <summary>Writes a client that introduced itself, with its audit event. The id is new.</summary>
-    public async Task RegisterAsync(Client client, byte[][] secretHashes, Occasion occasion)
+    /// <summary>The client that registered with exactly this before; null when there is none, or it was disabled.</summary>
+    public Task<Client?> FindRegisteredAsync(byte[] registrationHash, DateTimeOffset now) =>
+        database.Change(FindRegistered).Bind("registration_hash", registrationHash).Bind("now", now).FirstAsync(Read);
+
+    /// <summary>
+    /// Writes a client that introduced itself, with its audit event. The id is new. False when the same registration was written at this moment.
+    /// </summary>
+    public async Task<bool> RegisterAsync(Client client, byte[][] secretHashes, Occasion occasion)
     {
-        await Bind(database.Change(Register), client, secretHashes).Bind(occasion).ExecuteAsync();
+        var isNew = await Bind(database.Change(Register), client, secretHashes).Bind(occasion).FirstAsync(reader => reader.GetInt64(0)) > 0;
         outbox.Raise();
+        return isNew;
     }
 
     /// <summary>False when there is no such client.</summary>
@@ -177,10 +205,11 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     /// <summary>What describes a client, its secrets apart, as JSON.</summary>
     private static string Fields(string row) =>
         $"jsonb_build_object('name', {row}.name, 'kind', {row}.kind, 'auth_methods', {row}.auth_methods, 'redirect_uris', {row}.redirect_uris, "
-        + $"'scopes', {row}.scopes, 'require_pkce', {row}.require_pkce, 'disabled', {row}.disabled_at IS NOT NULL)";
+        + $"'scopes', {row}.scopes, 'require_pkce', {row}.require_pkce, 'disabled', {row}.disabled_at IS NOT NULL) "
+        + $"|| CASE WHEN {row}.kind = 'metadata_document' THEN jsonb_build_object('approved', {row}.approved_at IS NOT NULL) ELSE '{{}}' END";
 
     private static string Difference(string before, string after) =>
-        $"(SELECT jsonb_object_agg(key, value) FROM jsonb_each({Fields(after)}) WHERE {Fields(before)} -> key <> value)";
+        $"(SELECT jsonb_object_agg(key, value) FROM jsonb_each({Fields(after)}) WHERE ({Fields(before)}) -> key <> value)";
 
     private static string Secrets(string row) => $"jsonb_build_object('active_secrets', cardinality({row}.secret_hashes))";
 
@@ -190,7 +219,8 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     private static LimitedStatement Bind(LimitedStatement statement, Client client, byte[][] secretHashes) => statement
         .Bind("client_id", client.Id).Bind("name", client.Name).Bind("kind", client.Kind).Bind("auth_methods", client.AuthMethods)
         .Bind("secret_hashes", secretHashes).Bind("redirect_uris", client.RedirectUris).Bind("scopes", client.Scopes)
-        .Bind("require_pkce", client.RequirePkce).Bind("created_at", client.CreatedAt);
+        .Bind("require_pkce", client.RequirePkce).Bind("created_at", client.CreatedAt).Bind("default_scopes", client.DefaultScopes)
+        .Bind("has_ceiling", client.HasCeiling).Bind("registration_hash", client.RegistrationHash);
 
     private static Client Read(NpgsqlDataReader reader) => new()
     {
@@ -205,5 +235,8 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
         CreatedAt = reader.GetFieldValue<DateTimeOffset>(8),
         LastUsedAt = reader.Get<DateTimeOffset?>(9),
         DisabledAt = reader.Get<DateTimeOffset?>(10),
+        DefaultScopes = reader.Get<string[]?>(11),
+        HasCeiling = reader.GetBoolean(12),
+        ApprovedAt = reader.Get<DateTimeOffset?>(13),
     };
 }

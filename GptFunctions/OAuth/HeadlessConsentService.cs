@@ -40,10 +40,10 @@ internal sealed class HeadlessConsentService(
             return Gone;
         }
 
-        var scopes = catalog.Read(parameters["scope"]) is { Length: > 0 } named ? named : client.Scopes;
-        if (scopes.Except(client.Scopes, StringComparer.Ordinal).FirstOrDefault() is { } unknown)
+        var scopes = client.Asked(catalog, parameters["scope"]);
+        if (scopes.Except(client.Ceiling(catalog), StringComparer.Ordinal).FirstOrDefault() is { } unknown)
         {
-            return OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Scopes)}.");
+            return OAuthError.InvalidScope($"The scope {unknown} is not one of this client's: {string.Join(' ', client.Ceiling(catalog))}.");
         }
 
         var existing = await store.FindConsentAsync(userId, client.Id, null);

@@ -58,6 +58,15 @@ internal sealed class OAuthSettings : ISettings
         Meaning = "`true`: clients may register themselves (RFC 7591), as MCP hosts do, at most 60 an hour from one address")]
     public bool AllowsRegistration { get; set; }
 
+    /// <summary>Of hosts that are known to need them. Whoever owns the scheme on a device gets the code; PKCE keeps it from being of use to others.</summary>
+    [Setting("GPT_REDIRECT_URIS_ALLOWED", MayBeEmpty = true, Default = "those of Cursor and of Claude's desktop app",
+        Meaning = "redirect URIs with an app's own scheme that may be registered beside https and loopback, exactly so, separated by spaces; empty: none")]
+    public string[] RedirectUrisAllowed { get; set; } =
+    [
+        "cursor://anysphere.cursor-mcp/oauth/callback", // https://github.com/erp-mafia/accounted/pull/2225, 2026-09-03
+        "claude://claude.ai/mcp-auth-callback/sdk", // https://github.com/anthropics/claude-code/issues/93671, 2026-09-16
+    ];
+
     public IEnumerable<string> Problems(bool isProduction)
     {
         if (ClientId is not null && !Client.IsId(ClientId))
@@ -70,9 +79,14 @@ internal sealed class OAuthSettings : ISettings
             yield return "GPT_CLIENT_SECRET is too short: use at least 32 characters, for example from: openssl rand -base64 32.";
         }
 
-        foreach (var problem in RedirectUris.Select(RedirectUri.ProblemWith).OfType<string>())
+        foreach (var problem in RedirectUris.Select(uri => RedirectUri.ProblemWith(uri, RedirectUrisAllowed)).OfType<string>())
         {
             yield return $"GPT_REDIRECT_URI: {problem}";
+        }
+
+        foreach (var problem in RedirectUrisAllowed.Select(RedirectUri.ProblemWithListed).OfType<string>())
+        {
+            yield return $"GPT_REDIRECT_URIS_ALLOWED: {problem}";
         }
 
         if (ClientAuthMethods.Length == 0 || Array.Exists(ClientAuthMethods, method => method is not (AuthMethods.Basic or AuthMethods.Post)))

@@ -6,6 +6,9 @@ namespace GptFunctions.OAuth;
 internal static partial class RedirectUri
 {
     private const int MaximumLength = 2000;
+    private static readonly string[] ForeignSchemes =
+        ["http", "https", "javascript", "data", "vbscript", "file", "about", "blob", "filesystem", "view-source", "ws", "wss", "ftp", "mailto", "tel"];
+
     private static readonly string[] AnswersParameters = ["code", "state", "iss", "error", "error_description"];
 
     /// <summary>RFC 6749 3.1.2.3: byte for byte. RFC 8252 7.3: for a public client's loopback address the port may vary, and nothing else.</summary>
@@ -26,8 +29,14 @@ internal static partial class RedirectUri
     }
 
     /// <summary>Why this may not be registered, as a sentence; null when it may.</summary>
-    public static string? ProblemWith(string uri)
+    /// <param name="listed">URIs with private-use schemes that the operator allows (GPT_REDIRECT_URIS_ALLOWED).</param>
+    public static string? ProblemWith(string uri, string[] listed)
     {
+        if (listed.Contains(uri, StringComparer.Ordinal))
+        {
+            return null;
+        }
+
         if (uri.Length > MaximumLength || uri.Any(character => character is <= ' ' or > '~' or '\\' or '"' or '<' or '>' or '*'))
         {
             return "a redirect URI is plain ASCII without spaces, backslashes or wildcards, at most 2000 characters.";
@@ -53,6 +62,19 @@ internal static partial class RedirectUri
             _ => $"'{uri}' must use https, http on a loopback address, or a private-use scheme such as com.example.app.",
         };
     }
+
+    /// <summary>Why a URI may not be on the operator's list, as a sentence; null when it may.</summary>
+    public static string? ProblemWithListed(string uri) =>
+        uri.Length <= MaximumLength && uri.All(character => character is > ' ' and <= '~' and not ('\\' or '"' or '<' or '>' or '*' or '#'))
+        && Uri.TryCreate(uri, UriKind.Absolute, out var parsed) && !ForeignSchemes.Contains(parsed.Scheme) && AnswersParameter(uri) is null
+            ? null
+            : $"'{uri}' is not an absolute URI of an app's own scheme, without wildcard and fragment, such as cursor://anysphere.cursor-mcp/oauth/callback.";
+
+    /// <summary>It leads to this device.</summary>
+    public static bool IsLoopback(string uri) => Loopback().IsMatch(uri);
+
+    /// <summary>The same for every port that a public client may choose on a loopback address.</summary>
+    public static string WithoutLoopbackPort(string uri) => Loopback().Replace(uri, "http://${host}${rest}");
 
     /// <summary>Whether it leads to a web server or to this device, as opposed to an app's private-use scheme.</summary>
     public static bool IsWeb(string uri) => uri.StartsWith("https:", StringComparison.OrdinalIgnoreCase) || Loopback().IsMatch(uri);

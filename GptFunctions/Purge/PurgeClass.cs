@@ -44,7 +44,7 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
 
     // Not while somebody is signing in with it for the first time.
     private const string IsUnusedClient = """
-        created_at < @now - interval '30 days' AND kind = 'registered' AND last_used_at IS NULL
+        created_at < @now - interval '30 days' AND kind IN ('registered', 'metadata_document') AND last_used_at IS NULL
         AND NOT EXISTS (SELECT FROM gpt_authorization_requests request WHERE request.client_id = gpt_clients.client_id AND request.expires_at > @now)
         AND NOT EXISTS (SELECT FROM gpt_authorization_codes code WHERE code.client_id = gpt_clients.client_id AND code.expires_at > @now)
         """;
@@ -76,6 +76,7 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
             Statement("usage_counters", CounterIsOld, "month"), Counting("usage_counters", CounterIsOld), DateOnly.MinValue),
         // Nobody gives anything back a day later.
         Of("usage_units", "usage_units", "taken_at < @now - interval '1 day'", orderedBy: "taken_at"),
+        Of("used_assertions", "gpt_client_assertions", "expires_at < @now", orderedBy: "expires_at"),
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try
             Statement("rate_limits", "tat < now()", orderedBy: "key", last: "decode(max(encode(position, 'hex')), 'hex')"),

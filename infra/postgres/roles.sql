@@ -91,7 +91,8 @@ ALTER DEFAULT PRIVILEGES FOR ROLE gpt_owner REVOKE EXECUTE ON FUNCTIONS FROM PUB
 CREATE TEMP TABLE rights ON COMMIT DROP AS
 SELECT * FROM (VALUES
     ('users', 'SELECT, INSERT, UPDATE', '*', 'clerk_user_id = current_setting(''gpt.user_id'', true)'),
-    ('gpt_clients', 'SELECT, INSERT, UPDATE, DELETE', 'client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, jwks_uri, created_at, last_used_at, disabled_at', NULL),
+    ('gpt_clients', 'SELECT, INSERT, UPDATE, DELETE', 'client_id, name, kind, auth_methods, redirect_uris, scopes, default_scopes, has_ceiling, require_pkce, jwks_uri, created_at, last_used_at, disabled_at, approved_at, document_read_at, document_expires_at', NULL),
+    ('gpt_client_assertions', 'SELECT, INSERT, UPDATE, DELETE', 'client_id, expires_at', NULL),
     ('gpt_authorization_requests', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('gpt_authorization_codes', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('gpt_consents', 'SELECT, INSERT, UPDATE', '*', 'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),
