@@ -48,7 +48,8 @@ internal sealed class PurgeBench
         this.database = database;
         Clock = new StoppedClock(now);
         Purge = new PurgeService(
-            new PurgeStore(database.Source), new AuditTrail(new AuditTrailStore(database.Source), NullLogger<AuditTrail>.Instance),
+            new PurgeStore(database.Source),
+            new AuditTrail(new AuditTrailStore(database.Source), new AuditMetrics(Clock), Clock, NullLogger<AuditTrail>.Instance), new PurgeMetrics(Clock),
             Options.Create(new PurgeSettings { BatchSize = batchSize }), Clock, Log);
     }
 

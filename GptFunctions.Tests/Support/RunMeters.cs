@@ -8,10 +8,9 @@ namespace GptFunctions.Tests.Support;
 internal static class RunMeters
 {
     private static readonly MeterListener Listener = new();
-    private static readonly ConcurrentDictionary<string, byte> Seen = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<RunSeries, byte> Seen = new();
 
-    /// <summary>As <see cref="Series"/> writes them.</summary>
-    public static ICollection<string> All => Seen.Keys;
+    public static ICollection<RunSeries> All => Seen.Keys;
 
     /// <summary><c>name{label=value,...}</c>, labels in the order of their names.</summary>
     public static string Series(Instrument instrument, ReadOnlySpan<KeyValuePair<string, object?>> tags)
@@ -40,5 +39,15 @@ internal static class RunMeters
         Listener.Start();
     }
 
-    private static void Note(Instrument instrument, ReadOnlySpan<KeyValuePair<string, object?>> tags) => Seen.TryAdd(Series(instrument, tags), 0);
+    private static void Note(Instrument instrument, ReadOnlySpan<KeyValuePair<string, object?>> tags) =>
+        Seen.TryAdd(new RunSeries(RuntimeHelpers.GetHashCode(instrument.Meter), instrument.Name, Series(instrument, tags)), 0);
+}
+
+/// <summary>One series of one app.</summary>
+/// <param name="App">Tells apps apart: their meters are objects of their own.</param>
+/// <param name="Text">As <see cref="RunMeters.Series"/> writes it.</param>
+internal sealed record RunSeries(int App, string Instrument, string Text)
+{
+    public IEnumerable<(string Label, string Value)> Labels => Text[(Instrument.Length + 1)..^1].Split(',', StringSplitOptions.RemoveEmptyEntries)
+        .Select(pair => pair.Split('=', 2)).Select(pair => (pair[0], pair[1]));
 }

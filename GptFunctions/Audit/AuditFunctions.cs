@@ -9,7 +9,7 @@ namespace GptFunctions.Audit;
 
 /// <summary>Takes events from the queue into the audit trail.</summary>
 internal sealed partial class AuditFunctions(
-    AuditTrail trail, RetryQueue retries, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<AuditFunctions> logger)
+    AuditTrail trail, RetryQueue retries, AuditMetrics metrics, IOptions<AuditSettings> settings, TimeProvider clock, ILogger<AuditFunctions> logger)
 {
     public const string Consumer = "AuditConsumer";
 
@@ -68,6 +68,7 @@ internal sealed partial class AuditFunctions(
         try
         {
             await retries.PublishAsync(message);
+            metrics.Consumed("handed_over");
             LogHandedOver(settings.Value.RetrySeconds);
             return true;
         }

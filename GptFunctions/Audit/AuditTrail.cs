@@ -7,7 +7,7 @@ using Npgsql;
 namespace GptFunctions.Audit;
 
 /// <summary>Writes events to the audit trail, each once however often it is delivered. What is no event is put into quarantine.</summary>
-internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTrail> logger)
+internal sealed partial class AuditTrail(AuditTrailStore store, AuditMetrics metrics, TimeProvider clock, ILogger<AuditTrail> logger)
 {
     private const string DataException = "22"; // classes of SQLSTATE
     private const string ProgramLimitExceeded = "54";
@@ -32,6 +32,7 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
 
         if (problem is not null)
         {
+            metrics.Consumed("quarantined");
             LogQuarantined(problem);
             await store.QuarantineAsync(problem, message, cancellationToken);
         }
@@ -42,7 +43,15 @@ internal sealed partial class AuditTrail(AuditTrailStore store, ILogger<AuditTra
     {
         try
         {
-            await store.InsertAsync(row, cancellationToken);
+            if (await store.InsertAsync(row, cancellationToken))
+            {
+                metrics.Recorded(clock.GetUtcNow() - row.OccurredAt);
+            }
+            else
+            {
+                metrics.Consumed("duplicate");
+            }
+
             return null;
         }
         catch (PostgresException error) when (error.SqlState[..2] is DataException or ProgramLimitExceeded)

@@ -71,13 +71,14 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
     private const string Longest = "interval '1 day'";
 
     /// <summary>Nothing happens when the event is there already.</summary>
-    public async Task InsertAsync(AuditEvent row, CancellationToken cancellationToken)
+    /// <returns>False for an event that is there already.</returns>
+    public async Task<bool> InsertAsync(AuditEvent row, CancellationToken cancellationToken)
     {
         await using var command = new Statement(Insert)
             .Bind("event_id", row.Id).Bind("event_type", row.Type).Bind("subject", row.Subject).Bind("client_id", row.ClientId)
             .Bind("session_id", row.SessionId).Bind("correlation_id", row.CorrelationId).Bind("address", row.Address).Bind("metadata", row.Metadata)
             .Bind("source", row.Source).Bind("occurred_at", row.OccurredAt).On(dataSource);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
 
     public async Task QuarantineAsync(string reason, ReadOnlyMemory<byte> message, CancellationToken cancellationToken)

@@ -23,7 +23,7 @@ internal static class DataSetup
         builder.Services.TryAddSingleton(new DatabaseClock(TimeProvider.System));
         builder.Services.TryAddSingleton<TimeProvider>(services => services.GetRequiredService<DatabaseClock>());
         builder.Services.AddSingleton<Database>();
-        builder.Services.AddSingleton<ChangeFeed>();
+        builder.Services.AddSingleton<ChangeFeed>().AddSingleton<CacheMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, FunctionNames.Gateway)) // where requests are answered from memory
         {
             builder.Services.AddHostedService(services => services.GetRequiredService<ChangeFeed>());

@@ -7,11 +7,12 @@ namespace GptFunctions.Data;
 /// However many ask for the same key, one query runs. An entry stands in the dictionary before its query starts, so a change that is told
 /// meanwhile removes it: nothing outdated is put back.
 /// </summary>
+/// <param name="name">In <paramref name="metrics"/>.</param>
 /// <param name="capacity">Beyond it, a tenth is dropped.</param>
 /// <param name="lifetime">How long a value is kept when nothing is told.</param>
 /// <param name="read">Reads one value.</param>
 internal sealed class LiveCache<TKey, TValue>(
-    ChangeFeed feed, TimeProvider clock, int capacity, Func<TValue, TimeSpan> lifetime, Func<TKey, Task<TValue>> read)
+    string name, CacheMetrics metrics, ChangeFeed feed, TimeProvider clock, int capacity, Func<TValue, TimeSpan> lifetime, Func<TKey, Task<TValue>> read)
     where TKey : notnull
 {
     private readonly ConcurrentDictionary<TKey, Entry> entries = new();
@@ -21,12 +22,14 @@ internal sealed class LiveCache<TKey, TValue>(
     /// <exception cref="Npgsql.NpgsqlException">The database is away. The next call tries again.</exception>
     public ValueTask<TValue> GetAsync(TKey key)
     {
-        if (!entries.TryGetValue(key, out var entry) || !IsGood(entry))
+        var isKnown = entries.TryGetValue(key, out var entry) && IsGood(entry);
+        metrics.Read(name, isKnown);
+        if (!isKnown)
         {
             entry = Join(key, entry);
         }
 
-        var reading = entry.Reading.Value;
+        var reading = entry!.Reading.Value;
         return reading.IsCompletedSuccessfully ? new(reading.Result) : new(reading);
     }
 

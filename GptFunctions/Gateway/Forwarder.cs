@@ -19,6 +19,19 @@ internal readonly record struct Forwarded(int Status, GatewayRefusal? Refusal)
     /// <summary>As web servers' logs call it: the caller hung up.</summary>
     public const int HungUp = 499;
 
+    /// <summary>Half of the upstream's answer is out, and no more will come.</summary>
+    public bool IsBrokenOff { get; init; }
+
+    /// <summary>In the log and the meters.</summary>
+    public string Outcome => Refusal is { } refusal ? refusal.Why.Reason.Text() : Status switch
+    {
+        HungUp => "hung_up",
+        _ when IsBrokenOff => "broken_off",
+        >= StatusCodes.Status500InternalServerError => "upstream_failed",
+        >= StatusCodes.Status400BadRequest => "upstream_refused",
+        _ => "ok",
+    };
+
     public static implicit operator Forwarded(GatewayRefusal refusal) => new(refusal.Status, refusal);
 }
 
@@ -130,7 +143,7 @@ internal sealed partial class Forwarder(
             // Half an answer is out. Ended properly, it would pass for the whole.
             LogBrokenOff(route.Name, context.CorrelationId(), error.Message);
             context.Abort();
-            return new Forwarded(StatusCodes.Status502BadGateway, null);
+            return new Forwarded(StatusCodes.Status502BadGateway, null) { IsBrokenOff = true };
         }
 
         if (error is AnswerTooLongException)

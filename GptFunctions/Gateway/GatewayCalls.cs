@@ -20,21 +20,24 @@ internal sealed class GatewayCalls(GatewayService service, Forwarder forwarder, 
 
         if (verdict.Admission is not { } admission)
         {
-            metrics.Answered(null, verdict.Refusal!.Status, clock.GetElapsedTime(started));
+            metrics.Answered(null, new Forwarded(verdict.Refusal!.Status, verdict.Refusal), clock.GetElapsedTime(started));
             return verdict.Refusal;
         }
 
         RequestNotes.Of(context).Action = admission.Route.Name;
-        var status = StatusCodes.Status500InternalServerError;
+        metrics.Left(admission.Route.Name, clock.GetElapsedTime(started));
+        Forwarded? forwarded = null;
         try
         {
-            (status, var refusal) = await forwarder.ForwardAsync(context, admission);
-            return refusal?.Of(admission.Caller);
+            forwarded = await forwarder.ForwardAsync(context, admission);
+            RequestNotes.Of(context).Outcome = forwarded.Value.Outcome;
+            return forwarded.Value.Refusal?.Of(admission.Caller);
         }
         finally
         {
-            service.Ended(admission, status, clock.GetElapsedTime(started));
-            metrics.Answered(admission.Route.Name, status, clock.GetElapsedTime(started));
+            var took = clock.GetElapsedTime(started);
+            service.Ended(admission, forwarded?.Status ?? StatusCodes.Status500InternalServerError, took);
+            metrics.Answered(admission.Route.Name, forwarded, took);
         }
     }
 }

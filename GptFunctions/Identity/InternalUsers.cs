@@ -17,10 +17,11 @@ internal sealed class InternalUsers
     private static readonly TimeSpan Unknown = TimeSpan.FromSeconds(30); // a lock ends by itself, too
     private readonly LiveCache<string, InternalUser?> users;
 
-    public InternalUsers(UserStore store, ChangeFeed feed, TimeProvider clock)
+    public InternalUsers(UserStore store, ChangeFeed feed, CacheMetrics metrics, TimeProvider clock)
     {
         users = new(
-            feed, clock, Capacity, user => user is null or { IsBlocked: true } ? Unknown : Known, subject => store.FindAsync(subject, clock.GetUtcNow()));
+            "users", metrics, feed, clock, Capacity, user =>
+                user is null or { IsBlocked: true } ? Unknown : Known, subject => store.FindAsync(subject, clock.GetUtcNow()));
         feed.Subscribe("user", subject =>
         {
             if (subject is null)

@@ -45,7 +45,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
-    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
+    OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(
         new(RefusalReason.NotInProgress), 403, "This sign-in is not in progress here",
@@ -89,7 +89,9 @@ internal sealed class AuthorizeService(
             CodeChallenge = request.CodeChallenge,
             Resource = request.Resource,
         };
-        return new NextStep.Redirect(await signIn.StartAsync(started.Id, box.Seal(started, browser), browser));
+        var url = await signIn.StartAsync(started.Id, box.Seal(started, browser), browser);
+        metrics.Reached(SignInStep.Started);
+        return new NextStep.Redirect(url);
     }
 
     /// <summary>The request that was sealed in <paramref name="state"/>, if this browser started it and its ten minutes are not over.</summary>
@@ -146,7 +148,13 @@ internal sealed class AuthorizeService(
 
         // Two tabs of one person go on side by side with one cookie; any other one may have been planted.
         var fresh = BrowserBinding.New();
-        return await store.SignInAsync(request, fresh.Hash, signedIn?.Hash, person, occasion, RequestLifetime) switch
+        var outcome = await store.SignInAsync(request, fresh.Hash, signedIn?.Hash, person, occasion, RequestLifetime);
+        if (outcome is SignInOutcome.Noted or SignInOutcome.NotedForKnownBrowser)
+        {
+            metrics.Reached(SignInStep.SignedIn);
+        }
+
+        return outcome switch
         {
             SignInOutcome.Noted => new NextStep.SignedIn(request.Id, fresh),
             SignInOutcome.NotedForKnownBrowser => new NextStep.SignedIn(request.Id, signedIn!),
@@ -171,9 +179,13 @@ internal sealed class AuthorizeService(
         var room = await ReadRoomAsync(request, occasion.Now);
         var hasConsent = !request.Scopes.Except(consented, StringComparer.Ordinal).Any();
         // With consent remembered nobody is asked, unless another app would be disconnected to make room.
-        return hasConsent && room.Ending.All(session => session.ClientId == request.ClientId)
-            ? await ApproveAsync(request, browser, wasAsked: false, [], occasion)
-            : new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, room));
+        if (hasConsent && room.Ending.All(session => session.ClientId == request.ClientId))
+        {
+            return await ApproveAsync(request, browser, wasAsked: false, [], occasion);
+        }
+
+        metrics.Reached(SignInStep.Asked);
+        return new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, room));
     }
 
     /// <summary>The person's answer on the consent page. The caller has checked the CSRF token.</summary>
@@ -226,7 +238,13 @@ internal sealed class AuthorizeService(
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var approval = await store.ApproveAsync(
             request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Sha256.Of(code), lifetime, occasion);
-        return approval is null ? NotInProgress : RedirectWithCode(approval, code);
+        if (approval is null)
+        {
+            return NotInProgress;
+        }
+
+        metrics.Reached(SignInStep.Approved);
+        return RedirectWithCode(approval, code);
     }
 
     private NextStep.Redirect RedirectWithCode(Approval approval, string code) =>

@@ -23,7 +23,7 @@ internal sealed record RedirectTo(string Url)
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
-    IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
+    OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     private static readonly OAuthError Gone = 
         new OAuthError("access_denied", "This account was deleted or is blocked.", 403).Because(RefusalReason.AccountClosed);
@@ -91,9 +91,13 @@ internal sealed class HeadlessConsentService(
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var redirectHost = RedirectUri.Host(request.RedirectUri);
         var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Sha256.Of(code), lifetime, occasion);
-        return approval is null
-            ? Gone
-            : new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
+        if (approval is null)
+        {
+            return Gone;
+        }
+
+        metrics.Reached(SignInStep.Approved);
+        return new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
     }
 
     private Task<SessionRoom> ReadRoomAsync(string subject, string clientId, DateTimeOffset now) =>

@@ -14,7 +14,7 @@ internal static class OAuthSetup
         builder.AddSettings<OAuthSettings>();
         builder.AddSettings<RefreshKeys>();
         var services = builder.Services;
-        services.AddSingleton<RefreshTokens>();
+        services.AddSingleton<RefreshTokens>().AddSingleton<OAuthMetrics>();
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton<RegistrationService>();

@@ -6,7 +6,7 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.OAuth;
 
 /// <summary>The endpoints that clients call with their credentials: token, revoke, introspect.</summary>
-internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService issued, Occasions occasions)
+internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService issued, OAuthMetrics metrics, Occasions occasions, TimeProvider clock)
 {
     private const int MaximumBody = 64 * 1024;
 
@@ -14,11 +14,18 @@ internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService iss
     [Function(FunctionNames.Token)]
     public Task<IResult> TokenAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", "get", "head", "put", "patch", "delete", "options", Route = "oauth/token")] HttpRequest request) =>
-        AnswerAsync(request, isForScripts: true, async (client, form, occasion) => await tokens.GrantAsync(client, form, occasion) switch
+        MeasureAsync(request, measured => AnswerAsync(request, isForScripts: true, async (client, form, occasion) =>
         {
-            { Error: { } error } => OAuthResults.Error(request, error),
-            { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.TokenResponse),
-        });
+            measured.Grant = form["grant_type"];
+            var (response, error) = await tokens.GrantAsync(client, form, occasion);
+            if (response is null)
+            {
+                return OAuthResults.Error(request, error!);
+            }
+
+            measured.Granted = response.Outcome;
+            return OAuthResults.Json(request, response, OAuthJson.Default.TokenResponse);
+        }));
 
     [Function("OAuthRevoke")]
     public Task<IResult> RevokeAsync(
@@ -36,6 +43,37 @@ internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService iss
             { Error: { } error } => OAuthResults.Error(request, error),
             { Value: var response } => OAuthResults.Json(request, response!, OAuthJson.Default.IntrospectionResponse),
         });
+
+    /// <summary>Every POST counts, with its time and what became of it: the reason of a refusal is the one that was noted for the log.</summary>
+    private async Task<IResult> MeasureAsync(HttpRequest request, Func<Measured, Task<IResult>> answer)
+    {
+        var (measured, started, outcome) = (new Measured(), clock.GetTimestamp(), TokenOutcome.Failed);
+        try
+        {
+            var result = await answer(measured);
+            outcome = measured.Granted ?? (RequestNotes.Of(request.HttpContext).Refusal is { } refusal ? TokenOutcome.Refused(refusal.Reason) : outcome);
+            return result;
+        }
+        finally
+        {
+            if (HttpMethods.IsPost(request.Method))
+            {
+                metrics.TokenAnswered(measured.Grant, outcome, clock.GetElapsedTime(started));
+                if (measured is { Grant: "authorization_code", Granted: not null })
+                {
+                    metrics.Reached(SignInStep.Connected);
+                }
+            }
+        }
+    }
+
+    /// <summary>What is known of a token request while it is answered.</summary>
+    private sealed class Measured
+    {
+        public string? Grant { get; set; }
+
+        public TokenOutcome? Granted { get; set; }
+    }
 
     /// <param name="isForScripts">Whether scripts of other origins may call this (CORS).</param>
     private async Task<IResult> AnswerAsync(HttpRequest request, bool isForScripts, Func<ClientCredentials, FormParameters, Occasion, Task<IResult>> answer)

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Sessions;
@@ -9,7 +10,12 @@ namespace GptFunctions.OAuth;
 /// <summary>A successful answer of the token endpoint (RFC 6749 5.1).</summary>
 /// <param name="ExpiresIn">Seconds until the access token expires.</param>
 /// <param name="Scope">Space-separated.</param>
-internal sealed record TokenResponse(string AccessToken, string TokenType, int ExpiresIn, string RefreshToken, string Scope);
+internal sealed record TokenResponse(string AccessToken, string TokenType, int ExpiresIn, string RefreshToken, string Scope)
+{
+    /// <summary>For the meters.</summary>
+    [JsonIgnore]
+    public TokenOutcome Outcome { get; init; } = TokenOutcome.Granted;
+}
 
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed class TokenService(
@@ -192,7 +198,8 @@ internal sealed class TokenService(
             await store.TellRepeatAsync(presented.Hash, repeatedFrom, occasion);
         }
 
-        return Answer(session, client, newest, scopes ?? session.Scopes, resource);
+        var answer = Answer(session, client, newest, scopes ?? session.Scopes, resource);
+        return answer.Value is { } response ? response with { Outcome = isLate ? TokenOutcome.Recovered : TokenOutcome.Repeated } : answer;
     }
 
     /// <summary>

@@ -8,7 +8,7 @@ namespace GptFunctions.Purge;
 
 /// <summary>Deletes old rows in short transactions, one run at a time, and says what it did.</summary>
 internal sealed partial class PurgeService(
-    PurgeStore store, AuditTrail auditTrail, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
+    PurgeStore store, AuditTrail auditTrail, PurgeMetrics metrics, IOptions<PurgeSettings> settings, TimeProvider clock, ILogger<PurgeService> logger)
 {
     private static readonly TimeSpan Budget = TimeSpan.FromMinutes(5);
 
@@ -35,6 +35,7 @@ internal sealed partial class PurgeService(
             if (ownLock is null)
             {
                 LogHeld();
+                metrics.LastRun = run.StartedAt; // another process does it now
                 return null;
             }
 
@@ -51,6 +52,7 @@ internal sealed partial class PurgeService(
                 CancellationToken.None);
         }
 
+        metrics.Ended(run);
         var summary = run.Summarise();
         logger.Log(
             run.Outcome == "completed" ? LogLevel.Information : LogLevel.Warning, new EventId(4001, "PurgeEnded"), summary, null,
@@ -76,6 +78,7 @@ internal sealed partial class PurgeService(
     {
         var due = LastDue();
         var last = await store.ReadLastRunAsync(cancellationToken);
+        metrics.LastRun = last;
         if (last >= due)
         {
             LogNothingMissed(last.Value);

@@ -10,7 +10,7 @@ internal static class PurgeSetup
     public static void AddPurge(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<PurgeSettings>();
-        builder.Services.AddSingleton<PurgeStore>().AddSingleton<PurgeService>();
+        builder.Services.AddSingleton<PurgeStore>().AddSingleton<PurgeService>().AddSingleton<PurgeMetrics>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, PurgeFunctions.Name))
         {
             builder.Services.AddHostedService<PurgeCatchUp>();

@@ -17,7 +17,7 @@ internal readonly record struct RateLimitDecision(int? RetryAfterSeconds, int Re
 /// Rate limits shared by all replicas: GCRA on one table, by the database's clock. A bucket that is known to be empty is refused from memory
 /// until its time comes. While the database does not take them, each process limits by itself, with the same numbers: never not at all.
 /// </summary>
-internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clock, ILogger<RateLimiter> logger)
+internal sealed partial class RateLimiter(RateLimitStore store, RateLimitMetrics metrics, TimeProvider clock, ILogger<RateLimiter> logger)
 {
     private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(1);
     private readonly LocalBuckets buckets = new(clock);
@@ -27,7 +27,9 @@ internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clo
     public bool IsLocal { get; private set; }
 
     /// <summary>Takes one try from the bucket of <paramref name="key"/>, which holds <paramref name="limit"/> per <paramref name="period"/>.</summary>
-    public async ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period)
+    public async ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period) => Count(key, await TakeAsync(key, limit, period));
+
+    private async ValueTask<RateLimitDecision> TakeAsync(string key, int limit, TimeSpan period)
     {
         var hash = Sha256.Of(key);
         var name = MemoryMarshal.Read<UInt128>(hash);
@@ -70,13 +72,23 @@ internal sealed partial class RateLimiter(RateLimitStore store, TimeProvider clo
         var bucket = new Bucket(limit, period);
         if (buckets.Refuse(name, bucket) is { } refusal)
         {
-            return (refusal, null);
+            return (Count(key, refusal), null);
         }
 
         var started = clock.GetTimestamp();
         var answer = await store.TakeAsync(hash, bucket, unit);
         buckets.Note(name, started, answer.Left);
-        return (bucket.Decide(answer.IsAdmitted, answer.Left), answer.Unit);
+        return (Count(key, bucket.Decide(answer.IsAdmitted, answer.Left)), answer.Unit);
+    }
+
+    private RateLimitDecision Count(string key, RateLimitDecision decision)
+    {
+        if (decision.RetryAfterSeconds is not null)
+        {
+            metrics.Refused(key);
+        }
+
+        return decision;
     }
 
     /// <summary>One caller a second finds out whether the database is back; the others do not wait for it.</summary>

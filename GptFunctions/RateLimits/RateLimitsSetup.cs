@@ -6,5 +6,6 @@ namespace GptFunctions.RateLimits;
 internal static class RateLimitsSetup
 {
     /// <summary>Limits that all replicas share.</summary>
-    public static void AddRateLimits(this IHostApplicationBuilder builder) => builder.Services.AddSingleton<RateLimitStore>().AddSingleton<RateLimiter>();
+    public static void AddRateLimits(this IHostApplicationBuilder builder) =>
+        builder.Services.AddSingleton<RateLimitMetrics>().AddSingleton<RateLimitStore>().AddSingleton<RateLimiter>();
 }

@@ -87,11 +87,11 @@ internal sealed class CallerCheck : IDisposable
 
     public CallerCheck(
         AccessTokens accessTokens, ClerkSessions clerk, SessionStore sessions, InternalUsers users, Occasions occasions,
-        ChangeFeed feed, IOptionsMonitor<TokenKeys> keys, TimeProvider clock)
+        ChangeFeed feed, CacheMetrics metrics, IOptionsMonitor<TokenKeys> keys, TimeProvider clock)
     {
         (this.accessTokens, this.clerk, this.sessions, this.users, this.occasions) = (accessTokens, clerk, sessions, users, occasions);
         subscription = keys.OnChange(_ => verified.Clear());
-        sessionEnds = new(feed, clock, SessionCapacity, _ => SessionLifetime, sessions.ReadEndAsync);
+        sessionEnds = new("sessions", metrics, feed, clock, SessionCapacity, _ => SessionLifetime, sessions.ReadEndAsync);
         feed.Subscribe("session", key =>
         {
             if (Guid.TryParse(key, out var sessionId))

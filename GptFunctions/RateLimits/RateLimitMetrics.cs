@@ -1,0 +1,18 @@
+using System.Diagnostics.Metrics;
+
+namespace GptFunctions.RateLimits;
+
+/// <summary>Figures of the limits, under the meter <c>GptFunctions.RateLimits</c>.</summary>
+internal sealed class RateLimitMetrics : IDisposable
+{
+    private readonly Meter meter = new("GptFunctions.RateLimits");
+    private readonly Counter<long> refused;
+
+    public RateLimitMetrics() => refused = meter.CreateCounter<long>("gpt.limits.refused", "{try}", "Tries that a limit refused, by limit");
+
+    /// <param name="key">Of the bucket: the limit's name, then whose bucket it is.</param>
+    public void Refused(string key) =>
+        refused.Add(1, new KeyValuePair<string, object?>("limit", key.AsSpan()[..key.IndexOf('|', StringComparison.Ordinal)].ToString()));
+
+    public void Dispose() => meter.Dispose();
+}
