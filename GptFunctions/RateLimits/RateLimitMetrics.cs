@@ -11,8 +11,9 @@ internal sealed class RateLimitMetrics : IDisposable
     public RateLimitMetrics() => refused = meter.CreateCounter<long>("gpt.limits.refused", "{try}", "Tries that a limit refused, by limit");
 
     /// <param name="key">Of the bucket: the limit's name, then whose bucket it is.</param>
-    public void Refused(string key) =>
-        refused.Add(1, new KeyValuePair<string, object?>("limit", key.AsSpan()[..key.IndexOf('|', StringComparison.Ordinal)].ToString()));
+    public void Refused(string key) => refused.Add(1, new KeyValuePair<string, object?>("limit", NameOf(key)));
 
     public void Dispose() => meter.Dispose();
+
+    private static string NameOf(string key) => key.IndexOf('|', StringComparison.Ordinal) is > 0 and var end ? key[..end] : "unnamed";
 }
