@@ -9,7 +9,7 @@ help: ## this list
 	@echo
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-18s %s\n", $$1, $$2 }'
 
-run: ## start everything on http://127.0.0.1:7071 (PORT=...); Ctrl-C stops it
+run: ## start everything on http://127.0.0.1:7071 (PORT=...); Ctrl-C stops it; TELEMETRY=1 writes traces down
 	@exec infra/dev/run.sh
 
 demo: ## walk the whole flow against a running make run, printing each step
@@ -49,7 +49,7 @@ func: ## start under Azure Functions Core Tools instead of the standalone host
 	@exec infra/dev/func.sh
 
 bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULTS.md
-	@for what in refresh relay webhooks purge gateway fair coldstart; do infra/load/$$what.sh --save || exit; done
+	@for what in refresh relay webhooks purge gateway fair telemetry coldstart; do infra/load/$$what.sh --save || exit; done
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh

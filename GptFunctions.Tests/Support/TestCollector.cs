@@ -36,6 +36,13 @@ internal sealed class TestCollector : IAsyncDisposable
         ["OTEL_RESOURCE_ATTRIBUTES"] = "service.name=overruled,k8s.pod.name=pod-1",
     };
 
+    /// <summary>The same by gRPC.</summary>
+    public Dictionary<string, string?> GrpcSettings => Settings.With(new Dictionary<string, string?>(StringComparer.Ordinal)
+    {
+        ["OTEL_EXPORTER_OTLP_ENDPOINT"] = receiver.GrpcUrl,
+        ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "grpc",
+    });
+
     public Func<Task<HttpStatusCode>> Answer
     {
         set => receiver.Answer = value;
@@ -44,7 +51,7 @@ internal sealed class TestCollector : IAsyncDisposable
     public static async Task<TestCollector> StartAsync()
     {
         var collector = new TestCollector();
-        collector.receiver = await OtlpReceiver.StartAsync(0, collector.Take);
+        collector.receiver = await OtlpReceiver.StartAsync(collector.Take);
         return collector;
     }
 

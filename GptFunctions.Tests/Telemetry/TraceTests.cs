@@ -205,6 +205,48 @@ public sealed class TraceTests(TelemetryFixture fixture) : IClassFixture<Telemet
         Assert.All(collector.Spans.Where(span => span.Source == "Npgsql"), span => Assert.Contains(span.ParentId, ids));
     }
 
+    /// <summary>All that was sent, octet by octet, like the log: whatever a caller put into paths, queries, forms and headers.</summary>
+    [Fact]
+    public async Task Nothing_that_is_sent_holds_a_token_a_user_or_an_address()
+    {
+        const string user = "user_secretive";
+        var client = await OAuthFlow.AddClientAsync(fixture.App);
+        var code = await fixture.Flow.CodeAsync(client, user);
+        var tokens = await fixture.Flow.ExchangeAsync(client, code);
+        var refreshed = await fixture.Flow.RefreshAsync(client, tokens["refresh_token"]!);
+        await fixture.Flow.ExchangeAsync(client, code); // a replay, which ends the session
+        var known = await fixture.Users.AddAsync();
+        string[] calls =
+        [
+            "/gpt/items/somebody@example.com?token=query_secret_0123456789", $"/gpt/echo?user={known.Subject}", "/gpt/dead?e-mail=somebody@example.com",
+            $"/verifications/somebody@example.com?user={known.Id}", "/nowhere/somebody@example.com", $"/gpt/echo?access_token={known.Token}",
+        ];
+        foreach (var call in calls)
+        {
+            await SendAsync(NewCaller(), new HttpRequestMessage(HttpMethod.Get, call)
+            {
+                Headers =
+                {
+                    { "cookie", "session=cookie_secret_0123456789" }, { "x-user-email", "somebody@example.com" },
+                    { "authorization", $"Bearer {known.Token}" },
+                },
+            });
+        }
+
+        var last = NewCaller();
+        await SendAsync(last, new HttpRequestMessage(HttpMethod.Get, "/nowhere"));
+        await collector.TraceAsync(last.TraceId.ToHexString(), span => span.Kind == "server");
+        await Wait.UntilAsync(() => collector.Points.Any(point => point.Attributes.GetValueOrDefault("reason") == "code_replayed"));
+
+        var everything = string.Join('\n', collector.Everything);
+        string?[] secrets =
+        [
+            code, tokens["access_token"], tokens["refresh_token"], refreshed["access_token"], refreshed["refresh_token"], client.Secret, known.Token,
+            user, known.Subject, known.Id.ToString(), "somebody@example.com", "alice@example.com", "query_secret", "cookie_secret",
+        ];
+        Assert.All(secrets, secret => Assert.DoesNotContain(secret!, everything, StringComparison.Ordinal));
+    }
+
     private static ActivityContext NewCaller() => new(ActivityTraceId.CreateRandom(), ActivitySpanId.CreateRandom(), ActivityTraceFlags.Recorded);
 
     private async Task<(HttpStatusCode Status, string Text)> SendAsync(ActivityContext caller, HttpRequestMessage request)

@@ -19,7 +19,7 @@ internal static class TelemetrySetup
 {
     /// <summary>
     /// Traces, metrics and logs to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names. Without one there is only a check of the settings: nobody
-    /// listens to activities and meters, and no part of OpenTelemetry is loaded.
+    /// listens to activities and meters, and no exporter is loaded.
     /// </summary>
     public static void AddTelemetry(this IHostApplicationBuilder builder)
     {

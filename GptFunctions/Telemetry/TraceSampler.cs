@@ -34,7 +34,7 @@ internal sealed class TraceSampler(TelemetrySettings settings, bool isBehindFunc
             ? samplingParameters.Kind != ActivityKind.Client && (FollowsRecorded(samplingParameters.Links) || Draw())
             : parent.IsRemote && samplingParameters.Kind == ActivityKind.Server && !isBehindFunctionsHost
                 ? (isSampled && followsCallers && TakeForced()) || Draw()
-                : isSampled;
+                : isSampled && settings.Sampler != "always_off";
         return decision ? Record : Drop;
     }
 

@@ -10,9 +10,11 @@
 #
 # Settings (environment): PORT (7071); PUBLIC_BASE_URL (http://127.0.0.1:PORT);
 # DATABASE_URL and RABBITMQ_URL; GPT_SERVICES=local (no Docker); VERIFICATION_DEADLINE_HOURS
-# (0.002: make demo shows the end of an order in seconds); any other setting of the
-# application. Files: .local/app.log (what the application prints), .local/demo.env (keys
-# of the demo: SERVICE_KEY, VERIFICATION_CALLBACK_SECRET).
+# (0.002: make demo shows the end of an order in seconds); TELEMETRY=1 (brings a collector
+# along, infra/dev/telemetry, unless OTEL_EXPORTER_OTLP_ENDPOINT names one); any other
+# setting of the application. Files: .local/app.log (what the application prints),
+# .local/demo.env (keys of the demo: SERVICE_KEY, VERIFICATION_CALLBACK_SECRET),
+# .local/traces.log and .local/metrics.txt (of the collector).
 
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -58,7 +60,7 @@ stop() {
 }
 if [ "$mode" = stop ]; then stop; exit; fi
 
-child='' app='' tail_pid='' trail='' ready=''
+child='' app='' tail_pid='' trail='' collector='' ready=''
 # The clean-up, whatever ends this script.
 cleanup() {
   local code=$?
@@ -73,6 +75,7 @@ cleanup() {
     kill -TERM "$app"
     wait_until 25 ended "$app" || { say "It did not stop within 25 s: killing it."; kill -KILL "$app"; }
   fi
+  [ -z "$collector" ] || kill -TERM "$collector" 2>/dev/null # after the application, whose last spans it takes
   [ -z "$tail_pid" ] || { sleep 0.2; kill "$tail_pid" 2>/dev/null; }
   # shellcheck disable=SC2046 # a list of names
   [ ! -s "$started" ] || "$dev_dir/services.sh" down --name dev $(cat "$started") 8>&-
@@ -126,6 +129,20 @@ demo_keys() {
   fi
 }
 
+# collect: starts the collector, and tells the application where it is.
+collect() {
+  [ "${TELEMETRY:-0}" != 0 ] || return 0
+  if [ -n "${OTEL_EXPORTER_OTLP_ENDPOINT:-}" ]; then telemetry="$OTEL_EXPORTER_OTLP_ENDPOINT"; return; fi
+  step dotnet build "$dev_dir/telemetry/telemetry.csproj" -c "$configuration" -v quiet --nologo -tl:off --disable-build-servers >&2 ||
+    die "The collector's build failed: see above."
+  rm -f "$local_dir/telemetry.url" "$local_dir/metrics.txt"
+  dotnet "$dev_dir/telemetry/bin/$configuration/net10.0/telemetry.dll" "$local_dir" >>"$log" 2>&1 8>&- & collector=$!
+  wait_until 20 test -s "$local_dir/telemetry.url" || die "The collector did not start: see .local/app.log."
+  OTEL_EXPORTER_OTLP_ENDPOINT=$(cat "$local_dir/telemetry.url")
+  export OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_BSP_SCHEDULE_DELAY=500 OTEL_METRIC_EXPORT_INTERVAL=5000
+  telemetry="traces in .local/traces.log (tail -f it), metrics in .local/metrics.txt"
+}
+
 answers() { [ "$(curl -s -o /dev/null -m 2 -w '%{http_code}' "$url/ready")" = 200 ]; }
 ready_or_dead() { ended "$app" || answers; }
 
@@ -141,6 +158,7 @@ GptFunctions is ready ($(seconds_since "$begin") s).
 
   Application: $PUBLIC_BASE_URL (process $app, log: .local/app.log)
   ${where//$'\n'/$'\n'  }
+  Telemetry: ${telemetry:-none (make run TELEMETRY=1 shows each request as a tree)}
 
   Demo client: id      ${id:-not found: setup wrote no .local/demo-client.env}
                secret  ${secret:--}
@@ -191,6 +209,8 @@ cd "$root"
 setup
 [ "$mode" = run ] || exit 0
 
+telemetry=''
+collect
 say "Starting the application ..."
 dotnet "$dll" >>"$log" 2>&1 </dev/null & app=$!
 remember app "$app"
