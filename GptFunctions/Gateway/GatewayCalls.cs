@@ -12,23 +12,25 @@ internal sealed class GatewayCalls(GatewayService service, Forwarder forwarder, 
     {
         var started = clock.GetTimestamp();
         using var place = new OpenCall(open);
-        var verdict = await service.AdmitAsync(request, place);
-        if (verdict.Quota is { } quota)
-        {
-            GatewayAnswers.Tell(context.Response, quota);
-        }
-
-        if (verdict.Admission is not { } admission)
-        {
-            metrics.Answered(null, new Forwarded(verdict.Refusal!.Status, verdict.Refusal), clock.GetElapsedTime(started));
-            return verdict.Refusal;
-        }
-
-        RequestNotes.Of(context).Action = admission.Route.Name;
-        metrics.Left(admission.Route.Name, clock.GetElapsedTime(started));
-        Forwarded? forwarded = null;
+        Admission? admission = null;
+        Forwarded? forwarded = null; // as long as an exception may end the call
         try
         {
+            var verdict = await service.AdmitAsync(request, place);
+            if (verdict.Quota is { } quota)
+            {
+                GatewayAnswers.Tell(context.Response, quota);
+            }
+
+            if (verdict.Admission is null)
+            {
+                forwarded = verdict.Refusal!;
+                return verdict.Refusal;
+            }
+
+            admission = verdict.Admission;
+            RequestNotes.Of(context).Action = admission.Route.Name;
+            metrics.Left(admission.Route.Name, clock.GetElapsedTime(started));
             forwarded = await forwarder.ForwardAsync(context, admission);
             RequestNotes.Of(context).Outcome = forwarded.Value.Outcome;
             return forwarded.Value.Refusal?.Of(admission.Caller);
@@ -36,8 +38,12 @@ internal sealed class GatewayCalls(GatewayService service, Forwarder forwarder, 
         finally
         {
             var took = clock.GetElapsedTime(started);
-            service.Ended(admission, forwarded?.Status ?? StatusCodes.Status500InternalServerError, took);
-            metrics.Answered(admission.Route.Name, forwarded, took);
+            if (admission is not null)
+            {
+                service.Ended(admission, forwarded?.Status ?? StatusCodes.Status500InternalServerError, took);
+            }
+
+            metrics.Answered(admission?.Route.Name, forwarded, took);
         }
     }
 }
