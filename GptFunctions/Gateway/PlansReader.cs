@@ -30,15 +30,16 @@ internal sealed class PlansReader
                 if (!RouteReader.IsName(amount.Name))
                 {
                     problems.Add((amount.Line, $"the quota '{amount.Name}' must be 1 to 64 letters, digits, '_' or '-', beginning with a letter."));
+                    continue;
                 }
-                else if (amount.Value.ValueKind == JsonValueKind.Number && amount.Value.TryGetInt32(out var units) && units >= PlanTable.Unlimited)
-                {
-                    amounts[amount.Name] = units;
-                }
-                else
+
+                if (amount.Value.ValueKind != JsonValueKind.Number || !amount.Value.TryGetInt32(out var units) || units < PlanTable.Unlimited)
                 {
                     problems.Add((amount.Line, $"{plan.Name}.{amount.Name} must be a whole number, or -1 for no limit, not {amount.Value.GetRawText()}."));
+                    continue;
                 }
+
+                amounts[amount.Name] = units;
             }
 
             plans[plan.Name] = amounts.ToFrozenDictionary(StringComparer.Ordinal);
