@@ -18,7 +18,7 @@ public sealed class NetworkTests
         var deny = policies.Single(policy => policy.Text("metadata/name") == "default-deny").At("spec")!;
         Assert.Equal("""{"podSelector":{},"policyTypes":["Ingress","Egress"]}""", deny.ToJsonString());
         Assert.Equal(
-            ["default-deny", "from-ingress-controller", "from-ingress-controller-to-acme", "to-callbacks", "to-servers", "to-upstreams"],
+            ["default-deny", "from-ingress-controller", "from-ingress-controller-to-acme", "to-callbacks", "to-collector", "to-servers", "to-upstreams"],
             policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
     }
 
@@ -54,6 +54,12 @@ public sealed class NetworkTests
         Assert.Equal("TCP 443", Words(upstreams.List("egress")[0]));
         Assert.Equal("true", upstreams.List("egress")[1].List("to").Single().Map("namespaceSelector/matchLabels")["gpt-functions/upstream"]);
         Assert.Equal(2, upstreams.List("egress").Count);
+
+        var collector = manifests.Find("NetworkPolicy", "to-collector").At("spec")!;
+        Assert.Equal(servers.At("podSelector")!.ToJsonString(), collector.At("podSelector")!.ToJsonString());
+        var way = collector.List("egress").Single();
+        Assert.Equal("true", way.List("to").Single().Map("namespaceSelector/matchLabels")["gpt-functions/collector"]);
+        Assert.Equal([4317L, 4318L], way.List("ports").Select(port => (long)port!["port"]!));
 
         var callbacks = manifests.Find("NetworkPolicy", "to-callbacks").At("spec")!;
         Assert.Equal(manifests.Deployment("timers").At("spec/selector")!.ToJsonString(), callbacks.At("podSelector")!.ToJsonString());

@@ -67,7 +67,7 @@ internal static class TelemetrySetup
         private static void Describe(ResourceBuilder resource, IHostEnvironment environment) => resource
             .Clear()
             .AddService(TelemetrySettings.DefaultServiceName, serviceVersion: Version)
-            .AddAttributes([new("deployment.environment.name", environment.EnvironmentName)])
+            .AddAttributes([new("deployment.environment.name", environment.EnvironmentName), new("host.name", Environment.MachineName)]) // the pod's name
             .AddTelemetrySdk()
             .AddEnvironmentVariableDetector(); // last, so that it wins
 
