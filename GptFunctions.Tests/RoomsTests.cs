@@ -108,7 +108,7 @@ public sealed partial class RoomsTests(ITestOutputHelper output)
     /// <summary>How many files of the row's room name the column's.</summary>
     private void Print(SortedDictionary<string, SortedDictionary<string, SortedSet<string>>> known, string[] order)
     {
-        output.WriteLine(string.Concat(order.Select(room => room[..4].PadLeft(5)).Prepend(new string(' ', 12))));
+        output.WriteLine(string.Concat(order.Select(room => room[..Math.Min(4, room.Length)].PadLeft(5)).Prepend(new string(' ', 12))));
         foreach (var room in order.Where(known.ContainsKey))
         {
             output.WriteLine(

@@ -8,6 +8,7 @@ using GptFunctions.Gateway;
 using GptFunctions.Health;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.Mcp;
 using GptFunctions.OAuth;
 using GptFunctions.Purge;
 using GptFunctions.RateLimits;
@@ -48,6 +49,7 @@ namespace GptFunctions
             builder.AddAudit();       // outbox, relay, audit trail
             builder.AddPurge();       // old rows go, every six hours
             builder.AddGateway();     // from a token to an internal user, limited and forwarded
+            builder.AddMcp();         // the same routes as MCP tools
             builder.AddHealth();      // live, ready
             builder.AddDevelopment(); // sign-in, upstream and settings for a first look; nothing in Production
         }

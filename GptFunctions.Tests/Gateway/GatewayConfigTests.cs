@@ -22,7 +22,7 @@ public sealed class GatewayConfigTests
                 "searchJobs GET /gpt/jobs/search jobs:read read", "getJobDetails GET /gpt/jobs/{id} jobs:read read",
                 "getApplications GET /gpt/applications applications:read read",
                 "submitApplication POST /gpt/applications/submit applications:write expensive", "analyzeResume POST /gpt/resume/analyze resume:read expensive",
-                "mcp GET,POST,DELETE /gpt/mcp jobs:read read",
+                "partnerMcp GET,POST,DELETE /gpt/partner/mcp jobs:read read",
             ],
             config.Routes.Select(route => $"{route.Name} {string.Join(',', route.Methods)} {route.Path.Text} {route.Scope} {route.Tier}"));
         Assert.Equal([100_000, 100_000, 100_000, 100_000, 100_000, null], config.Routes.Select(route => route.MaximumCharacters));

@@ -6,11 +6,11 @@ using GptFunctions.Tokens;
 namespace GptFunctions.Gateway;
 
 /// <summary>What a <c>gateway.json</c> says, and what is wrong with it: sentences that name the line.</summary>
-internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string? OpenApiFile, PlanTable Plans, IReadOnlyList<string> Problems)
+internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string? OpenApiFile, PlanTable Plans, McpConfig? Mcp, IReadOnlyList<string> Problems)
 {
     private static readonly JsonDocumentOptions Options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
-    public static GatewayConfig Empty { get; } = new([], null, PlanTable.Empty, []);
+    public static GatewayConfig Empty { get; } = new([], null, PlanTable.Empty, null, []);
 
     public static GatewayConfig Load(string path)
     {
@@ -32,6 +32,7 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
         var routes = new List<GatewayRoute>();
         string? openApi = null;
         var plans = new PlansReader();
+        McpConfig? mcp = null;
         try
         {
             using var document = JsonDocument.Parse(json, Options);
@@ -52,6 +53,11 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
                         openApi = Path.Combine(directory, member.Value.GetString()!);
                         problems.AddRange(OpenApiReader.Read(openApi).Problem is { } problem ? [$"{name} line {member.Line}: openapi: {problem}"] : []);
                         break;
+                    case { Name: "mcp", Value.ValueKind: JsonValueKind.Object }:
+                        var read = new McpReader(new ConfigObject(member.Value, json));
+                        problems.AddRange(read.Problems.Select(problem => $"{name} line {problem.Line}: {problem.Text}"));
+                        mcp = read.Config;
+                        break;
                     case { Name: "plans", Value.ValueKind: JsonValueKind.Object }:
                         plans.Read(new ConfigObject(member.Value, json), json);
                         break;
@@ -60,7 +66,8 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
                         break;
                     default:
                         problems.Add($"{name} line {member.Line}: '{member.Name}' is not known here; "
-                            + "there are routes (a list of objects), openapi (a file name), plans (an object) and defaultPlan (a plan's name or null).");
+                            + "there are routes (a list of objects), openapi (a file name), mcp (an object), plans (an object) and defaultPlan (a plan's "
+                                + "name or null).");
                         break;
                 }
             }
@@ -73,13 +80,27 @@ internal sealed record GatewayConfig(IReadOnlyList<GatewayRoute> Routes, string?
             return Empty with { Problems = [problem] };
         }
 
-        return new GatewayConfig(routes, openApi, plans.Table, [.. problems, .. Conflicts(routes).Select(problem => $"{name} {problem}")]);
+        var conflicts = Conflicts(routes).Concat(Conflicts(routes, mcp, openApi)).Select(problem => $"{name} {problem}");
+        return new GatewayConfig(routes, openApi, plans.Table, mcp, [.. problems, .. conflicts]);
     }
 
     /// <summary>Routes that ask for a scope which no token can hold.</summary>
     public IEnumerable<string> UnknownScopes(ScopeCatalog scopes) =>
         Routes.Where(route => !scopes.Names.Contains(route.Scope))
             .Select(route => $"Gateway route {route.Name} (line {route.Line}): the scope {route.Scope} is not in GPT_SCOPES.");
+
+    private static IEnumerable<string> Conflicts(List<GatewayRoute> routes, McpConfig? mcp, string? openApi)
+    {
+        if (mcp is not null && openApi is null)
+        {
+            yield return $"line {mcp.Line}: mcp needs openapi: the tools are made from the operations of that document.";
+        }
+
+        if (routes.Find(route => route.Path.Text == mcp?.Path) is { } route)
+        {
+            yield return $"line {mcp!.Line}: mcp has the path of {route.Name} in line {route.Line}.";
+        }
+    }
 
     private static IEnumerable<string> Conflicts(List<GatewayRoute> routes)
     {

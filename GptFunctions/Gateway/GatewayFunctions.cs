@@ -8,7 +8,7 @@ namespace GptFunctions.Gateway;
 
 /// <summary>The resource that access tokens are for: everything below /gpt.</summary>
 internal sealed class GatewayFunctions(
-    GatewayCalls calls, GatewayService service, UsageService usage, OpenApiDocument openApi, Occasions occasions)
+    GatewayCalls calls, GatewayService service, UsageService usage, OpenApiDocument openApi, IEnumerable<IGatewayEndpoint> endpoints, Occasions occasions)
 {
     public const string OpenApiPath = "/gpt/openapi.json";
     public const string UsagePath = "/gpt/usage";
@@ -46,6 +46,11 @@ internal sealed class GatewayFunctions(
     public async Task<IResult> ForwardAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request)
     {
+        if (endpoints.FirstOrDefault(endpoint => endpoint.Path == request.Path.Value) is { } ours)
+        {
+            return await ours.AnswerAsync(request);
+        }
+
         var context = request.HttpContext;
         var refusal = await calls.MakeAsync(context, Read(request));
         return refusal is null ? Results.Empty : GatewayAnswers.Refuse(context, refusal);

@@ -31,6 +31,9 @@ internal sealed record GatewayRoute(
     /// <summary>The path of the resource (<see cref="ProtectedResource"/>) that its calls belong to.</summary>
     public string ResourcePath => IsMcpServer ? Path.Text : ProtectedResources.GatewayPath;
 
+    /// <summary>What it is as an MCP tool; null: what follows from its operation.</summary>
+    public ToolConfig? Tool { get; init; }
+
     public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
 
     /// <summary>Headers of callers that reach the upstream beside the standard ones.</summary>
@@ -96,6 +99,7 @@ internal sealed partial class GatewayRoutes
         routes = [.. config.Routes.OrderBy(route => route.Path.Shape, StringComparer.Ordinal)]; // '~' sorts behind every literal
         OpenApiFile = config.OpenApiFile;
         Plans = config.Plans;
+        Mcp = config.Mcp;
         foreach (var route in routes.Where(route => route.Quota is { } quota && !Plans.Quotas.Contains(quota)))
         {
             LogQuotaOfNoPlan(logger, route.Name, route.Line, route.Quota!);
@@ -114,6 +118,9 @@ internal sealed partial class GatewayRoutes
     public string? OpenApiFile { get; }
 
     public PlanTable Plans { get; }
+
+    /// <summary>Null: the routes are no MCP tools.</summary>
+    public McpConfig? Mcp { get; }
 
     public RouteMatch Find(string method, string path)
     {

@@ -27,6 +27,7 @@ internal static class GatewaySetup
                 // Routes that cannot work stop the start, not the first request.
                 provider.GetRequiredService<OpenApiDocument>();
                 provider.GetRequiredService<UpstreamKeys>();
+                provider.GetServices<IGatewayEndpoint>();
                 return provider.GetRequiredService<ActionLog>();
             });
             services.AddHostedService(provider => provider.GetRequiredService<UsageService>());

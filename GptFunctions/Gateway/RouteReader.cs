@@ -13,7 +13,7 @@ internal sealed class RouteReader
     private static readonly string[] Optional =
         [
             "upstreamPath", "audit", "timeoutSeconds", "maxResponseCharacters", "passHeaders", "headers", "allowClerkSession", "isConsequential",
-            "mcpServer", "quota",
+            "mcpServer", "tool", "quota",
         ];
 
     private readonly ConfigObject source;
@@ -79,6 +79,7 @@ internal sealed class RouteReader
             },
             PassHeaders = PassHeaders(),
             Headers = Headers(),
+            Tool = Find("tool") is { } tool ? ToolConfig.Read(tool, problems) : null,
             AllowsClerkSession = Flag("allowClerkSession") == true,
             IsConsequential = Flag("isConsequential") ?? route.IsConsequential,
         };

@@ -59,6 +59,12 @@ internal sealed class UserStore(Database database)
         WHERE clerk_user_id = @subject AND deleted_at IS NULL
         """);
 
+    private static readonly Sql FindProfile = new("SELECT name, email FROM users WHERE id = @id AND deleted_at IS NULL");
+
+    /// <summary>What the identity provider said of a person; null is what it did not say.</summary>
+    public async Task<(string? Name, string? Email)> FindProfileAsync(Guid id) =>
+        await database.LookUp(FindProfile).Bind("id", id).FirstAsync(static reader => (reader.Get<string?>(0), reader.Get<string?>(1)));
+
     /// <summary>Null when the user is unknown or was deleted.</summary>
     public async Task<InternalUser?> FindAsync(string subject, DateTimeOffset now)
     {

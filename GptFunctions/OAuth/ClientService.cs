@@ -28,6 +28,9 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             ? $"'{wrong}' is not a GPT id: it starts with g- and stands in the GPT's URL."
             : null;
 
+    /// <summary>The scopes that a client may ever get; none for one that there is not.</summary>
+    public async Task<IReadOnlyList<string>> ScopesOfAsync(string clientId) => (await store.FindAsync(clientId))?.Scopes ?? [];
+
     public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request)
     {
         var secret = request.IsPublic ? null : Secret.New();

@@ -26,8 +26,14 @@ internal static class HttpAuthentication
     public static void ChallengeBearer(HttpContext context, OAuthError? error, string? scope = null, string resource = "")
     {
         var baseUrl = context.RequestServices.GetRequiredService<IOptions<TokenSettings>>().Value.PublicBaseUrl;
+        context.Response.Headers.WWWAuthenticate = BearerChallenge(baseUrl!, error, scope, resource);
+    }
+
+    /// <summary>The same as a text.</summary>
+    public static string BearerChallenge(string baseUrl, OAuthError? error, string? scope, string resource)
+    {
         var scoped = scope is null ? "" : $", scope=\"{scope}\"";
         var refused = error is { Code.Length: > 0 } ? $", error=\"{error.Code}\", error_description=\"{error.Description}\"" : "";
-        context.Response.Headers.WWWAuthenticate = $"Bearer resource_metadata=\"{baseUrl}/.well-known/oauth-protected-resource{resource}\"{scoped}{refused}";
+        return $"Bearer resource_metadata=\"{baseUrl}/.well-known/oauth-protected-resource{resource}\"{scoped}{refused}";
     }
 }

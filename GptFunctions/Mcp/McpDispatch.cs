@@ -1,0 +1,116 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using GptFunctions.Hosting;
+using Microsoft.Extensions.Logging;
+using ModelContextProtocol;
+using ModelContextProtocol.Protocol;
+using ModelContextProtocol.Server;
+
+namespace GptFunctions.Mcp;
+
+/// <summary>Has the SDK answer one message: a server for each, because each is a request by itself, whichever process it comes to.</summary>
+internal sealed partial class McpDispatch(McpService service, ToolCatalog tools, ILogger<McpDispatch> logger)
+{
+    private static readonly string Version = typeof(McpDispatch).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
+
+    /// <param name="denied">What a call of a tool is answered with that the token has no scope for.</param>
+    /// <returns>The answer; null for a message that has none.</returns>
+    public async Task<JsonRpcMessage?> AnswerAsync(
+        McpCaller caller, JsonRpcMessage message, CallToolResult? denied, CancellationToken cancellationToken)
+    {
+        JsonRpcMessage? answer = null;
+        var options = Options(caller, denied, sent => answer = sent);
+        var transport = new StreamableHttpServerTransport { Stateless = true };
+        await using var server = McpServer.Create(transport, options, null, caller.Context.RequestServices);
+        var running = server.RunAsync(cancellationToken);
+        try
+        {
+            await transport.HandlePostRequestAsync(message, Stream.Null, cancellationToken);
+        }
+        finally
+        {
+            await transport.DisposeAsync();
+            // nothing uses the request now
+            await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        }
+
+        return answer;
+    }
+
+    private McpServerOptions Options(McpCaller caller, CallToolResult? denied, Action<JsonRpcMessage> take)
+    {
+        var config = tools.Config!;
+        var options = new McpServerOptions
+        {
+            ServerInfo = new Implementation { Name = config.Name, Title = config.Title, Version = Version },
+            ServerInstructions = config.Instructions,
+            ScopeRequests = false,
+            Capabilities = new ServerCapabilities { Tools = new ToolsCapability() },
+        };
+        options.Handlers.ListToolsHandler = async (request, _) => await service.ListAsync(caller.Caller);
+        options.Handlers.CallToolHandler = async (request, cancellationToken) => denied ?? await service.CallAsync(
+            caller, tools.Find(request.Params?.Name) ?? throw new McpProtocolException(
+                $"There is no tool {request.Params?.Name}.", McpErrorCode.InvalidParams),
+            request.Params!.Arguments, cancellationToken);
+        options.Filters.Message.IncomingFilters.Add(next => (context, cancellationToken) => GuardAsync(caller, next, context, cancellationToken));
+        options.Filters.Message.OutgoingFilters.Add(next => (context, cancellationToken) =>
+        {
+            if (context.JsonRpcMessage is JsonRpcResponse or JsonRpcError)
+            {
+                take(context.JsonRpcMessage);
+                AddSecuritySchemes(context.JsonRpcMessage);
+                // It is written by the endpoint, as JSON; the transport only has to know that there was an answer.
+                context.JsonRpcMessage = new JsonRpcResponse
+                {
+                    Id = ((JsonRpcMessageWithId)context.JsonRpcMessage).Id,
+                    Result = null,
+                    Context = context.JsonRpcMessage.Context,
+                };
+            }
+
+            return next(context, cancellationToken);
+        });
+        return options;
+    }
+
+    /// <summary>No exception of ours becomes an error without a word.</summary>
+    private async Task GuardAsync(McpCaller caller, McpMessageHandler next, MessageContext context, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await next(context, cancellationToken);
+        }
+        catch (JsonException error)
+        {
+            throw new McpProtocolException($"params are not what the standard says: {error.Message}", McpErrorCode.InvalidParams);
+        }
+        catch (Exception error) when (ErrorMapper.IsOutage(error))
+        {
+            LogOutage(caller.Occasion.CorrelationId, error.Message);
+            throw new McpProtocolException(Failure.Outage.Detail, McpErrorCode.InternalError);
+        }
+        catch (Exception error) when (error is not (McpException or OperationCanceledException))
+        {
+            LogBug(caller.Occasion.CorrelationId, error);
+            throw new McpProtocolException($"{Failure.Bug.Detail} It is {caller.Occasion.CorrelationId}.", McpErrorCode.InternalError);
+        }
+    }
+
+    /// <summary>What ChatGPT reads beside <c>_meta</c>, and the SDK has no member for.</summary>
+    private static void AddSecuritySchemes(JsonRpcMessage message)
+    {
+        if (message is JsonRpcResponse { Result: JsonObject result } && result["tools"] is JsonArray list)
+        {
+            foreach (var tool in list.OfType<JsonObject>())
+            {
+                tool[McpTool.SecuritySchemes] = tool["_meta"]?[McpTool.SecuritySchemes]?.DeepClone();
+            }
+        }
+    }
+
+    [LoggerMessage(6043, LogLevel.Warning, "An MCP request could not be answered (correlation id {CorrelationId}): {Reason}")]
+    private partial void LogOutage(string correlationId, string reason);
+
+    [LoggerMessage(6044, LogLevel.Error, "An MCP request failed (correlation id {CorrelationId})")]
+    private partial void LogBug(string correlationId, Exception error);
+}
