@@ -23,6 +23,7 @@ internal enum RefusalReason
     TooLarge,
     RateLimited,
     ServiceKeyMissing,
+    OriginNotAllowed,
 
     // Who calls with a token
     TokenMissing,

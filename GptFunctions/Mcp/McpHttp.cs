@@ -28,8 +28,9 @@ internal sealed class McpHttp(
         var context = request.HttpContext;
         if (!AllowOrigin(request))
         {
-            return Problem.Result(
-                context, StatusCodes.Status403Forbidden, "Origin not allowed", "Pages of this origin may not call here: the operator lists those that may.");
+            return Problem.Refuse(
+                context, RefusalReason.OriginNotAllowed, StatusCodes.Status403Forbidden, "Origin not allowed", "Pages of this origin may not call here: the "
+                    + "operator lists those that may.");
         }
 
         if (HttpMethods.IsOptions(request.Method))
@@ -53,7 +54,7 @@ internal sealed class McpHttp(
 
         var (isTooLarge, read) = await RequestBody.ReadAsync(request, MaximumBody, body => McpMessages.Read(body, request.Headers));
         return isTooLarge
-            ? Problem.Result(context, StatusCodes.Status413PayloadTooLarge, "Request too large", "A message may have 1 MB at most.")
+            ? Problem.Refuse(context, RefusalReason.TooLarge, StatusCodes.Status413PayloadTooLarge, "Request too large", "A message may have 1 MB at most.")
             : read.Message is { } message ? await AnswerAsync(new McpCaller(context, token!, caller!, user!, occasion), message)
             : Json(context, read.Error!, StatusCodes.Status400BadRequest);
     }
@@ -64,6 +65,7 @@ internal sealed class McpHttp(
         var tool = message is JsonRpcRequest { Method: RequestMethods.ToolsCall } call ? tools.Find(call.Params!["name"]!.GetValue<string>()) : null;
         if (tool?.Operation is null && await service.TakeAsync(caller.Caller) is { } tooMany)
         {
+            RequestNotes.Of(context).Refuse(tooMany.Of(caller.Caller).Why);
             context.Response.Headers.RetryAfter = tooMany.RetryAfterSeconds!.Value.ToString(CultureInfo.InvariantCulture);
             return Json(context, McpMessages.Error(McpMessages.IdOf(message), TooManyRequests, tooMany.Detail), StatusCodes.Status429TooManyRequests);
         }
@@ -72,6 +74,7 @@ internal sealed class McpHttp(
         if (tool?.Scope is { } scope && !caller.Caller.Has(scope))
         {
             (var refusal, denied) = service.Deny(caller.Caller, tool);
+            RequestNotes.Of(context).Refuse(refusal.Of(caller.Caller).Why);
             HttpAuthentication.ChallengeBearer(context, refusal.Challenge, refusal.Scope, refusal.ResourcePath);
         }
 
@@ -86,6 +89,12 @@ internal sealed class McpHttp(
     private static IResult Json(HttpContext context, JsonRpcMessage message, int status)
     {
         context.Response.StatusCode = status;
+        if (status >= StatusCodes.Status400BadRequest)
+        {
+            RequestNotes.Of(context).Refuse(
+                new Refusal(status == StatusCodes.Status404NotFound ? RefusalReason.NotFound : RefusalReason.InvalidRequest)); // where nobody said it better
+        }
+
         context.Response.Headers.CacheControl = "no-store"; // one person's
         return Results.Bytes(McpMessages.Write(message), "application/json");
     }

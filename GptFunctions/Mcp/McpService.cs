@@ -68,7 +68,7 @@ internal sealed partial class McpService(
         try
         {
             var given = arguments ?? new Dictionary<string, JsonElement>(StringComparer.Ordinal);
-            return tool.Arguments.ProblemWith(given) is { } problem ? ToolResults.Error(problem)
+            return tool.Arguments.ProblemWith(given) is { } problem ? Refuse(caller, problem)
                 : tool.Operation is null ? await profile.CallAsync(caller.Caller, caller.User)
                 : await ForwardAsync(caller, tool, given, cancellationToken);
         }
@@ -84,7 +84,7 @@ internal sealed partial class McpService(
         var (request, problem) = ToolRequest.Of(caller.Context, tool, routes, arguments, cancellationToken);
         if (request is null)
         {
-            return ToolResults.Error(problem!);
+            return Refuse(caller, problem!);
         }
 
         var refusal = await calls.MakeAsync(
@@ -101,6 +101,7 @@ internal sealed partial class McpService(
         cancellationToken.ThrowIfCancellationRequested();
         if (refusal is not null)
         {
+            RequestNotes.Of(caller.Context).Refuse(refusal.Of(caller.Caller).Why);
             return ToolResults.Of(refusal, caller.Occasion.CorrelationId);
         }
 
@@ -111,6 +112,12 @@ internal sealed partial class McpService(
         }
 
         return result;
+    }
+
+    private static CallToolResult Refuse(McpCaller caller, string problem)
+    {
+        RequestNotes.Of(caller.Context).Refuse(new Refusal(RefusalReason.InvalidRequest, caller.Caller.ClientId, caller.Caller.SessionId));
+        return ToolResults.Error(problem);
     }
 
     private CallToolResult Failed(McpCaller caller, McpTool tool, Exception error)
