@@ -89,7 +89,7 @@ public sealed class ConsumerReadinessTests : IAsyncLifetime
     private static async Task<(HttpStatusCode Status, string? Consumer)> ReadyAsync(TestApp app)
     {
         app.Clock.Advance(TimeSpan.FromSeconds(2)); // the answer is kept that long
-        using var response = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative));
+        using var response = await app.GetAsOperatorAsync("/ready");
         return (
             response.StatusCode,
             JsonElement.Parse(await response.Content.ReadAsStringAsync()).GetProperty("checks").GetProperty("audit_consumer").GetString());

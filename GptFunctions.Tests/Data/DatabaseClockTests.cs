@@ -44,7 +44,7 @@ public sealed class DatabaseClockTests(AppFixture<DatabaseClockTests> fixture) :
     {
         await using var replica = await app.StartReplicaAsync(TimeSpan.FromMinutes(3));
 
-        using var ready = await replica.Http.GetAsync(new Uri("/ready", UriKind.Relative));
+        using var ready = await replica.GetAsOperatorAsync("/ready");
 
         Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
         Assert.Matches("\"clock\":\"degraded: the clock of this process is 1[78][0-9] s ahead of the database: ", await ready.Content.ReadAsStringAsync());

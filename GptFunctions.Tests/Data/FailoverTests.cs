@@ -32,7 +32,7 @@ public sealed class FailoverTests(GatewayFixture<FailoverTests> fixture) : IClas
         Assert.Equal((HttpStatusCode.ServiceUnavailable, "temporarily_unavailable"), (refused.Status, refused.Error));
         Assert.True(refused.Headers.RetryAfter?.Delta > TimeSpan.Zero);
         app.Clock.Advance(TimeSpan.FromSeconds(2)); // what /ready keeps
-        using (var ready = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative)))
+        using (var ready = await app.GetAsOperatorAsync("/ready"))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, ready.StatusCode);
             Assert.Contains("the database takes no writes", await ready.Content.ReadAsStringAsync(), StringComparison.Ordinal);

@@ -37,6 +37,7 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
     [Theory]
     [InlineData("OutboxOld", "gpt_outbox_age_seconds", "> 60")]
     [InlineData("DeadLetters", "gpt-audit-events.dead", "> 0")]
+    [InlineData("SelfTestBlocked", "gpt_selftest_state", ">= 3")]
     [InlineData("WebhooksSlow", "gpt_webhooks_duration_seconds_bucket", "> 5")]
     public void Critical_thresholds_are_alerts(string alert, string figure, string threshold)
     {

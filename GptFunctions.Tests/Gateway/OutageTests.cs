@@ -112,7 +112,7 @@ public sealed class OutageTests(GatewayFixture<OutageTests> fixture) : IClassFix
         var admitted = statuses.Count(status => status == HttpStatusCode.OK);
         Assert.InRange(admitted, 30, 30 + (int)(took.Elapsed / TimeSpan.FromSeconds(2))); // every two seconds there is room for one more
         Assert.Equal(100 - admitted, statuses.Count(status => status == HttpStatusCode.TooManyRequests));
-        using var ready = await alone.Http.GetAsync(new Uri("/ready", UriKind.Relative));
+        using var ready = await alone.GetAsOperatorAsync("/ready");
         Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
         Assert.Contains("\"rate_limits\":\"degraded: ", await ready.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         await database.ExecuteAsync("ALTER TABLE rate_limits_gone RENAME TO rate_limits");

@@ -40,14 +40,23 @@ public sealed class HealthTests : IAsyncLifetime
         Assert.Equal(
             (
                 HttpStatusCode.ServiceUnavailable,
-                """{"status":"not_ready","checks":{"database":"the database does not answer","schema":"unknown","signing_key":"ok"}}"""),
+                """{"status":"not_ready","checks":{"database":"failed","schema":"failed","signing_key":"ok"}}"""),
             (status, body));
+        using (var told = await app.GetAsOperatorAsync("/ready"))
+        {
+            Assert.Equal(
+                """{"status":"not_ready","checks":{"database":"the database does not answer","schema":"unknown","signing_key":"ok"}}""",
+                await told.Content.ReadAsStringAsync());
+        }
+
         Assert.Equal((HttpStatusCode.OK, """{"status":"healthy"}"""), await GetAsync("/health"));
         Assert.Equal(HttpStatusCode.OK, (await GetAsync("/healthz")).Status);
 
         network.Restore();
         app.Clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Equal(HttpStatusCode.OK, (await GetAsync("/ready")).Status);
+        Assert.Single(app.Log.Lines, "Warning 1062 Not ready: database: the database does not answer; schema: unknown ");
+        Assert.Single(app.Log.Lines, "Information 1063 Ready again ");
     }
 
     /// <summary>architecture.md 3: an outage is 503, never an error that makes clients throw their credentials away.</summary>
@@ -80,9 +89,9 @@ public sealed class HealthTests : IAsyncLifetime
     public async Task Schema_too_old_is_503_and_says_what_to_do()
     {
         await database.ExecuteAsync("DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)");
-        var (status, body) = await GetAsync("/ready");
-        Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
-        using var json = JsonDocument.Parse(body);
+        using var answer = await app.GetAsOperatorAsync("/ready");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+        using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
         Assert.Equal("ok", json.RootElement.GetProperty("checks").GetProperty("database").GetString());
         Assert.EndsWith("run 'GptFunctions setup'", json.RootElement.GetProperty("checks").GetProperty("schema").GetString(), StringComparison.Ordinal);
     }
@@ -103,11 +112,29 @@ public sealed class HealthTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Relay_that_waits_for_the_broker_is_degraded_and_serves()
+    {
+        await using var relaying = await app.StartReplicaAsync(
+            ("OUTBOX_RELAY", "true"), ("RABBITMQ_URL", "amqp://127.0.0.1:1"), ("AzureWebJobs.AuditConsumer.Disabled", "true"));
+        await database.ExecuteAsync(
+            "INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at) VALUES (gen_random_uuid(), 'gpt.test', '{}', now())");
+        await Wait.UntilAsync(async () =>
+        {
+            relaying.Clock.Advance(TimeSpan.FromSeconds(2));
+            using var answer = await relaying.GetAsOperatorAsync("/ready");
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+            return (await answer.Content.ReadAsStringAsync()).Contains("\"relay\":\"degraded: audit events wait in the outbox: ", StringComparison.Ordinal);
+        });
+        using var brief = await relaying.Http.GetAsync(new Uri("/ready", UriKind.Relative));
+        Assert.Contains("\"relay\":\"degraded\"", await brief.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Database_that_refuses_the_login_is_503_and_not_a_bug()
     {
         await using var stranger = await TestApp.StartAsync(
             database, new() { ["DATABASE_URL"] = new UriBuilder(database.Url) { Path = "/no_such_database" }.Uri.ToString() });
-        using var answer = await stranger.Http.GetAsync(new Uri("/ready", UriKind.Relative));
+        using var answer = await stranger.GetAsOperatorAsync("/ready");
         Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.Contains("SQLSTATE 3D000", await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
@@ -127,6 +154,8 @@ public sealed class HealthTests : IAsyncLifetime
     [InlineData("/health")]
     [InlineData("/healthz")]
     [InlineData("/ready")]
+    [InlineData("/__selftest")]
+    [InlineData("/__selftest/simple")]
     public async Task Head_is_answered_without_a_body_and_nothing_is_cached(string path)
     {
         using var request = new HttpRequestMessage(HttpMethod.Head, new Uri(path, UriKind.Relative));

@@ -12,6 +12,7 @@ internal sealed class TestProxy : IAsyncDisposable
     private readonly ConcurrentBag<TcpClient> open = [];
     private TcpListener listener;
     private int roundTrips;
+    private int connections;
     private volatile int era;
     private volatile bool isSilent;
     private Task accepting;
@@ -31,6 +32,9 @@ internal sealed class TestProxy : IAsyncDisposable
 
     /// <summary>How often a client has sent something after the server's answer, on all connections together.</summary>
     public int RoundTrips => Volatile.Read(ref roundTrips);
+
+    /// <summary>Connections of clients that have not ended theirs.</summary>
+    public int Connections => Volatile.Read(ref connections);
 
     /// <summary>Ends all connections and refuses new ones.</summary>
     public async Task CutAsync()
@@ -70,6 +74,7 @@ internal sealed class TestProxy : IAsyncDisposable
             {
                 var client = await listener.AcceptTcpClientAsync();
                 var upstream = new TcpClient();
+                Interlocked.Increment(ref connections);
                 open.Add(client);
                 open.Add(upstream);
                 await upstream.ConnectAsync(server.Host, server.Port);
@@ -111,6 +116,10 @@ internal sealed class TestProxy : IAsyncDisposable
         {
             from.Dispose();
             to.Dispose();
+        }
+        finally
+        {
+            Interlocked.Add(ref connections, fromClient ? -1 : 0);
         }
     }
 

@@ -55,6 +55,9 @@ internal sealed class OutboxSignal : IDisposable
 {
     private readonly SemaphoreSlim waiting = new(0, 1);
 
+    /// <summary>What keeps the relay of this process from delivering; null when nothing does, or when it has none.</summary>
+    public string? Obstacle { get; set; }
+
     public void Raise()
     {
         if (waiting.CurrentCount == 0)

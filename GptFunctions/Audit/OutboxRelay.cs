@@ -99,6 +99,7 @@ internal sealed partial class OutboxRelay(
         }
 
         isWaiting = obstacle is not null;
+        signal.Obstacle = obstacle;
         pause = obstacle is null ? Poll : pause >= LongestPause / 2 ? LongestPause : pause * 2;
     }
 

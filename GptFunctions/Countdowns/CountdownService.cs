@@ -36,13 +36,16 @@ internal sealed partial class CountdownService(
             await RunAsync(due, IsOver);
         }
 
-        var state = await store.ReadStateAsync(Patience);
+        var state = await ReadStateAsync();
         metrics.State = state;
         if (state.Late > 0)
         {
             LogLate(state.Late, state.Oldest);
         }
     }
+
+    /// <summary>How the countdowns of all processes stand.</summary>
+    public Task<CountdownState> ReadStateAsync() => store.ReadStateAsync(Patience);
 
     public Task<List<CountdownRow>> ListAsync(string? status, string? kind, string? subject, int count) =>
         store.ListAsync(status, kind, subject, count);

@@ -26,6 +26,9 @@ internal sealed partial class ChangeFeed(
     private TimeSpan pause = FirstPause;
     private long confirmedAt = long.MinValue;
 
+    /// <summary>Whether it runs in this process.</summary>
+    public bool IsUsed { get; private set; }
+
     /// <summary>Whether the connection to the database stands.</summary>
     public bool IsListening { get; private set; }
 
@@ -47,6 +50,7 @@ internal sealed partial class ChangeFeed(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        IsUsed = true;
         while (!stoppingToken.IsCancellationRequested)
         {
             try

@@ -30,6 +30,7 @@ internal static class DataSetup
         }
 
         builder.Services.AddSingleton(services => new Migrator(services.GetRequiredService<NpgsqlDataSource>(), Migrator.Embedded));
+        builder.Services.AddSingleton<ICheck, DatabaseCheck>().AddSingleton<ICheck, ChangeFeedCheck>();
         // Npgsql would log statements that fail; what fails reaches the log once, through ErrorMapper.
         builder.Logging.AddFilter("Npgsql", LogLevel.None);
     }

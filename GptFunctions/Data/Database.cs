@@ -119,6 +119,9 @@ internal sealed partial class Database : IDisposable
         return (reader.GetInt32(0), reader.GetBoolean(1));
     }
 
+    /// <inheritdoc cref="PoolReading.Of"/>
+    public (long Used, int Size) ReadPool() => PoolReading.Of(dataSource);
+
     /// <summary>Finds out whether the server is silent. Whoever waited for it in vain calls this.</summary>
     public void Suspect()
     {

@@ -47,6 +47,9 @@ internal sealed partial class ActionLog(ActionStore store, OutboxSignal outbox, 
     /// <summary>Notes how a call ended. Returns at once; the event is written in a moment, or when the database is back.</summary>
     public void End(Guid id, int status, TimeSpan took) => ended.Writer.TryWrite(new ActionResult(id, status, took, clock.GetUtcNow()));
 
+    /// <summary>Notes that a call was not made, because of safe mode.</summary>
+    public void Skip(Guid id) => ended.Writer.TryWrite(new ActionResult(id, null, TimeSpan.Zero, clock.GetUtcNow()));
+
     /// <summary>For the timer: gives an end to the calls of processes that are gone.</summary>
     public async Task CloseAbandonedAsync()
     {

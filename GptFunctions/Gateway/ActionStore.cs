@@ -8,9 +8,9 @@ namespace GptFunctions.Gateway;
 
 /// <summary>How an audited call ended.</summary>
 /// <param name="Id">The event of its attempt.</param>
-/// <param name="Status">What the caller got.</param>
+/// <param name="Status">What the caller got; null when the call was skipped.</param>
 /// <param name="Took">From the request to the end of the answer.</param>
-internal sealed record ActionResult(Guid Id, int Status, TimeSpan Took, DateTimeOffset At);
+internal sealed record ActionResult(Guid Id, int? Status, TimeSpan Took, DateTimeOffset At);
 
 /// <summary>
 /// Attempts and results of audited calls. Each event is written in the transaction that opens or closes the call, so a call has exactly one of
@@ -34,7 +34,8 @@ internal sealed class ActionStore(Database database)
             RETURNING action.*, result.status, result.took, result.at
         )
         {Outbox.Write("event_type || '.result'", "(SELECT * FROM ended ORDER BY at)",
-            "payload || jsonb_build_object('action_id', id, 'status', status, 'duration_ms', took)", "at", "correlation_id", traceParent: "traceparent")}
+            "payload || jsonb_build_object('action_id', id, 'status', coalesce(to_jsonb(status), '\"skipped\"'), 'duration_ms', took)", "at", "correlation_id",
+            traceParent: "traceparent")}
         """);
 
     private static readonly Sql See = new("UPDATE gpt_open_actions SET seen_at = now(), suspected_at = NULL WHERE id = ANY (@ids)");

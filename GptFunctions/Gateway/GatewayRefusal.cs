@@ -118,6 +118,15 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         Code = "UPSTREAM_UNAUTHORIZED",
     };
 
+    /// <summary>No Retry-After: only an operator ends it.</summary>
+    public static GatewayRefusal SafeMode { get; } = new(
+        StatusCodes.Status503ServiceUnavailable, "Nothing was done",
+        "This service is in safe mode: actions that change something are not carried out, and this one was not. Trying again does not help for now; tell the "
+            + "user that it was not done. Actions that only read work.")
+    {
+        Code = "SAFE_MODE",
+    };
+
     public static GatewayRefusal ControlCharacters { get; } =
         new(StatusCodes.Status400BadRequest, "Bad request", "The URL has control characters in it. Leave them out.")
         {

@@ -36,6 +36,9 @@ internal sealed record GatewayRoute(
 
     public bool IsConsequential { get; init; } = Methods.Any(method => method != "GET");
 
+    /// <summary>Whether a call changes something at the upstream: RFC 9110 9.2.1 for the method, and the route for itself.</summary>
+    public bool HasEffect(string method) => IsConsequential && method is not ("GET" or "HEAD" or "OPTIONS");
+
     /// <summary>Headers of callers that reach the upstream beside the standard ones.</summary>
     public FrozenSet<string> PassHeaders { get; init; } = FrozenSet<string>.Empty;
 

@@ -36,7 +36,7 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
     GatewayRoutes routes, ProtectedResources resources, CallerCheck callers, RateLimiter limits, UsageService usage, ActionLog actions, GatewayMetrics metrics,
-    IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
+    SafeMode safeMode, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
@@ -186,6 +186,11 @@ internal sealed partial class GatewayService(
         try
         {
             var attempt = await actions.BeginAsync(match.Route!, caller, request.Occasion);
+            if (safeMode.IsForAll && match.Route!.HasEffect(request.Method))
+            {
+                return Skip(match.Route, attempt, quota, unit, request.Occasion);
+            }
+
             return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Occasion, unit, attempt), null, quota);
         }
         catch (Exception error) when (error is NpgsqlException || ErrorMapper.IsOutage(error))
@@ -198,6 +203,23 @@ internal sealed partial class GatewayService(
 
             return new Verdict(null, GatewayRefusal.AuditUnavailable, quota);
         }
+    }
+
+    /// <summary>In safe mode: the caller is told, the trail says skipped, and the month is not charged.</summary>
+    private Verdict Skip(GatewayRoute route, Guid? attempt, Quota quota, QuotaUnit? unit, Occasion occasion)
+    {
+        if (attempt is { } recorded)
+        {
+            actions.Skip(recorded);
+        }
+
+        if (unit is not null)
+        {
+            usage.GiveBackLater(unit);
+        }
+
+        LogSkipped(route.Name, occasion.CorrelationId);
+        return new Verdict(null, GatewayRefusal.SafeMode, quota);
     }
 
     /// <summary>Takes one of the calls of the minute, and with it one of the month where the route counts against a quota.</summary>
@@ -252,6 +274,9 @@ internal sealed partial class GatewayService(
 
         return GatewayRefusal.Unauthenticated(error, route);
     }
+
+    [LoggerMessage(6030, LogLevel.Information, "The action {Route} was not forwarded, because of safe mode (correlation id {CorrelationId})")]
+    private partial void LogSkipped(string route, string correlationId);
 
     [LoggerMessage(6010, LogLevel.Warning, "The gateway answered 503 (correlation id {CorrelationId}), because session or user cannot be looked up: {Reason}")]
     private partial void LogIdentityUnavailable(string correlationId, string reason);

@@ -20,6 +20,7 @@ internal static class GatewaySetup
         services.AddSingleton<ActionStore>().AddSingleton<ActionLog>();
         services.AddSingleton<Assertions>().AddSingleton<UpstreamKeys>().AddSingleton<PublicLocation>().AddSingleton<Forwarder>()
             .AddSingleton<GatewayMetrics>();
+        services.AddSingleton<ICheck, UpstreamCheck>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, FunctionNames.Gateway))
         {
             services.AddHostedService(provider =>

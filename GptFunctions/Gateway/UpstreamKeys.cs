@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Text.RegularExpressions;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -41,14 +42,16 @@ internal sealed partial class UpstreamKeys : IDisposable
     private static readonly (string, string)[] None = [];
     private readonly GatewayRoute[] routes;
     private readonly IConfiguration configuration;
+    private readonly RefusedChanges refused;
     private readonly ILogger<UpstreamKeys> logger;
     private readonly IDisposable watch;
     private volatile FrozenDictionary<string, (string Name, string Value)[]> headers;
 
     /// <summary>Throws <see cref="OptionsValidationException"/> when secrets are missing, with all of them.</summary>
-    public UpstreamKeys(GatewayRoutes routes, IConfiguration configuration, ILogger<UpstreamKeys> logger)
+    public UpstreamKeys(GatewayRoutes routes, IConfiguration configuration, RefusedChanges refused, ILogger<UpstreamKeys> logger)
     {
-        (this.routes, this.configuration, this.logger) = ([.. routes.All.Where(route => route.Headers.Count > 0)], configuration, logger);
+        (this.routes, this.configuration) = ([.. routes.All.Where(route => route.Headers.Count > 0)], configuration);
+        (this.refused, this.logger) = (refused, logger);
         (headers, var problems) = Read();
         if (problems.Count > 0)
         {
@@ -69,10 +72,13 @@ internal sealed partial class UpstreamKeys : IDisposable
         if (problems.Count == 0)
         {
             headers = read;
+            refused.Clear(typeof(UpstreamKeys));
         }
         else
         {
-            LogRefused(string.Join(' ', problems));
+            var text = string.Join(' ', problems);
+            refused.Note(typeof(UpstreamKeys), text);
+            LogRefused(text);
         }
     }
 

@@ -1,5 +1,5 @@
-using System.Reflection;
 using System.Text.Json.Serialization;
+using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
 
@@ -10,7 +10,7 @@ internal sealed record LiveResponse(string Status);
 /// <param name="UptimeSeconds">Since this process started.</param>
 internal sealed record StatusResponse(string Status, string Version, bool SafeMode, long UptimeSeconds);
 
-/// <param name="Checks">Name of each dependency -> "ok" or what is wrong.</param>
+/// <param name="Checks">Name of each dependency -> "ok", "degraded" or "failed"; for whoever shows the service key, what is wrong.</param>
 internal sealed record ReadyResponse(string Status, IReadOnlyDictionary<string, string> Checks);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
@@ -19,12 +19,9 @@ internal sealed record ReadyResponse(string Status, IReadOnlyDictionary<string, 
 [JsonSerializable(typeof(ReadyResponse))]
 internal sealed partial class HealthJson : JsonSerializerContext;
 
-/// <summary>For probes and load balancers. No authentication, no secrets, nothing that changes anything.</summary>
-internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart started, TimeProvider clock)
+/// <summary>For probes and load balancers. No secrets, nothing that changes anything; what is wrong is told with the service key only.</summary>
+internal sealed class HealthFunctions(ReadinessService readiness, ServiceKey serviceKey, SafeMode safeMode, ProcessStart started, TimeProvider clock)
 {
-    private static readonly string Version = typeof(HealthFunctions).Assembly
-        .GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
-
     /// <summary>The process lives. Depends on nothing.</summary>
     [Function("Health")]
     public static IResult Health([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "health")] HttpRequest request) =>
@@ -34,7 +31,8 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
     [Function("Healthz")]
     public IResult Healthz([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "healthz")] HttpRequest request) =>
         NoStore(request, Results.Json(
-            new StatusResponse("ok", Version, false, (long)clock.GetElapsedTime(started.Timestamp).TotalSeconds), HealthJson.Default.StatusResponse));
+            new StatusResponse("ok", ProgramVersion.Text, safeMode.IsOn, (long)clock.GetElapsedTime(started.Timestamp).TotalSeconds),
+            HealthJson.Default.StatusResponse));
 
     /// <summary>Whether requests can be served: database, schema version, signing key; and where audit events are consumed, whether they are.</summary>
     [Function("Ready")]
@@ -42,8 +40,11 @@ internal sealed class HealthFunctions(ReadinessService readiness, ProcessStart s
     {
         var checks = await readiness.CheckAsync();
         var isReady = checks.Values.All(ReadinessService.IsServing);
+        var told = serviceKey.IsShownBy(request)
+            ? checks
+            : checks.ToDictionary(check => check.Key, check => ReadinessService.WithoutReason(check.Value), StringComparer.Ordinal);
         return NoStore(request, Results.Json(
-            new ReadyResponse(isReady ? "ready" : "not_ready", checks), HealthJson.Default.ReadyResponse,
+            new ReadyResponse(isReady ? "ready" : "not_ready", told), HealthJson.Default.ReadyResponse,
             statusCode: isReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
     }
 

@@ -1,3 +1,5 @@
+using System.Reflection;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -6,10 +8,23 @@ namespace GptFunctions.Health;
 /// <summary>When the process started, as a timestamp of the clock.</summary>
 internal sealed record ProcessStart(long Timestamp);
 
+internal static class ProgramVersion
+{
+    /// <summary>With the commit, where the build knew it.</summary>
+    public static string Text { get; } = typeof(ProgramVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+}
+
 internal static class HealthSetup
 {
-    /// <summary>Whether the process lives, and whether it can serve requests.</summary>
-    public static void AddHealth(this IHostApplicationBuilder builder) => builder.Services
-        .AddSingleton<ReadinessService>()
-        .AddSingleton(new ProcessStart(TimeProvider.System.GetTimestamp()));
+    /// <summary>Whether the process lives, whether it can serve requests, and how each part of it does. The checks belong to their rooms.</summary>
+    public static void AddHealth(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<ReadinessService>().AddSingleton<SelfTestService>().AddSingleton<HealthMetrics>()
+            .AddSingleton(new ProcessStart(TimeProvider.System.GetTimestamp()));
+        builder.Services.AddHostedService<SafeModeNotice>();
+        if (FunctionCatalog.IsEnabled(builder.Configuration, SelfTestFunctions.Name))
+        {
+            builder.Services.AddHostedService<SelfTestWatch>();
+        }
+    }
 }

@@ -13,7 +13,7 @@ namespace GptFunctions.Hosting;
 [Setting("SECRETS_PATH", Meaning = "directory with settings as files", Default = $"`{DefaultSecretsPath}`")]
 internal static class HostingSetup
 {
-    private const string DefaultSecretsPath = "/mnt/secrets";
+    public const string DefaultSecretsPath = "/mnt/secrets";
 
     // A call through the gateway has 45 s until its upstream must have begun to answer. The image gives the Functions host the same time, and
     // the pod (terminationGracePeriodSeconds) more.
@@ -30,9 +30,11 @@ internal static class HostingSetup
         builder.Configuration.Add<SecretsSource>(source => source.Path = builder.Configuration["SECRETS_PATH"] ?? DefaultSecretsPath);
 
         builder.AddSettings<ProxySettings>();
-        builder.AddSettings<SafeMode>();
+        builder.AddSettings<SafeModeSettings>();
         builder.AddSettings<ServiceKeys>();
         builder.Services.AddSingleton<ServiceKey>();
+        builder.Services.AddSingleton<SafeMode>();
+        builder.Services.AddSingleton<RefusedChanges>().AddSingleton<ICheck, SecretsMountCheck>();
         builder.Services.AddSingleton<Occasions>();
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<RequestLog>().AddHostedService(services => services.GetRequiredService<RequestLog>());

@@ -87,6 +87,7 @@ internal enum RefusalReason
     GatewayBusy,
     IdentityUnavailable,
     AuditUnavailable,
+    SafeMode,
     UpstreamUnreachable,
     UpstreamInvalidResponse,
     UpstreamUnauthorized,

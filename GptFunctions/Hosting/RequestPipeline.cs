@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http;
 namespace GptFunctions.Hosting;
 
 /// <summary>What surrounds every request in both hosts: the correlation id is echoed, the security headers are set, and a line is written.</summary>
-internal sealed class RequestPipeline(RequestLog log, TimeProvider clock) : IStartupFilter
+internal sealed class RequestPipeline(RequestLog log, SafeMode safeMode, TimeProvider clock) : IStartupFilter
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
@@ -27,7 +27,7 @@ internal sealed class RequestPipeline(RequestLog log, TimeProvider clock) : ISta
         next(app);
     };
 
-    private static Task SetHeaders(object state)
+    private Task SetHeaders(object state)
     {
         var context = (HttpContext)state;
         var headers = context.Response.Headers;
@@ -35,6 +35,11 @@ internal sealed class RequestPipeline(RequestLog log, TimeProvider clock) : ISta
         headers.XContentTypeOptions = "nosniff";
         headers.XFrameOptions = "DENY";
         headers["Referrer-Policy"] = "no-referrer";
+        if (safeMode.IsOn)
+        {
+            headers[SafeMode.Header] = "true";
+        }
+
         return Task.CompletedTask;
     }
 }

@@ -10,9 +10,9 @@ internal sealed class ServiceKeys : IKeys
 {
     private const int Shortest = 32;
 
-    [Setting("SERVICE_KEY", IsSecret = true, Default = "none: those routes answer 401",
-        Meaning = "what callers of `GET /verifications/{orderId}` send in `X-Service-Key`: 32 characters or more; several, separated by spaces, "
-            + "all count")]
+    [Setting("SERVICE_KEY", IsSecret = true, Default = "none: the former answers 401, the others keep their details",
+        Meaning = "what callers of `GET /verifications/{orderId}` send in `X-Service-Key`, and who wants the details of `/__selftest` and `/ready`: "
+            + "32 characters or more; several, separated by spaces, all count")]
     public string[] Keys { get; set; } = [];
 
     public IEnumerable<string> Problems(bool isProduction)

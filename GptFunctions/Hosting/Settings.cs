@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -35,7 +36,7 @@ internal static class SettingsRegistration
         var isProduction = builder.Environment.IsProduction();
         builder.Services.AddSingleton<IOptionsFactory<T>>(services => new SettingsReader<T>(
             services.GetRequiredService<IConfiguration>(), isProduction, () => create(services),
-            services.GetRequiredService<ILogger<SettingsReader<T>>>()));
+            services.GetRequiredService<ILogger<SettingsReader<T>>>(), services.GetRequiredService<RefusedChanges>()));
         if (typeof(T).IsAssignableTo(typeof(IKeys)))
         {
             builder.Services.AddSingleton<IOptionsChangeTokenSource<T>>(services =>
@@ -50,7 +51,8 @@ internal static class SettingsRegistration
 /// Reads every property that has a <see cref="SettingAttribute"/>. A value that cannot be read is a problem among the others, not an exception, so
 /// that a start shows all that is wrong at once. A file with a key that turns bad while the program runs is reported, and the last good values stay in force.
 /// </summary>
-internal sealed partial class SettingsReader<T>(IConfiguration configuration, bool isProduction, Func<T> create, ILogger<SettingsReader<T>> logger)
+internal sealed partial class SettingsReader<T>(IConfiguration configuration, bool isProduction, Func<T> create, ILogger<SettingsReader<T>> logger,
+    RefusedChanges? refused = null)
     : IOptionsFactory<T>
     where T : class, ISettings
 {
@@ -82,6 +84,7 @@ internal sealed partial class SettingsReader<T>(IConfiguration configuration, bo
         if (problems.Count == 0)
         {
             lastGood = settings;
+            refused?.Clear(typeof(T));
         }
         else if (lastGood is null)
         {
@@ -89,7 +92,9 @@ internal sealed partial class SettingsReader<T>(IConfiguration configuration, bo
         }
         else
         {
-            LogRefused(string.Join(' ', problems));
+            var text = string.Join(' ', problems);
+            refused?.Note(typeof(T), text);
+            LogRefused(text);
         }
 
         return lastGood;
@@ -97,4 +102,17 @@ internal sealed partial class SettingsReader<T>(IConfiguration configuration, bo
 
     [LoggerMessage(1030, LogLevel.Error, "Changed settings were not taken over, those before stay in force: {Problems}")]
     private partial void LogRefused(string problems);
+}
+
+/// <summary>Keys whose files changed to something that cannot be used, so that the values before stay in force: until the next start, which fails.</summary>
+internal sealed class RefusedChanges
+{
+    private readonly ConcurrentDictionary<Type, string> problems = new();
+
+    /// <summary>Sentences that name the setting and what to do.</summary>
+    public IEnumerable<string> Problems => problems.Values;
+
+    public void Note(Type settings, string problem) => problems[settings] = problem;
+
+    public void Clear(Type settings) => problems.TryRemove(settings, out _);
 }

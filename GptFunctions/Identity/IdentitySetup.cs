@@ -13,5 +13,6 @@ internal static class IdentitySetup
         var services = builder.Services;
         services.AddSingleton<UserStore>().AddSingleton<InternalUsers>().AddSingleton<ClerkSessions>();
         services.AddSingleton<OpenIdProvider>().AddSingleton<ISignIn, OpenIdSignIn>();
+        services.AddSingleton<ICheck, ClerkCheck>();
     }
 }

@@ -59,6 +59,18 @@ internal sealed class OpenIdProvider : IDisposable
         return await VerifyAsync(token, idTokenKeys!, "RS256", "ES256");
     }
 
+    /// <summary>Reads what a sign-in needs, whatever is known already, and remembers nothing.</summary>
+    /// <returns>How many keys there are for session tokens and for ID tokens that can be used.</returns>
+    /// <exception cref="ServiceOutageException">The provider cannot be reached, or a document is not usable.</exception>
+    public async Task<(int SessionKeys, int IdTokenKeys)> ProbeAsync(CancellationToken cancellationToken)
+    {
+        async Task<int> CountAsync(Uri url) => (await ProviderDocument.ReadAsync(Http, url, ParseKeys, cancellationToken)).Length;
+        var ofSessions = CountAsync(sessionKeys.Url);
+        var found = ProviderDocument.ReadAsync(Http, configuration.Url, Check, cancellationToken);
+        await Task.WhenAll(ofSessions, found);
+        return (await ofSessions, await CountAsync(new Uri((await found).JwksUri)));
+    }
+
     public void Dispose()
     {
         Http.Dispose();
@@ -114,6 +126,17 @@ internal sealed class OpenIdProvider : IDisposable
 
     private OpenIdConnectConfiguration ParseConfiguration(string json)
     {
+        var read = Check(json);
+        if (idTokenKeys?.Url.OriginalString != read.JwksUri) // what is known of the keys outlives a new reading of this document
+        {
+            idTokenKeys = KeysAt(read.JwksUri);
+        }
+
+        return read;
+    }
+
+    private OpenIdConnectConfiguration Check(string json)
+    {
         var read = OpenIdConnectConfiguration.Create(json);
         if (read.Issuer != issuer) // OpenID Connect Discovery 4.3: it must be the one that was asked
         {
@@ -123,11 +146,6 @@ internal sealed class OpenIdProvider : IDisposable
         if (!IsWebAddress(read.AuthorizationEndpoint) || !IsWebAddress(read.TokenEndpoint) || !IsWebAddress(read.JwksUri))
         {
             throw new FormatException("it lacks an endpoint.");
-        }
-
-        if (idTokenKeys?.Url.OriginalString != read.JwksUri) // what is known of the keys outlives a new reading of this document
-        {
-            idTokenKeys = KeysAt(read.JwksUri);
         }
 
         return read;
@@ -192,22 +210,39 @@ internal sealed class ProviderDocument<T>(HttpClient http, Uri url, Func<string,
 
     private async Task TryAsync()
     {
-        var address = url.GetLeftPart(UriPartial.Path);
         try
         {
-            using var response = await http.GetAsync(url);
-            response.EnsureSuccessStatusCode();
-            known = new Reading(parse(Encoding.UTF8.GetString(await response.Content.ReadAsByteArrayAsync())), clock.GetUtcNow());
+            known = new Reading(await ProviderDocument.ReadAsync(http, url, parse, CancellationToken.None), clock.GetUtcNow());
         }
-        catch (Exception error) when (error is HttpRequestException or TaskCanceledException)
+        catch (ServiceOutageException error)
         {
-            failure = new ServiceOutageException($"The identity provider does not answer at {address}.", error);
-        }
-        catch (Exception error) when (error is ArgumentException or FormatException)
-        {
-            failure = new ServiceOutageException($"What the identity provider publishes at {address} cannot be used: {error.Message}", error);
+            failure = error;
         }
 
         triedAt = clock.GetUtcNow();
+    }
+}
+
+internal static class ProviderDocument
+{
+    /// <param name="parse">Throws <see cref="ArgumentException"/> or <see cref="FormatException"/> when the text is not what it should be.</param>
+    /// <exception cref="ServiceOutageException">The provider cannot be reached or says nothing usable.</exception>
+    public static async Task<T> ReadAsync<T>(HttpClient http, Uri url, Func<string, T> parse, CancellationToken cancellationToken)
+    {
+        var address = url.GetLeftPart(UriPartial.Path);
+        try
+        {
+            using var response = await http.GetAsync(url, cancellationToken);
+            response.EnsureSuccessStatusCode();
+            return parse(Encoding.UTF8.GetString(await response.Content.ReadAsByteArrayAsync(cancellationToken)));
+        }
+        catch (Exception error) when (error is HttpRequestException or TaskCanceledException)
+        {
+            throw new ServiceOutageException($"The identity provider does not answer at {address}.", error);
+        }
+        catch (Exception error) when (error is ArgumentException or FormatException)
+        {
+            throw new ServiceOutageException($"What the identity provider publishes at {address} cannot be used: {error.Message}", error);
+        }
     }
 }

@@ -10,7 +10,8 @@ internal static class PurgeSetup
     public static void AddPurge(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<PurgeSettings>();
-        builder.Services.AddSingleton<PurgeStore>().AddSingleton<PurgeService>().AddSingleton<PurgeMetrics>();
+        builder.Services.AddSingleton<PurgeStore>().AddSingleton<PurgeService>().AddSingleton<PurgeMetrics>()
+            .AddSingleton<ICheck, PurgeCheck>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, PurgeFunctions.Name))
         {
             builder.Services.AddHostedService<PurgeCatchUp>();

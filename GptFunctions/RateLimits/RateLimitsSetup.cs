@@ -1,3 +1,4 @@
+using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -7,5 +8,6 @@ internal static class RateLimitsSetup
 {
     /// <summary>Limits that all replicas share.</summary>
     public static void AddRateLimits(this IHostApplicationBuilder builder) =>
-        builder.Services.AddSingleton<RateLimitMetrics>().AddSingleton<RateLimitStore>().AddSingleton<RateLimiter>();
+        builder.Services.AddSingleton<RateLimitMetrics>().AddSingleton<RateLimitStore>().AddSingleton<RateLimiter>()
+            .AddSingleton<ICheck, RateLimitCheck>();
 }

@@ -23,7 +23,7 @@ internal sealed partial class CallbackJson : JsonSerializerContext;
 /// the countdown's id as webhook-id in every attempt. A redirect is a failure: what is told of a customer goes to the URL of the settings only.
 /// </summary>
 internal sealed partial class CallbackService(
-    CallbackStore store, IOptions<VerificationSettings> settings, IOptionsMonitor<CallbackKeys> keys, IOptions<SafeMode> safeMode, TimeProvider clock,
+    CallbackStore store, IOptions<VerificationSettings> settings, IOptionsMonitor<CallbackKeys> keys, SafeMode safeMode, TimeProvider clock,
     ILogger<CallbackService> logger) : IDisposable
 {
     private const int BatchSize = 50;
@@ -89,7 +89,7 @@ internal sealed partial class CallbackService(
     }
 
     private string? WhyNotTo(Callback callback) =>
-        safeMode.Value.IsOn ? "safe mode"
+        safeMode.IsForAll ? "safe mode"
         : callback.IsMoot ? "the order was decided meanwhile"
         : settings.Value.CallbackUrl is null ? "VERIFICATION_CALLBACK_URL is not set"
         : keys.CurrentValue.Secrets.Length == 0 ? "VERIFICATION_CALLBACK_SECRET is not set"

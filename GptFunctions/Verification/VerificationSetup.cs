@@ -14,6 +14,8 @@ internal static class VerificationSetup
         builder.AddSettings<CallbackKeys>();
         builder.AddCountdown<VerificationExpiry>();
         builder.AddCountdown<VerificationReminder>();
-        builder.Services.AddSingleton<CallbackStore>().AddSingleton<CallbackService>();
+        builder.Services.AddSingleton<CallbackStore>().AddSingleton<CallbackService>().AddSingleton<CallbackDestination>();
+        builder.Services.AddSingleton<IOutsideProvider>(services => services.GetRequiredService<CallbackDestination>());
+        builder.Services.AddSingleton<ICheck, CallbackCheck>();
     }
 }

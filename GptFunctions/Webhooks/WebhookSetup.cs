@@ -13,18 +13,26 @@ internal static class WebhookSetup
     public static void AddWebhooks(this IHostApplicationBuilder builder)
     {
         // One line for each sender: IWebhookSource says what belongs to one.
-        builder.Services
-            .AddSingleton<IWebhookSource, ClerkWebhooks>()
-            .AddSingleton<IWebhookSource, StripeWebhooks>()
-            .AddSingleton<IWebhookSource, OrderWebhooks>()
-            .AddSingleton<IWebhookSource, VerificationWebhooks>();
+        builder.AddSource<ClerkWebhooks>();
+        builder.AddSource<StripeWebhooks>();
+        builder.AddSource<OrderWebhooks>();
+        builder.AddSource<VerificationWebhooks>();
 
         builder.AddSettings(services => new WebhookKeys(services.GetServices<IWebhookSource>(), services.GetRequiredService<IConfiguration>()));
         builder.Services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
+        builder.Services.AddSingleton<ICheck, StripeCheck>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, WebhookFunctions.Receive))
         {
             builder.Services.AddHostedService<WebhookSecretsCheck>();
         }
+    }
+
+    private static void AddSource<TSource>(this IHostApplicationBuilder builder)
+        where TSource : class, IWebhookSource
+    {
+        builder.Services.AddSingleton<TSource>().AddSingleton<IWebhookSource>(services => services.GetRequiredService<TSource>());
+        builder.Services.AddSingleton<ICheck>(services => ActivatorUtilities.CreateInstance<WebhookSecretCheck>(
+            services, services.GetRequiredService<TSource>()));
     }
 }
 

@@ -1,0 +1,76 @@
+using System.Globalization;
+using GptFunctions.Hosting;
+
+namespace GptFunctions.Data;
+
+/// <summary>The database answers, takes writes, has the schema and the time, and there are connections left.</summary>
+internal sealed class DatabaseCheck(
+    Database database, Migrator migrator, DatabaseClock databaseClock, TimeProvider clock) : ICheck
+{
+    /// <summary>How far the clock of a process may be from the database's.</summary>
+    public static readonly TimeSpan LargestDifference = TimeSpan.FromSeconds(30);
+
+    private const double FewConnectionsLeft = 0.9;
+
+    private static readonly Sql Connections = new("""
+        SELECT sum(numbackends)::bigint, current_setting('max_connections')::bigint
+        FROM pg_stat_database
+        """);
+
+    public string Name => "database";
+
+    public CheckState WhenUnknown => CheckState.Blocker;
+
+    public async Task RunAsync(Finding finding, CancellationToken cancellationToken)
+    {
+        var asked = clock.GetTimestamp();
+        var (version, takesWrites) = await database.ReadStateAsync();
+        finding.Details["round_trip_ms"] = Math.Round(clock.GetElapsedTime(asked).TotalMilliseconds, 1);
+        finding.Details["schema_version"] = version;
+        finding.Details["schema_needed"] = migrator.LatestVersion;
+        if (!takesWrites)
+        {
+            finding.Say(CheckState.Blocker, "The database takes no writes: it is a replica, or default_transaction_read_only is on.");
+        }
+
+        if (version < migrator.LatestVersion)
+        {
+            finding.Say(CheckState.Blocker, string.Create(
+                CultureInfo.InvariantCulture, $"The database has version {version}, this program needs {migrator.LatestVersion}: run 'GptFunctions setup'."));
+        }
+
+        // Nothing here goes by this clock, because the database's counts; but logs do, and certificates.
+        var ahead = databaseClock.SystemIsAhead;
+        finding.Details["clock_ahead_seconds"] = Math.Round(ahead.TotalSeconds, 1) + 0.0; // never -0
+        if (ahead.Duration() > LargestDifference)
+        {
+            finding.Say(CheckState.Degraded, string.Create(
+                CultureInfo.InvariantCulture,
+                $"The clock of this process is {ahead.Duration().TotalSeconds:0} s {(ahead > TimeSpan.Zero ? "ahead of" : "behind")} the database: set it by "
+                    + $"NTP."));
+        }
+
+        await CountConnectionsAsync(finding);
+    }
+
+    private async Task CountConnectionsAsync(Finding finding)
+    {
+        var (open, most) = await database.LookUp(Connections).FirstAsync(reader => (reader.GetInt64(0), reader.GetInt64(1)));
+        finding.Details["server_connections"] = open;
+        finding.Details["server_max_connections"] = most;
+        if (open > most * FewConnectionsLeft)
+        {
+            finding.Say(CheckState.Degraded, string.Create(
+                CultureInfo.InvariantCulture, $"{open} of the server's {most} connections are in use: fewer processes, or a smaller DATABASE_POOL_SIZE."));
+        }
+
+        var (used, size) = database.ReadPool();
+        finding.Details["pool_in_use"] = used;
+        finding.Details["pool_size"] = size;
+        if (used >= size)
+        {
+            finding.Say(CheckState.Degraded, string.Create(
+                CultureInfo.InvariantCulture, $"All {size} connections of this process are in use (DATABASE_POOL_SIZE)."));
+        }
+    }
+}
