@@ -32,11 +32,15 @@ public sealed class MetadataTests(AppFixture<MetadataTests> fixture) : IClassFix
         Assert.Equal(["query"], Texts(metadata, "response_modes_supported"));
         Assert.Equal(["authorization_code", "refresh_token"], Texts(metadata, "grant_types_supported"));
         Assert.Equal(["S256"], Texts(metadata, "code_challenge_methods_supported"));
-        Assert.Equal(["client_secret_basic", "client_secret_post", "none"], Texts(metadata, "token_endpoint_auth_methods_supported"));
-        Assert.Equal(["client_secret_basic", "client_secret_post", "none"], Texts(metadata, "revocation_endpoint_auth_methods_supported"));
-        Assert.Equal(["client_secret_basic", "client_secret_post"], Texts(metadata, "introspection_endpoint_auth_methods_supported"));
+        Assert.Equal(["client_secret_basic", "client_secret_post", "none", "private_key_jwt"], Texts(metadata, "token_endpoint_auth_methods_supported"));
+        Assert.Equal(["client_secret_basic", "client_secret_post", "none", "private_key_jwt"], Texts(metadata, "revocation_endpoint_auth_methods_supported"));
+        Assert.Equal(["client_secret_basic", "client_secret_post", "private_key_jwt"], Texts(metadata, "introspection_endpoint_auth_methods_supported"));
         Assert.True(metadata.GetProperty("authorization_response_iss_parameter_supported").GetBoolean());
-        Assert.Equal(16, metadata.EnumerateObject().Count());
+        Assert.Equal(["ES256", "RS256", "PS256"], Texts(metadata, "token_endpoint_auth_signing_alg_values_supported"));
+        Assert.Equal(["ES256", "RS256", "PS256"], Texts(metadata, "revocation_endpoint_auth_signing_alg_values_supported"));
+        Assert.Equal(["ES256", "RS256", "PS256"], Texts(metadata, "introspection_endpoint_auth_signing_alg_values_supported"));
+        Assert.True(metadata.GetProperty("client_id_metadata_document_supported").GetBoolean());
+        Assert.Equal(20, metadata.EnumerateObject().Count());
     }
 
     /// <summary>Every endpoint that is advertised answers something other than 404.</summary>

@@ -58,7 +58,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         }
 
         var signedIn = BrowserBinding.FindSignedIn(request.HttpContext, isHttps);
-        return await authorize.SignedInAsync(started.Request, signedIn, new Person(userId, null, null), occasion) switch
+        return await authorize.SignedInAsync(started, signedIn, new Person(userId, null, null), occasion) switch
         {
             NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
             NextStep.Refuse refuse => OAuthPages.Refuse(request.HttpContext, refuse),

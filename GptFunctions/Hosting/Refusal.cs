@@ -41,6 +41,9 @@ internal enum RefusalReason
     ClientUnknown,
     ClientSecretWrong,
     ClientMethodWrong,
+    ClientAssertionWrong,
+    ClientDocumentUnavailable,
+    ClientDocumentInvalid,
     TooManyFailures,
 
     // Authorization, sign-in, consent

@@ -18,7 +18,7 @@ internal sealed record AuthorizationRequest(
 internal sealed record CheckedRequest(AuthorizationRequest? Request, OAuthError? Error, string? RedirectUri, string? State);
 
 /// <summary>Checks authorization requests (RFC 6749 4.1.1, RFC 7636 4.3, RFC 8707 2.1).</summary>
-internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog catalog, ProtectedResources resources)
+internal sealed class AuthorizationRequests(Clients clients, ScopeCatalog catalog, ProtectedResources resources)
 {
     private const int MaximumState = 2 * 1024; // bytes; the servers' own limit for the whole request line is 8 KB
     private const int ChallengeLength = 43; // base64url of a SHA-256
@@ -35,9 +35,10 @@ internal sealed class AuthorizationRequests(ClientStore clients, ScopeCatalog ca
             return Untrusted("client_id is missing.");
         }
 
-        if (await clients.FindAsync(clientId) is not { DisabledAt: null } client)
+        var found = await clients.FindAsync(clientId);
+        if (found.Client is not { } client)
         {
-            return Untrusted("This app is not registered here (unknown client_id).", RefusalReason.ClientUnknown);
+            return new CheckedRequest(null, found.Problem, null, null);
         }
 
         var given = parameters["redirect_uri"];

@@ -108,6 +108,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
             Csrf = browser.Derive(CsrfPurpose, pending.Id),
             ClientName = pending.ClientName,
             IsSelfRegistered = pending.IsSelfRegistered,
+            DocumentHost = pending.IsOfDocument ? new Uri(pending.ClientId).Authority : null,
             RedirectHost = RedirectUri.Host(pending.RedirectUri),
             SignedInAs = pending.Email ?? pending.Subject,
             Scopes = [.. pending.Scopes.Select(scope => new ScopeLine(

@@ -44,7 +44,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
-    AuthorizationRequests requests, SealedRequests box, ClientStore clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
+    AuthorizationRequests requests, SealedRequests box, Clients clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
     OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(
@@ -73,7 +73,9 @@ internal sealed class AuthorizeService(
         {
             return outcome.RedirectUri is { } redirectUri
                 ? RedirectWithError(redirectUri, outcome.State, error)
-                : new NextStep.Refuse(error.Why, 400, "This app cannot be connected", error.Description);
+                : new NextStep.Refuse(
+                    error.Why, error.Status, error.RetryAfterSeconds is null ? "This app cannot be connected" : "This app cannot be connected right now",
+                    error.Description, error.RetryAfterSeconds);
         }
 
         var (request, now) = (outcome.Request!, occasion.Now);
@@ -95,11 +97,20 @@ internal sealed class AuthorizeService(
     }
 
     /// <summary>The request that was sealed in <paramref name="state"/>, if this browser started it and its ten minutes are not over.</summary>
-    public async Task<StartedSignIn?> FindStartedAsync(string? state, BrowserBinding browser, DateTimeOffset now) =>
-        box.Open(state, browser) is { } request && request.ExpiresAt > now
-        && await clients.FindAsync(request.ClientId) is { DisabledAt: null } client
-            ? new StartedSignIn(request, client)
-            : null;
+    /// <exception cref="ServiceOutageException">What the client says of itself cannot be read right now.</exception>
+    public async Task<StartedSignIn?> FindStartedAsync(string? state, BrowserBinding browser, DateTimeOffset now)
+    {
+        if (box.Open(state, browser) is not { } request || request.ExpiresAt <= now)
+        {
+            return null;
+        }
+
+        var (client, problem) = await clients.FindAsync(request.ClientId);
+        return problem?.RetryAfterSeconds is not null ? throw new ServiceOutageException(problem.Description)
+            // A document may say something else by now.
+            : client?.FindRedirectUri(request.RedirectUri) is null ? null
+            : new StartedSignIn(request, client);
+    }
 
     /// <summary>The provider sent the browser back: note who signed in, and go on.</summary>
     /// <param name="signedIn">What the browser got at an earlier sign-in.</param>
@@ -107,7 +118,7 @@ internal sealed class AuthorizeService(
         FormParameters parameters, BrowserBinding browser, BrowserBinding? signedIn, Occasion occasion)
     {
         // A few tries, because an outage of the provider costs a reload and not the sign-in; not any number, because each of them calls the provider.
-        if (await FindStartedAsync(parameters["state"], browser, occasion.Now) is not { Request: var request }
+        if (await FindStartedAsync(parameters["state"], browser, occasion.Now) is not { Request: var request } started
             || (await limits.TryTakeAsync($"callback|{request.Id:N}", TriesOfCallback, RequestLifetime)).RetryAfterSeconds is not null)
         {
             return NotInProgress;
@@ -116,7 +127,7 @@ internal sealed class AuthorizeService(
         var (person, failure) = await signIn.FinishAsync(request.Id, browser, parameters["code"], parameters["error"]);
         if (person is not null)
         {
-            var next = await SignedInAsync(request, signedIn, person, occasion);
+            var next = await SignedInAsync(started, signedIn, person, occasion);
             return next == AccountClosed
                 ? RedirectWithError(
                     request.RedirectUri, request.State,
@@ -139,8 +150,9 @@ internal sealed class AuthorizeService(
     /// </summary>
     /// <param name="signedIn">What the browser got at an earlier sign-in.</param>
     public async Task<NextStep> SignedInAsync(
-        StartedRequest request, BrowserBinding? signedIn, Person person, Occasion occasion)
+        StartedSignIn started, BrowserBinding? signedIn, Person person, Occasion occasion)
     {
+        var request = started.Request;
         if (!await UseUpAsync(request.Id))
         {
             return NotInProgress;
@@ -148,7 +160,7 @@ internal sealed class AuthorizeService(
 
         // Two tabs of one person go on side by side with one cookie; any other one may have been planted.
         var fresh = BrowserBinding.New();
-        var outcome = await store.SignInAsync(request, fresh.Hash, signedIn?.Hash, person, occasion, RequestLifetime);
+        var outcome = await store.SignInAsync(started, fresh.Hash, signedIn?.Hash, person, occasion, RequestLifetime);
         if (outcome is SignInOutcome.Noted or SignInOutcome.NotedForKnownBrowser)
         {
             metrics.Reached(SignInStep.SignedIn);

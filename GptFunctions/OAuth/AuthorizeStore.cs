@@ -22,6 +22,9 @@ internal sealed record PendingRequest
     /// <summary>Nobody has checked what the client says of itself.</summary>
     public required bool IsSelfRegistered { get; init; }
 
+    /// <summary>Its id is the URL of what it says of itself.</summary>
+    public required bool IsOfDocument { get; init; }
+
     /// <summary>What the person granted this client at this redirect host before.</summary>
     public required string[] ConsentedScopes { get; init; }
 }
@@ -47,7 +50,7 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 {
     private static readonly Sql Find = new($"""
         SELECT request.id, request.client_id, client.name, client.redirect_uris, request.redirect_uri, request.scopes, request.state,
-               users.id, users.clerk_user_id, users.email, {Client.IsUnchecked}
+               users.id, users.clerk_user_id, users.email, {Client.IsUnchecked}, client.kind = 'metadata_document'
         FROM gpt_authorization_requests request
         JOIN gpt_clients client ON client.client_id = request.client_id AND client.disabled_at IS NULL
         JOIN users ON users.id = request.user_id
@@ -68,10 +71,22 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
     // What Clerk's webhooks wrote about a person is newer than a sign-in: only gaps are filled. A deleted account stays deleted and empty.
     // @fresh_browser is the cookie that the browser gets now; @known_browser, which it brought, is kept when this very person got it at a sign-in
     // that is still open.
-    private static readonly Sql SignIn = new($"""
-        WITH client AS (
+    private static readonly Sql SignIn = SignInOf("""
+        client AS (
             SELECT client_id FROM gpt_clients WHERE client_id = @client_id AND disabled_at IS NULL
-        ), person AS (
+        )
+        """);
+
+    // The client of a document becomes a row here, or its row what the document says by now: in one transaction with the request, so that every
+    // replica knows it when the code comes.
+    private static readonly Sql SignInOfDocument = SignInOf($"""
+        {ClientStore.WriteDocument}, described AS (
+            {Outbox.Tell(AuditEvents.ClientRegistered, "(SELECT * FROM client WHERE is_new)", ClientStore.RegisteredMembers("@client_name"))}
+        )
+        """);
+
+    private static Sql SignInOf(string client) => new($"""
+        WITH {client}, person AS (
             INSERT INTO users (id, clerk_user_id, email, name, created_at)
             SELECT @user_id, @subject, @email, @name, @now
             FROM client
@@ -190,6 +205,7 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
             Subject = reader.GetString(8),
             Email = reader.Get<string?>(9),
             IsSelfRegistered = reader.GetBoolean(10),
+            IsOfDocument = reader.GetBoolean(11),
             ConsentedScopes = [],
         });
     }
@@ -206,9 +222,11 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
     /// <param name="freshBrowser">The hash of the cookie that the browser gets now, unless the next one is this person's already.</param>
     /// <param name="knownBrowser">The hash of the cookie that the browser got at an earlier sign-in.</param>
     public async Task<SignInOutcome> SignInAsync(
-        StartedRequest request, byte[] freshBrowser, byte[]? knownBrowser, Person person, Occasion occasion, TimeSpan lifetime)
+        StartedSignIn started, byte[] freshBrowser, byte[]? knownBrowser, Person person, Occasion occasion, TimeSpan lifetime)
     {
-        var command = database.Change(SignIn)
+        var request = started.Request;
+        var signIn = started.Client.IsToBeWritten ? database.Change(SignInOfDocument).BindDocument(started.Client) : database.Change(SignIn);
+        var command = signIn
             .Bind("id", request.Id).Bind("client_id", request.ClientId).Bind("user_id", Guid.CreateVersion7(occasion.Now))
             .Bind("subject", person.Subject).Bind("email", person.Email).Bind("name", person.Name).Bind(occasion).Bind("fresh_browser", freshBrowser)
             .Bind("known_browser", knownBrowser).Bind("redirect_uri", request.RedirectUri).Bind("redirect_uri_given", request.RedirectUriGiven)

@@ -11,6 +11,7 @@ internal static class AuthMethods
     public const string Basic = "client_secret_basic";
     public const string Post = "client_secret_post";
     public const string None = "none";
+    public const string PrivateKeyJwt = "private_key_jwt";
 }
 
 /// <summary>A registered client.</summary>
@@ -51,11 +52,25 @@ internal sealed record Client
     /// <summary>Since when an operator knows who is behind a document.</summary>
     public DateTimeOffset? ApprovedAt { get; init; }
 
+    /// <summary>Its public keys (RFC 7517), for <see cref="AuthMethods.PrivateKeyJwt"/>; or <see cref="JwksUri"/>, where they are.</summary>
+    public string? Jwks { get; init; }
+    public string? JwksUri { get; init; }
+
+    /// <summary>When the document of its id was read last, and until when that need not be done again.</summary>
+    public DateTimeOffset? DocumentReadAt { get; init; }
+    public DateTimeOffset? DocumentExpiresAt { get; init; }
+
+    /// <summary>Its document was read and is not in its row yet.</summary>
+    public bool IsToBeWritten { get; init; }
+
     /// <summary>Nobody has checked what it says of itself.</summary>
     public bool IsSelfRegistered => Kind is SelfRegistered or OfDocument && ApprovedAt is null;
 
     /// <summary>Has no secret: its codes are bound to it by PKCE alone, and its loopback redirects may use any port.</summary>
     public bool IsPublic => AuthMethods.Contains(OAuth.AuthMethods.None);
+
+    /// <summary>Proves who it is by a secret that it was given.</summary>
+    public bool HasSecret => AuthMethods.Contains(OAuth.AuthMethods.Basic) || AuthMethods.Contains(OAuth.AuthMethods.Post);
 
     /// <summary>RFC 6749 A.1, without the space: ids stand in lists and on command lines.</summary>
     public static bool IsId(string id) => id.Length is > 0 and <= 512 && id.All(character => character is > ' ' and <= '~');
@@ -74,26 +89,25 @@ internal sealed record Client
 
 /// <summary>What a request presented to prove which client it is from.</summary>
 /// <param name="SecretHash">SHA-256 of the secret; null for <see cref="AuthMethods.None"/>.</param>
-internal sealed record ClientCredentials(string ClientId, string Method, byte[]? SecretHash);
+/// <param name="Assertion">For <see cref="AuthMethods.PrivateKeyJwt"/>: found good, and used up by the statement that acts.</param>
+internal sealed record ClientCredentials(string ClientId, string Method, byte[]? SecretHash, ClientAssertion? Assertion = null);
 
 internal static class ClientCredentialsBinding
 {
-    /// <summary>Gives @client_id, @method and @secret_hash their values.</summary>
-    public static LimitedStatement Bind(this LimitedStatement statement, ClientCredentials client) =>
-        statement.Bind("client_id", client.ClientId).Bind("method", client.Method).Bind("secret_hash", client.SecretHash);
+    /// <summary>Gives the parameters of <see cref="ClientSql"/> their values.</summary>
+    public static LimitedStatement Bind(this LimitedStatement statement, ClientCredentials client)
+    {
+        statement.Bind("client_id", client.ClientId).Bind("method", client.Method);
+        return client.Assertion is { } assertion
+            ? statement.Bind("jti_hash", assertion.IdHash).Bind("use_id", assertion.UseId).BindIfUsed("assertion_expires_at", assertion.ExpiresAt)
+            : statement.Bind("secret_hash", client.SecretHash);
+    }
 }
 
 /// <summary>What the database knows of presented credentials, read together with the reason for a refusal.</summary>
+/// <param name="IsSecretRight">Or the assertion was used for the first time.</param>
 internal sealed record ClientStanding(bool IsKnown, string[] RegisteredMethods, bool IsMethodRegistered, bool IsSecretRight)
 {
-    /// <summary>For a statement with a LEFT JOIN of gpt_clients as client, and @method and @secret_hash.</summary>
-    public const string Columns = """
-        client.disabled_at IS NULL AND client.client_id IS NOT NULL,
-               coalesce(client.auth_methods, '{}'),
-               coalesce(@method = ANY (client.auth_methods), false),
-               coalesce(@secret_hash = ANY (client.secret_hashes), false)
-        """;
-
     public static ClientStanding Read(NpgsqlDataReader reader) =>
         new(reader.GetBoolean(0), reader.GetFieldValue<string[]>(1), reader.GetBoolean(2), reader.GetBoolean(3));
 
@@ -113,6 +127,9 @@ internal sealed record ClientStanding(bool IsKnown, string[] RegisteredMethods, 
             ? OAuthError.InvalidClient(
                 $"This client is registered for {string.Join(" or ", RegisteredMethods)}, the request used {credentials.Method}.",
                 RefusalReason.ClientMethodWrong).Of(credentials.ClientId, null)
+            : IsKnown && credentials.Assertion is not null
+                ? OAuthError.InvalidClient("The client assertion was used before: make a new one for each request.", RefusalReason.ClientAssertionWrong)
+                    .Of(credentials.ClientId, null)
             : IsKnown ? OAuthError.ClientAuthenticationFailed(RefusalReason.ClientSecretWrong).Of(credentials.ClientId, null)
             : OAuthError.ClientAuthenticationFailed(RefusalReason.ClientUnknown); // whose id may be somebody's secret, in the wrong field
     }

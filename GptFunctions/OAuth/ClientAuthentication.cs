@@ -9,14 +9,49 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>Reads client credentials from a request, and answers failed attempts.</summary>
-internal sealed class ClientAuthentication(RateLimiter limits, FailureTally tally, AuditLog audit, IOptions<OAuthSettings> settings)
+internal sealed class ClientAuthentication(
+    ClientAssertions assertions, RateLimiter limits, FailureTally tally, AuditLog audit, IOptions<OAuthSettings> settings)
 {
     private const string BasicScheme = "Basic ";
     private const int MaximumClientIdLength = 512;
     private const int ClientsPerAddress = 10;
 
+    /// <summary>What a request presents, its signature checked where it signs.</summary>
+    public ValueTask<Outcome<ClientCredentials>> ReadAsync(string? authorization, FormParameters form, Occasion occasion) =>
+        form["client_assertion"] is null && form["client_assertion_type"] is null
+            ? new(Read(authorization, form))
+            : new(ReadAssertionAsync(authorization, form, occasion));
+
+    /// <summary>RFC 7523 2.2 and RFC 7521 4.2: client_id may be left out, and is the same where it is there.</summary>
+    private async Task<Outcome<ClientCredentials>> ReadAssertionAsync(string? authorization, FormParameters form, Occasion occasion)
+    {
+        if (!string.IsNullOrEmpty(authorization) || form["client_secret"] is not null)
+        {
+            return OAuthError.InvalidRequest("Send either a client assertion or a client secret, not both.");
+        }
+
+        if (form["client_assertion_type"] != ClientAssertions.Type || form["client_assertion"] is not { } text)
+        {
+            return OAuthError.InvalidRequest($"client_assertion needs client_assertion_type={ClientAssertions.Type}, and the other way round.");
+        }
+
+        if (ClientAssertions.ClientIdOf(text) is not { Length: > 0 and <= MaximumClientIdLength } clientId)
+        {
+            return OAuthError.InvalidClient("client_assertion must be a JWT whose sub is the client_id (RFC 7523 section 3).");
+        }
+
+        if (form["client_id"] is { } named && named != clientId)
+        {
+            return OAuthError.InvalidRequest("client_id in the body differs from the one in the client assertion.");
+        }
+
+        var credentials = new ClientCredentials(clientId, AuthMethods.PrivateKeyJwt, null);
+        var (assertion, failure) = await assertions.CheckAsync(clientId, text);
+        return assertion is not null ? credentials with { Assertion = assertion } : await RefuseAsync(credentials, failure!, occasion);
+    }
+
     /// <summary>RFC 6749 2.3: exactly one method. The secret leaves this method as a hash only.</summary>
-    public static Outcome<ClientCredentials> Read(string? authorization, FormParameters form)
+    private static Outcome<ClientCredentials> Read(string? authorization, FormParameters form)
     {
         var bodyId = form["client_id"];
         var bodySecret = form["client_secret"];

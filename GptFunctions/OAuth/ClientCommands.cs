@@ -46,15 +46,31 @@ internal static class ClientCommands
         var scope = Many("--scope", "A scope the client may ask for; all when left out.");
         var method = Many("--auth-method", "client_secret_basic or client_secret_post; those of GPT_CLIENT_AUTH_METHODS when left out.");
         var noPkce = new Option<bool>("--no-pkce") { Description = "Allow authorization requests without PKCE (the GPT builder's clients send none)." };
+        var jwksFile = new Option<FileInfo?>("--jwks-file")
+        {
+            Description = "A file with the client's public keys (RFC 7517): it signs instead of having a secret.",
+        };
+        var jwksUri = new Option<string?>("--jwks-uri") { Description = "The https URL of its public keys, which it may change there." };
         var command = new Command("add", "Add a client; prints its id and, this once, its secret.")
         {
-            name, id, isPublic, gpt, redirect, scope, method, noPkce, Json,
+            name, id, isPublic, gpt, redirect, scope, method, noPkce, jwksFile, jwksUri, Json,
         };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(jwksFile) is { Exists: false } file)
+            {
+                result.AddError($"--jwks-file: there is no file {file}.");
+            }
+        });
         command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
         {
             var request = new NewClient(
                 parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [],
-                parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce));
+                parsed.GetValue(redirect) ?? [], parsed.GetValue(scope) ?? [], parsed.GetValue(method) ?? [], parsed.GetValue(noPkce))
+            {
+                Jwks = parsed.GetValue(jwksFile) is { } file ? await File.ReadAllTextAsync(file.FullName) : null,
+                JwksUri = parsed.GetValue(jwksUri),
+            };
             var (issued, problem) = await clients.AddAsync(request);
             if (issued is null)
             {
@@ -63,7 +79,8 @@ internal static class ClientCommands
 
             Console.WriteLine(parsed.GetValue(Json)
                 ? JsonSerializer.Serialize(Describe(issued.Client, issued.Secret), ClientJson.Default.ClientOutput)
-                : $"client_id      {issued.Client.Id}\nclient_secret  {issued.Secret ?? "(none: a public client)"}\n"
+                : $"client_id      {issued.Client.Id}\nclient_secret  "
+                    + $"{issued.Secret ?? (issued.Client.IsPublic ? "(none: a public client)" : "(none: it signs with its key)")}\n"
                     + $"redirect_uris  {string.Join("\n               ", issued.Client.RedirectUris)}"
                     + (issued.Secret is null ? "" : "\nThe secret is not shown again."));
             return 0;

@@ -7,15 +7,24 @@ namespace GptFunctions.OAuth;
 /// <summary>What an operator asks for when adding a client.</summary>
 /// <param name="GptIds">Ids of Custom GPTs (g-...): both of their callbacks become redirect URIs.</param>
 internal sealed record NewClient(
-    string Name, string? Id, bool IsPublic, string[] GptIds, string[] RedirectUris, string[] Scopes, string[] AuthMethods, bool NoPkce);
+    string Name, string? Id, bool IsPublic, string[] GptIds, string[] RedirectUris, string[] Scopes, string[] AuthMethods, bool NoPkce)
+{
+    /// <summary>Its public keys (RFC 7517), or where they are: it signs then, and has no secret.</summary>
+    public string? Jwks { get; init; }
+    public string? JwksUri { get; init; }
+
+    public bool Signs => Jwks is not null || JwksUri is not null;
+}
 
 /// <summary>A client with the one look at its secret; null for a public client.</summary>
 internal sealed record IssuedClient(Client Client, string? Secret);
 
 /// <summary>Clients as operators see them. Refusals are sentences.</summary>
-internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOptions<OAuthSettings> settings, TimeProvider clock)
+internal sealed class ClientService(
+    ClientStore store, ScopeCatalog scopes, OutsideDocuments documents, IOptions<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly string[] Public = [AuthMethods.None];
+    private static readonly string[] Signing = [AuthMethods.PrivateKeyJwt];
 
     /// <summary>Both callbacks of a Custom GPT: its id is known only after it was saved, and older GPTs still use the second host.</summary>
     public static string[] CallbacksOf(string gptId) =>
@@ -33,8 +42,14 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
     public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request)
     {
-        var secret = request.IsPublic ? null : Secret.New();
-        var methods = request.IsPublic ? Public : request.AuthMethods.Length > 0 ? request.AuthMethods : settings.Value.ClientAuthMethods;
+        var secret = request.IsPublic || request.Signs ? null : Secret.New();
+        var methods = request.Signs
+            ? Signing
+            : request.IsPublic
+            ? Public
+            : request.AuthMethods.Length > 0
+            ? request.AuthMethods
+            : settings.Value.ClientAuthMethods;
         var occasion = ThisCommand();
         var client = new Client
         {
@@ -47,8 +62,11 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             Scopes = request.Scopes.Length > 0 ? request.Scopes : [.. scopes.Names],
             RequirePkce = !request.NoPkce,
             CreatedAt = occasion.Now,
+            Jwks = request.Jwks,
+            JwksUri = request.JwksUri,
         };
-        var wrong = ProblemWithGpts(request.GptIds) ?? ProblemWith(client) ?? ProblemWithRedirectUris(client.RedirectUris) ?? ProblemWithScopes(client.Scopes);
+        var wrong = ProblemWithKeys(request) ?? ProblemWithGpts(request.GptIds) ?? ProblemWith(client) ?? ProblemWithRedirectUris(client.RedirectUris)
+            ?? ProblemWithScopes(client.Scopes);
         if (wrong is { } problem)
         {
             return (null, problem);
@@ -77,6 +95,12 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             Scopes = change.Scopes ?? client.Scopes,
             RequirePkce = change.RequirePkce ?? client.RequirePkce,
         };
+        if (client.Kind == Client.OfDocument && change is not { Name: null, AuthMethods: null, RedirectUris: null, RequirePkce: null })
+        {
+            return $"{clientId} is described by its document, which says name, redirect URIs and auth method; here you can change its scopes, "
+                + "approve, disable and enable it.";
+        }
+
         if (changed.IsPublic != client.IsPublic)
         {
             return "A client cannot change between public and confidential: add a new one.";
@@ -84,6 +108,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
 
         // Only what changes is asked about: whatever was registered under older rules or scopes, a client can still be disabled.
         return ProblemWith(changed)
+            ?? (changed.HasSecret != client.HasSecret ? "A client cannot change between a secret and keys: add a new one." : null)
             ?? (change.RedirectUris is { } uris ? ProblemWithRedirectUris(uris) : null)
             ?? (change.Scopes is { } named ? ProblemWithScopes(named) : null)
             ?? (await store.UpdateAsync(clientId, change, ThisCommand()) ? null : Unknown(clientId));
@@ -98,6 +123,7 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
             {
                 null => Unknown(clientId),
                 { IsPublic: true } => "A public client has no secret.",
+                { HasSecret: false } => "A client that signs has no secret.",
                 _ => "Two secrets are active already: run 'clients rotate-secret --retire-old' first.",
             });
     }
@@ -139,6 +165,16 @@ internal sealed class ClientService(ClientStore store, ScopeCatalog scopes, IOpt
     private string? ProblemWithScopes(string[] named) => named.Except(scopes.Names, StringComparer.Ordinal).FirstOrDefault() is { } unknown
         ? $"The scope {unknown} does not exist; there are: {string.Join(' ', scopes.Names)}."
         : null;
+
+    private string? ProblemWithKeys(NewClient request) => request switch
+    {
+        { Signs: false } => null,
+        { IsPublic: true } => "A client with keys is not public: leave --public out.",
+        { AuthMethods.Length: > 0 } => "A client with keys has the auth method private_key_jwt and no other: leave --auth-method out.",
+        { Jwks: not null, JwksUri: not null } => "Give one of --jwks-file and --jwks-uri.",
+        { Jwks: { } keys } => ClientKeys.ProblemWith(keys) is { } problem ? "--jwks-file: " + problem : null,
+        _ => documents.MayBeAt(request.JwksUri!) ? null : "--jwks-uri must be an https URL with a path.",
+    };
 
     private static string? ProblemWith(Client client) => client switch
     {

@@ -15,7 +15,7 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
 {
     private const string Columns =
         "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at, "
-        + "default_scopes, has_ceiling, approved_at";
+        + "default_scopes, has_ceiling, approved_at, jwks, jwks_uri, document_read_at, document_expires_at";
 
     private static readonly Sql Find = new($"SELECT {Columns} FROM gpt_clients WHERE client_id = @client_id");
 
@@ -24,10 +24,41 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     private const string InsertRow = """
         INSERT INTO gpt_clients
             (client_id, name, kind, auth_methods, secret_hashes, redirect_uris, scopes, require_pkce, created_at,
-             default_scopes, has_ceiling, registration_hash)
+             default_scopes, has_ceiling, registration_hash, jwks, jwks_uri)
         SELECT
             @client_id, @name, @kind, @auth_methods, @secret_hashes, @redirect_uris, @scopes, @require_pkce, @created_at,
-            @default_scopes, @has_ceiling, @registration_hash
+            @default_scopes, @has_ceiling, @registration_hash, @jwks, @jwks_uri
+        """;
+
+    /// <summary>What is told of a client that introduced itself.</summary>
+    /// <param name="name">The parameter that has its name.</param>
+    public static string RegisteredMembers(string name) =>
+        $"'client_id', @client_id, 'client_name', {name}, 'auth_method', @auth_methods[1], 'redirect_uris', @redirect_uris";
+
+    /// <summary>
+    /// A part of a WITH: the row of a client as its document describes it, unless it is disabled. What operators set stays; what was read later than
+    /// this is not undone.
+    /// </summary>
+    public const string WriteDocument = """
+        client AS (
+            INSERT INTO gpt_clients AS known
+                (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at,
+                 default_scopes, has_ceiling, jwks, jwks_uri, document_read_at, document_expires_at)
+            VALUES
+                (@client_id, @client_name, 'metadata_document', @auth_methods, @redirect_uris, @allowed, true, @now,
+                 @default_scopes, false, @jwks, @jwks_uri, @document_read_at, @document_expires_at)
+            ON CONFLICT (client_id) DO UPDATE SET
+                name = excluded.name,
+                auth_methods = excluded.auth_methods,
+                redirect_uris = excluded.redirect_uris,
+                default_scopes = excluded.default_scopes,
+                jwks = excluded.jwks,
+                jwks_uri = excluded.jwks_uri,
+                document_read_at = greatest(known.document_read_at, excluded.document_read_at),
+                document_expires_at = excluded.document_expires_at
+            WHERE known.kind = 'metadata_document' AND known.disabled_at IS NULL
+            RETURNING client_id, xmax = 0 AS is_new
+        )
         """;
 
     private const string ChangeMembers = "'client_id', client_id, 'changes', changes";
@@ -44,8 +75,7 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
             ON CONFLICT (registration_hash) WHERE registration_hash IS NOT NULL DO NOTHING
             RETURNING client_id
         ), event AS (
-        {Outbox.Tell(AuditEvents.ClientRegistered, "client",
-            "'client_id', @client_id, 'client_name', @name, 'auth_method', @auth_methods[1], 'redirect_uris', @redirect_uris")}
+            {Outbox.Tell(AuditEvents.ClientRegistered, "client", RegisteredMembers("@name"))}
         )
         SELECT count(*) FROM client
         """);
@@ -220,7 +250,7 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
         .Bind("client_id", client.Id).Bind("name", client.Name).Bind("kind", client.Kind).Bind("auth_methods", client.AuthMethods)
         .Bind("secret_hashes", secretHashes).Bind("redirect_uris", client.RedirectUris).Bind("scopes", client.Scopes)
         .Bind("require_pkce", client.RequirePkce).Bind("created_at", client.CreatedAt).Bind("default_scopes", client.DefaultScopes)
-        .Bind("has_ceiling", client.HasCeiling).Bind("registration_hash", client.RegistrationHash);
+        .Bind("jwks", client.Jwks).Bind("jwks_uri", client.JwksUri).Bind("has_ceiling", client.HasCeiling).Bind("registration_hash", client.RegistrationHash);
 
     private static Client Read(NpgsqlDataReader reader) => new()
     {
@@ -238,5 +268,18 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
         DefaultScopes = reader.Get<string[]?>(11),
         HasCeiling = reader.GetBoolean(12),
         ApprovedAt = reader.Get<DateTimeOffset?>(13),
+        Jwks = reader.Get<string?>(14),
+        JwksUri = reader.Get<string?>(15),
+        DocumentReadAt = reader.Get<DateTimeOffset?>(16),
+        DocumentExpiresAt = reader.Get<DateTimeOffset?>(17),
     };
+}
+
+internal static class DocumentBinding
+{
+    /// <summary>Gives the parameters of <see cref="ClientStore.WriteDocument"/> their values, @client_id apart.</summary>
+    public static LimitedStatement BindDocument(this LimitedStatement statement, Client client) => statement
+        .Bind("client_name", client.Name).Bind("auth_methods", client.AuthMethods).Bind("redirect_uris", client.RedirectUris).Bind("allowed", client.Scopes)
+        .Bind("default_scopes", client.DefaultScopes).Bind("jwks", client.Jwks).Bind("jwks_uri", client.JwksUri)
+        .Bind("document_read_at", client.DocumentReadAt).Bind("document_expires_at", client.DocumentExpiresAt);
 }

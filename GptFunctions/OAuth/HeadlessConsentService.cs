@@ -22,15 +22,15 @@ internal sealed record RedirectTo(string Url)
 
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
-    AuthorizationRequests requests, ClientStore clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
+    AuthorizationRequests requests, Clients clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
     OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
-    private static readonly OAuthError Gone = 
+    private static readonly OAuthError Gone =
         new OAuthError("access_denied", "This account was deleted or is blocked.", 403).Because(RefusalReason.AccountClosed);
 
     public async Task<Outcome<ConsentState>> ReadAsync(string subject, FormParameters parameters, DateTimeOffset now)
     {
-        if (parameters["client_id"] is not { } clientId || await clients.FindAsync(clientId) is not { DisabledAt: null } client)
+        if (parameters["client_id"] is not { } clientId || await clients.FindAsync(clientId) is not { Client: { } client })
         {
             return OAuthError.InvalidRequest("client_id is missing or unknown.");
         }

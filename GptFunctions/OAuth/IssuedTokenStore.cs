@@ -11,10 +11,10 @@ internal sealed record IntrospectedState(ClientStanding Client, GrantedSession? 
 
 internal sealed class IssuedTokenStore(Database database, OutboxSignal outbox)
 {
-    private static readonly Sql Revoke = new($"""
-        WITH standing AS (
-            SELECT {ClientStanding.Columns} FROM (VALUES (1)) one LEFT JOIN gpt_clients client ON client.client_id = @client_id
-        ), {TokenStore.AuthenticatedClient}, session AS (
+    private static readonly ClientSql Revoke = new(by => $"""
+        WITH {by.Authenticated}, standing AS (
+            SELECT {by.Standing} FROM (VALUES (1)) one LEFT JOIN gpt_clients client ON client.client_id = @client_id
+        ), session AS (
             SELECT session.id
             FROM client
             JOIN gpt_sessions session ON session.client_id = client.client_id
@@ -27,8 +27,9 @@ internal sealed class IssuedTokenStore(Database database, OutboxSignal outbox)
         SELECT * FROM standing
         """);
 
-    private static readonly Sql Read = new($"""
-        SELECT {ClientStanding.Columns},
+    private static readonly ClientSql Read = new(by => $"""
+        {by.UsesUp}
+        SELECT {by.Standing},
                session.id, users.clerk_user_id, {TokenStore.AllowedOfSession}, session.resource, token.created_at, token.expires_at, token.generation
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = @client_id
@@ -45,7 +46,7 @@ internal sealed class IssuedTokenStore(Database database, OutboxSignal outbox)
     /// <param name="sessionId">The sid of an access token; null to look <paramref name="tokenHash"/> up as a refresh token.</param>
     public async Task<ClientStanding> RevokeAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, Occasion occasion)
     {
-        var command = database.Change(Revoke).Bind(client).Bind("token_hash", tokenHash).Bind("session_id", sessionId).Bind(occasion);
+        var command = database.Change(Revoke.For(client)).Bind(client).Bind("token_hash", tokenHash).Bind("session_id", sessionId).Bind(occasion);
         var standing = await command.FirstAsync(ClientStanding.Read);
         outbox.Raise();
         return standing!;
@@ -54,7 +55,7 @@ internal sealed class IssuedTokenStore(Database database, OutboxSignal outbox)
     /// <summary>Reads how a token and the credentials stand. One statement.</summary>
     public Task<IntrospectedState> ReadAsync(ClientCredentials client, byte[] tokenHash, Guid? sessionId, DateTimeOffset now)
     {
-        var command = database.LookUp(Read).Bind(client).Bind("token_hash", tokenHash).Bind("session_id", sessionId).Bind("now", now);
+        var command = database.Change(Read.For(client)).Bind(client).Bind("token_hash", tokenHash).Bind("session_id", sessionId).Bind("now", now);
         return command.FirstAsync(ReadState)!;
     }
 

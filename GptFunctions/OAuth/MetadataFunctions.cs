@@ -27,7 +27,13 @@ internal sealed record ServerMetadata
     public required string[] TokenEndpointAuthMethodsSupported { get; init; }
     public required string[] RevocationEndpointAuthMethodsSupported { get; init; }
     public required string[] IntrospectionEndpointAuthMethodsSupported { get; init; }
+    public required string[] TokenEndpointAuthSigningAlgValuesSupported { get; init; }
+    public required string[] RevocationEndpointAuthSigningAlgValuesSupported { get; init; }
+    public required string[] IntrospectionEndpointAuthSigningAlgValuesSupported { get; init; }
     public required bool AuthorizationResponseIssParameterSupported { get; init; }
+
+    /// <summary>draft-ietf-oauth-client-id-metadata-document 5.</summary>
+    public required bool ClientIdMetadataDocumentSupported { get; init; }
 }
 
 /// <summary>RFC 9728 section 2.</summary>
@@ -48,7 +54,8 @@ internal sealed class MetadataFunctions(
     private const string OfflineAccess = "offline_access";
     private const string ResourcePath = "/.well-known/oauth-protected-resource";
     private static readonly string[] SecretMethods = [AuthMethods.Basic, AuthMethods.Post];
-    private static readonly string[] AllMethods = [.. SecretMethods, AuthMethods.None];
+    private static readonly string[] ProvingMethods = [.. SecretMethods, AuthMethods.PrivateKeyJwt];
+    private static readonly string[] AllMethods = [.. SecretMethods, AuthMethods.None, AuthMethods.PrivateKeyJwt];
 
     private string BaseUrl => tokens.Value.PublicBaseUrl!;
 
@@ -72,7 +79,11 @@ internal sealed class MetadataFunctions(
             CodeChallengeMethodsSupported = ["S256"],
             TokenEndpointAuthMethodsSupported = AllMethods,
             RevocationEndpointAuthMethodsSupported = AllMethods,
-            IntrospectionEndpointAuthMethodsSupported = SecretMethods,
+            IntrospectionEndpointAuthMethodsSupported = ProvingMethods,
+            TokenEndpointAuthSigningAlgValuesSupported = ClientKeys.Algorithms,
+            RevocationEndpointAuthSigningAlgValuesSupported = ClientKeys.Algorithms,
+            IntrospectionEndpointAuthSigningAlgValuesSupported = ClientKeys.Algorithms,
+            ClientIdMetadataDocumentSupported = settings.Value.AllowsDocuments,
             AuthorizationResponseIssParameterSupported = true,
         }, OAuthJson.Default.ServerMetadata);
 

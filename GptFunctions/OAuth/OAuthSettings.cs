@@ -67,8 +67,31 @@ internal sealed class OAuthSettings : ISettings
         "claude://claude.ai/mcp-auth-callback/sdk", // https://github.com/anthropics/claude-code/issues/93671, 2026-09-16
     ];
 
+    [Setting("GPT_CLIENT_METADATA_HOSTS", MayBeEmpty = true, Default = "`*`",
+        Meaning = "host names whose client metadata documents (a client_id that is a URL) count, separated by spaces; `*`: any; empty: none")]
+    public string[] ClientMetadataHosts { get; set; } = ["*"];
+
+    /// <summary>For tests and hosts on the same machine.</summary>
+    [Setting("GPT_CLIENT_METADATA_LOOPBACK",
+        Meaning = "`true`: client metadata documents and keys may also be on this machine (http too); never in Production")]
+    public bool AllowsLoopbackDocuments { get; set; }
+
+    /// <summary>Whether any document counts, and so a URL may be a client id.</summary>
+    public bool AllowsDocuments => ClientMetadataHosts.Length > 0;
+
     public IEnumerable<string> Problems(bool isProduction)
     {
+        if (isProduction && AllowsLoopbackDocuments)
+        {
+            yield return "GPT_CLIENT_METADATA_LOOPBACK is for tests and local hosts: leave it out in Production, where it would let strangers make this "
+                + "program ask what only this machine can reach.";
+        }
+
+        if (Array.Exists(ClientMetadataHosts, host => host != "*" && Uri.CheckHostName(host) == UriHostNameType.Unknown))
+        {
+            yield return "GPT_CLIENT_METADATA_HOSTS must be host names such as chatgpt.com, separated by spaces, or *.";
+        }
+
         if (ClientId is not null && !Client.IsId(ClientId))
         {
             yield return "GPT_CLIENT_ID must be 1 to 512 printable ASCII characters without spaces.";

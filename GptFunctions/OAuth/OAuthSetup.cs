@@ -17,6 +17,8 @@ internal static class OAuthSetup
         services.AddSingleton<RefreshTokens>().AddSingleton<OAuthMetrics>();
         services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
+        services.AddSingleton(OutsideNetwork.Real).AddSingleton<OutsideDocuments>();
+        services.AddSingleton<ClientDescriptions>().AddSingleton<Clients>().AddSingleton<ClientAssertions>();
         services.AddSingleton<RegistrationService>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>()
             .AddSingleton<HeadlessConsentService>();

@@ -1,5 +1,4 @@
-using System.Globalization;
-using System.Text;
+using System.Collections.Concurrent;
 using GptFunctions.Hosting;
 using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
@@ -7,11 +6,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
-
-/// <summary>What a client says of itself (RFC 7591 section 2). What is not here is ignored.</summary>
-internal sealed record RegistrationRequest(
-    string?[]? RedirectUris, string? ClientName, string? TokenEndpointAuthMethod, string?[]? GrantTypes, string?[]? ResponseTypes, string? Scope,
-    string? ApplicationType);
 
 /// <summary>RFC 7591 section 3.2.1.</summary>
 internal sealed record RegistrationResponse
@@ -40,39 +34,64 @@ internal sealed record RegistrationResponse
 /// credentials. Without one there is nothing to get: the same registration again, as hosts send it for each connection, is the same client. What it
 /// says of itself is checked by nobody, so people are asked at every sign-in until an operator approves it.
 /// </summary>
-internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes, RateLimiter limits, IOptions<OAuthSettings> settings)
+internal sealed class RegistrationService(ClientStore store, ClientDescriptions descriptions, ScopeCatalog scopes, RateLimiter limits)
 {
     private const int PerAddress = 60;
     private const int MaximumRedirectUris = 10;
-    private const int MaximumNameLength = 100;
-
-    // OpenID Connect Dynamic Client Registration 1.0, section 2
-    private const string Web = "web";
-    private const string Native = "native";
     private static readonly TimeSpan Window = TimeSpan.FromHours(1);
     private static readonly string[] GrantTypes = ["authorization_code", "refresh_token"];
     private static readonly string[] ResponseTypes = ["code"];
-    private static readonly string[] Methods = [AuthMethods.Basic, AuthMethods.Post, AuthMethods.None];
+    private static readonly string[] Methods = [AuthMethods.Basic, AuthMethods.Post, AuthMethods.None, AuthMethods.PrivateKeyJwt];
+
+    private readonly ConcurrentDictionary<string, Task> beingRegistered = new(StringComparer.Ordinal);
 
     public async Task<Outcome<RegistrationResponse>> RegisterAsync(RegistrationRequest request, Occasion occasion)
     {
-        var (redirectUris, wrongUri) = GoodRedirectUris(request);
+        var (redirectUris, wrongUri) = descriptions.GoodRedirectUris(request, MaximumRedirectUris);
         if (wrongUri is not null)
         {
             return new OAuthError("invalid_redirect_uri", wrongUri);
         }
 
-        if (ProblemWith(request) is { } problem)
+        if ((ProblemWithMethod(request) ?? descriptions.ProblemWith(request)) is { } problem)
         {
             return InvalidMetadata(problem);
         }
 
         var client = Describe(request, redirectUris, occasion.Now);
-        if (client.RegistrationHash is { } hash && await store.FindRegisteredAsync(hash, occasion.Now) is { } known)
+        if (client.RegistrationHash is not { } hash)
+        {
+            return await RegisterAsync(client, occasion);
+        }
+
+        if (await store.FindRegisteredAsync(hash, occasion.Now) is { } known)
         {
             return Answer(known, redirectUris, null);
         }
 
+        // Of twins that come at the same moment one uses up allowance.
+        var (twins, mine) = (Convert.ToHexString(hash), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        if (beingRegistered.GetOrAdd(twins, mine.Task) is var first && first != mine.Task)
+        {
+            await first;
+            return await store.FindRegisteredAsync(hash, occasion.Now) is { } twin ? Answer(twin, redirectUris, null) : await RegisterAsync(client, occasion);
+        }
+
+        try
+        {
+            return await RegisterAsync(client, occasion);
+        }
+        finally
+        {
+            beingRegistered.TryRemove(twins, out _);
+            mine.SetResult();
+        }
+    }
+
+    public static OAuthError InvalidMetadata(string problem) => new("invalid_client_metadata", problem);
+
+    private async Task<Outcome<RegistrationResponse>> RegisterAsync(Client client, Occasion occasion)
+    {
         if ((await limits.TryTakeAsync($"register|{occasion.Network}", PerAddress, Window)).RetryAfterSeconds is { } seconds)
         {
             return new OAuthError(
@@ -84,13 +103,11 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
             };
         }
 
-        var secret = client.IsPublic ? null : Secret.New();
+        var secret = client.HasSecret ? Secret.New() : null;
         return await store.RegisterAsync(client with { SecretCount = secret is null ? 0 : 1 }, secret is null ? [] : [Sha256.Of(secret)], occasion)
-            ? Answer(client, redirectUris, secret)
-            : Answer((await store.FindRegisteredAsync(client.RegistrationHash!, occasion.Now))!, redirectUris, null); // a twin was faster
+            ? Answer(client, client.RedirectUris, secret)
+            : Answer((await store.FindRegisteredAsync(client.RegistrationHash!, occasion.Now))!, client.RedirectUris, null); // a twin was faster elsewhere
     }
-
-    public static OAuthError InvalidMetadata(string problem) => new("invalid_client_metadata", problem);
 
     private Client Describe(RegistrationRequest request, string[] redirectUris, DateTimeOffset now)
     {
@@ -98,16 +115,18 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         var client = new Client
         {
             Id = "reg_" + Guid.CreateVersion7(now).ToString("N"),
-            Name = NameOf(request.ClientName, redirectUris[0]),
+            Name = descriptions.NameOf(request, RedirectUri.Host(redirectUris[0])),
             Kind = Client.SelfRegistered,
             AuthMethods = [method],
             SecretCount = 0,
             RedirectUris = redirectUris,
             Scopes = [.. scopes.Names],
-            DefaultScopes = request.Scope is null ? null : Known(request.Scope),
+            DefaultScopes = descriptions.DefaultScopes(request),
             HasCeiling = false,
             RequirePkce = true,
             CreatedAt = now,
+            Jwks = method == AuthMethods.PrivateKeyJwt ? request.Jwks?.GetRawText() : null,
+            JwksUri = method == AuthMethods.PrivateKeyJwt ? request.JwksUri : null,
         };
         return client with { RegistrationHash = client.IsPublic ? HashOf(client) : null };
     }
@@ -123,7 +142,7 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         TokenEndpointAuthMethod = client.AuthMethods[0],
         GrantTypes = GrantTypes,
         ResponseTypes = ResponseTypes,
-        ApplicationType = redirectUris.All(IsHttps) ? Web : Native,
+        ApplicationType = ClientDescriptions.ApplicationTypeOf(redirectUris),
         Scope = string.Join(' ', client.DefaultScopes ?? [.. client.Ceiling(scopes)]),
     };
 
@@ -135,59 +154,10 @@ internal sealed class RegistrationService(ClientStore store, ScopeCatalog scopes
         return Sha256.Of(string.Join('\n', [client.Name, string.Join(' ', named), .. uris]));
     }
 
-    /// <summary>
-    /// Those that may be registered; a sentence when there are none. The rest is left out, and the answer says so (RFC 7591 3.2.1): hosts name all
-    /// that they might use, some of it in forms that not everybody takes.
-    /// </summary>
-    private (string[] Uris, string? Problem) GoodRedirectUris(RegistrationRequest request)
+    private string? ProblemWithMethod(RegistrationRequest request) => request.TokenEndpointAuthMethod switch
     {
-        if (request.RedirectUris is not { Length: > 0 and <= MaximumRedirectUris } uris)
-        {
-            return ([], request.RedirectUris is null or []
-                ? "redirect_uris is missing: name at least one."
-                : $"redirect_uris holds more than {MaximumRedirectUris} URIs.");
-        }
-
-        var judged = uris.Distinct(StringComparer.Ordinal).Select(uri => (Uri: uri!, Problem: ProblemWithRedirectUri(uri, request.ApplicationType))).ToList();
-        string[] good = [.. judged.Where(uri => uri.Problem is null).Select(uri => uri.Uri)];
-        return (good, good.Length > 0 ? null : judged[0].Problem);
-    }
-
-    private string? ProblemWithRedirectUri(string? uri, string? applicationType) => uri is null ? "redirect_uris holds a null."
-        : RedirectUri.ProblemWith(uri, settings.Value.RedirectUrisAllowed) is { } problem ? problem
-        : applicationType == Web && !IsHttps(uri) ? $"'{uri}' must use https, because application_type is web."
-        : RedirectUri.IsWeb(uri) || settings.Value.RedirectUrisAllowed.Contains(uri, StringComparer.Ordinal) ? null
-        : $"'{uri}' must use https, or http on a loopback address; other schemes are for URIs that the operator has listed.";
-
-    private static bool IsHttps(string uri) => uri.StartsWith("https:", StringComparison.OrdinalIgnoreCase);
-
-    private string? ProblemWith(RegistrationRequest request) => request switch
-    {
-        { TokenEndpointAuthMethod: { } method } when !Methods.Contains(method) => $"token_endpoint_auth_method must be one of {string.Join(", ", Methods)}.",
-        { GrantTypes: { } grants } when !grants.Contains(GrantTypes[0]) => "grant_types must hold authorization_code: there is no other way to begin.",
-        { ResponseTypes: { } responses } when !responses.Contains(ResponseTypes[0]) => "response_types must hold code.",
-        { ClientName: { } name } when Clean(name).Length > MaximumNameLength => $"client_name is longer than {MaximumNameLength} characters.",
-        { Scope: { } scope } when Known(scope).Length == 0 => $"scope holds none of the scopes that exist: {string.Join(' ', scopes.Names)}.",
+        AuthMethods.PrivateKeyJwt => descriptions.ProblemWithKeys(request),
+        { } method when !Methods.Contains(method) => $"token_endpoint_auth_method must be one of {string.Join(", ", Methods)}.",
         _ => null,
     };
-
-    private string[] Known(string scope) => [.. ScopeCatalog.Split(scope).Intersect(scopes.Names, StringComparer.Ordinal)];
-
-    private static string NameOf(string? name, string redirectUri) => Clean(name ?? "") is { Length: > 0 } clean ? clean : RedirectUri.Host(redirectUri);
-
-    /// <summary>Without what people would not see, or what would turn the text around it: control and format characters, line ends.</summary>
-    private static string Clean(string name)
-    {
-        var clean = new StringBuilder(name.Length);
-        foreach (var rune in name.EnumerateRunes()) // a surrogate alone becomes U+FFFD
-        {
-            if (Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
-                or UnicodeCategory.ParagraphSeparator or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned))
-            {
-                clean.Append(rune);
-            }
-        }
-
-        return clean.ToString().Trim();
-    }
 }

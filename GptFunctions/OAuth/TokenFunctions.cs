@@ -6,7 +6,8 @@ using Microsoft.Azure.Functions.Worker;
 namespace GptFunctions.OAuth;
 
 /// <summary>The endpoints that clients call with their credentials: token, revoke, introspect.</summary>
-internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService issued, OAuthMetrics metrics, Occasions occasions, TimeProvider clock)
+internal sealed class TokenFunctions(
+    TokenService tokens, IssuedTokenService issued, ClientAuthentication authentication, OAuthMetrics metrics, Occasions occasions, TimeProvider clock)
 {
     private const int MaximumBody = 64 * 1024;
 
@@ -99,9 +100,8 @@ internal sealed class TokenFunctions(TokenService tokens, IssuedTokenService iss
             return OAuthResults.Error(request, OAuthError.InvalidRequest($"The parameter {repeated} was sent more than once."));
         }
 
-        var client = ClientAuthentication.Read(request.Headers.Authorization, form.Value);
-        return client.Error is { } refused
-            ? OAuthResults.Error(request, refused)
-            : await answer(client.Value!, form.Value, occasions.Of(request.HttpContext));
+        var occasion = occasions.Of(request.HttpContext);
+        var client = await authentication.ReadAsync(request.Headers.Authorization, form.Value, occasion);
+        return client.Error is { } refused ? OAuthResults.Error(request, refused) : await answer(client.Value!, form.Value, occasion);
     }
 }

@@ -85,22 +85,12 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
 
     private const string NoRoom = "GF001"; // raised by gpt_make_room_within
 
-    // The client is authenticated inside the statement that acts: one round trip, and no moment between check and use.
-    public const string AuthenticatedClient = """
-        client AS (
-            SELECT client_id, scopes
-            FROM gpt_clients
-            WHERE client_id = @client_id AND disabled_at IS NULL
-              AND @method = ANY (auth_methods) AND (@method = 'none' OR @secret_hash = ANY (secret_hashes))
-        )
-        """;
-
     // What the person granted, in that order, as far as the operator still allows it to the client.
     private const string AllowedOfCode =
         "ARRAY(SELECT name FROM unnest(code.scopes) WITH ORDINALITY AS granted (name, place) WHERE name = ANY (owner.allowed) ORDER BY place)";
 
-    private static readonly Sql Exchange = new($"""
-        WITH {AuthenticatedClient}, owner AS (
+    private static readonly ClientSql Exchange = new(by => $"""
+        WITH {by.Authenticated}, owner AS (
             -- The user's row is locked before anything else of the user, so that ending all of a user's sessions happens before or after this,
             -- never beside it.
             SELECT users.id, users.clerk_user_id, client.scopes AS allowed
@@ -146,8 +136,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         SELECT clerk_user_id, scopes, resource FROM code
         """);
 
-    private static readonly Sql ExplainExchange = new($"""
-        SELECT {ClientStanding.Columns},
+    private static readonly ClientSql ExplainExchange = new(by => $"""
+        SELECT {by.StandingLater},
                code.client_id = @client_id, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource,
                code.scopes && client.scopes
         FROM (VALUES (1)) one
@@ -155,8 +145,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         LEFT JOIN gpt_authorization_codes code ON code.code_hash = @code_hash
         """);
 
-    private static readonly Sql Refresh = new($"""
-        WITH {AuthenticatedClient}, session AS (
+    private static readonly ClientSql Refresh = new(by => $"""
+        WITH {by.Authenticated}, session AS (
             -- The session's row is locked before the token's, as in everything that ends a session: the other order would deadlock with those.
             UPDATE gpt_sessions session
             SET last_active = @now
@@ -187,8 +177,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         SELECT id, clerk_user_id, granted_scopes, resource, generation + 1 FROM rotated
         """);
 
-    private static readonly Sql ExplainRefresh = new($"""
-        SELECT {ClientStanding.Columns},
+    private static readonly ClientSql ExplainRefresh = new(by => $"""
+        SELECT {by.StandingLater},
                session.client_id = @client_id, session.id, users.clerk_user_id, {AllowedOfSession}, session.resource,
                (SELECT max(generation) FROM gpt_refresh_tokens newest WHERE newest.session_id = session.id),
                session.revoked_at IS NULL AND session.expires_at > @now AND user_may_act(users, @now),
@@ -233,7 +223,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         ClientCredentials client, CodeExchange exchange, RefreshToken first, OAuthSettings settings, Occasion occasion)
     {
         var sessionId = Guid.CreateVersion7(occasion.Now);
-        var command = database.Change(Exchange).Bind(client)
+        var command = database.Change(Exchange.For(client)).Bind(client)
             .Bind("code_hash", exchange.CodeHash).Bind("redirect_uri", exchange.RedirectUri).Bind("code_challenge", exchange.CodeChallenge)
             .Bind("session_id", sessionId).Bind("resources", exchange.Resources)
             .Bind("client_limit", settings.MaxSessionsPerUser).Bind("user_limit", settings.MaxSessionsInAll)
@@ -253,7 +243,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
 
     public Task<ExchangeRefusal> ExplainExchangeAsync(ClientCredentials client, byte[] codeHash)
     {
-        var command = database.LookUp(ExplainExchange).Bind(client).Bind("code_hash", codeHash);
+        var command = database.LookUp(ExplainExchange.For(client)).Bind(client).Bind("code_hash", codeHash);
         return command.FirstAsync(static reader => new ExchangeRefusal
         {
             Client = ClientStanding.Read(reader),
@@ -272,7 +262,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     public async Task<GrantedSession?> RefreshAsync(
         ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string[]? resources, TimeSpan idleLifetime, Occasion occasion)
     {
-        var command = database.Change(Refresh).Bind(client)
+        var command = database.Change(Refresh.For(client)).Bind(client)
             .Bind("presented", presented.Hash).Bind("successor", successor.Hash).Bind("scopes", scopes).Bind("resources", resources)
             .Bind("idle_lifetime", idleLifetime).Bind(occasion);
         return Raise(await command.FirstAsync(reader => new GrantedSession(
@@ -282,7 +272,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     /// <param name="graceStart">Tokens rotated after this moment are answered with their newest descendant, so its lineage is read too.</param>
     public Task<RefreshRefusal> ExplainRefreshAsync(ClientCredentials client, byte[] tokenHash, DateTimeOffset now, DateTimeOffset graceStart)
     {
-        var command = database.LookUp(ExplainRefresh).Bind(client).Bind("presented", tokenHash).Bind("now", now).Bind("grace_began", graceStart);
+        var command = database.LookUp(ExplainRefresh.For(client)).Bind(client).Bind("presented", tokenHash).Bind("now", now).Bind("grace_began", graceStart);
         return command.FirstAsync(ReadRefusal)!;
     }
 

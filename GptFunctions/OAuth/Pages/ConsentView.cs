@@ -7,6 +7,9 @@ public sealed record ConsentView
     public required string Csrf { get; init; }
     public required string ClientName { get; init; }
     public required bool IsSelfRegistered { get; init; }
+
+    /// <summary>Where the document is that the client is known by: who it is. Null for other clients.</summary>
+    public required string? DocumentHost { get; init; }
     public required string RedirectHost { get; init; }
     public required string SignedInAs { get; init; }
     public required IReadOnlyList<ScopeLine> Scopes { get; init; }
