@@ -188,7 +188,7 @@ internal sealed partial class GatewayService(
             var attempt = await actions.BeginAsync(match.Route!, caller, request.Occasion);
             if (safeMode.IsForAll && match.Route!.HasEffect(request.Method))
             {
-                return Skip(match.Route, attempt, quota, unit, request.Occasion);
+                return await SkipAsync(match.Route, attempt, quota, unit, request.Occasion);
             }
 
             return new Verdict(new Admission(match.Route!, match.Values, caller, user, request.Occasion, unit, attempt), null, quota);
@@ -198,7 +198,7 @@ internal sealed partial class GatewayService(
             LogNotRecordable(request.Occasion.CorrelationId, match.Route!.EventType, error.Message);
             if (unit is not null)
             {
-                usage.GiveBackLater(unit);
+                await usage.GiveBackAsync(unit);
             }
 
             return new Verdict(null, GatewayRefusal.AuditUnavailable, quota);
@@ -206,7 +206,7 @@ internal sealed partial class GatewayService(
     }
 
     /// <summary>In safe mode: the caller is told, the trail says skipped, and the month is not charged.</summary>
-    private Verdict Skip(GatewayRoute route, Guid? attempt, Quota quota, QuotaUnit? unit, Occasion occasion)
+    private async Task<Verdict> SkipAsync(GatewayRoute route, Guid? attempt, Quota quota, QuotaUnit? unit, Occasion occasion)
     {
         if (attempt is { } recorded)
         {
@@ -215,7 +215,7 @@ internal sealed partial class GatewayService(
 
         if (unit is not null)
         {
-            usage.GiveBackLater(unit);
+            await usage.GiveBackAsync(unit);
         }
 
         LogSkipped(route.Name, occasion.CorrelationId);
