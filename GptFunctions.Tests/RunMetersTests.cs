@@ -32,7 +32,7 @@ public sealed partial class RunMetersTests(RunMetersFixture fixture) : IClassFix
         Assert.True(before.Count > 20);
 
         await Parallel.ForEachAsync(
-            Enumerable.Range(0, Strangers), new ParallelOptions { MaxDegreeOfParallelism = 8 }, 
+            Enumerable.Range(0, Strangers), new ParallelOptions { MaxDegreeOfParallelism = 8 },
             async (number, _) => await CallAsync(RandomNumberGenerator.GetHexString(16), number % Kinds));
 
         RunMeters.Observe();

@@ -62,6 +62,7 @@ public sealed partial class RequestLogTests(GatewayFixture<RequestLogTests> fixt
     public async Task Refusal_leaves_one_line_and_one_count(
         string method, string path, string? body, string? authorization, int status, string area, string reason)
     {
+        ArgumentNullException.ThrowIfNull(path);
         var client = (await OAuthFlow.AddClientAsync(app)).Id;
         (path, body) = (path.Replace("CLIENT", client, StringComparison.Ordinal), body?.Replace("CLIENT", client, StringComparison.Ordinal));
         using var counted = new MeterReading(app.Get<RequestLog>().Meter);

@@ -82,14 +82,12 @@ internal sealed partial class RequestLog : SteadyService
             }
         }
 
-        if (!logger.IsEnabled(level) || (Probes.Contains(route ?? "") && status < 400 && Interlocked.Increment(ref probes) % ProbesPerLine != 1))
+        if (logger.IsEnabled(level) && (!IsHealthyProbe(route, status) || Interlocked.Increment(ref probes) % ProbesPerLine == 1))
         {
-            return;
+            var outcome = refusal?.Reason.Text() ?? notes?.Outcome ?? (context.RequestAborted.IsCancellationRequested ? "hung_up" : "ok");
+            var (method, took, correlationId) = (context.Request.Method, clock.GetElapsedTime(started), context.CorrelationId());
+            LogAnswered(level, method, route, notes?.Action, status, took.TotalMilliseconds, outcome, correlationId);
         }
-
-        LogAnswered(
-            level, context.Request.Method, route, notes?.Action, status, clock.GetElapsedTime(started).TotalMilliseconds,
-            refusal?.Reason.Text() ?? notes?.Outcome ?? (context.RequestAborted.IsCancellationRequested ? "hung_up" : "ok"), context.CorrelationId());
     }
 
     public override async Task StopAsync(CancellationToken cancellationToken)
@@ -105,6 +103,8 @@ internal sealed partial class RequestLog : SteadyService
         TellLeftOut(lines.EndIfOver());
         return true;
     }
+
+    private static bool IsHealthyProbe(string? route, int status) => route is not null && status < 400 && Probes.Contains(route);
 
     private static Refusal? Unexplained(RequestNotes? notes, int status, string? route) => status < 400 || notes?.Action is not null ? null
         : route is null ? new Refusal(RefusalReason.NotFound)

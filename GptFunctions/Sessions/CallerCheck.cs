@@ -174,7 +174,7 @@ internal sealed class CallerCheck : IDisposable
         var occasion = occasions.Of(request.HttpContext);
         var (caller, error) = await VerifyAsync(token, taken, occasion.Now);
         return caller is null ? OAuthResults.Unauthorized(request, error)
-            : caller.SessionId is { } sessionId && !await sessions.IsUsableAsync(sessionId, occasion.Now) 
+            : caller.SessionId is { } sessionId && !await sessions.IsUsableAsync(sessionId, occasion.Now)
                 ? OAuthResults.Unauthorized(request, SessionEnded.Of(caller.ClientId, sessionId))
             : await answer(caller, occasion);
     }
