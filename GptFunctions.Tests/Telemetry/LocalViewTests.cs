@@ -41,6 +41,6 @@ public sealed partial class LocalViewTests
             prometheus["rule_files"]!.AsArray(), file => Assert.True(File.Exists(Path.Combine(Folder, ((string)file!)["rules/".Length..])), (string)file!));
     }
 
-    [GeneratedRegex(@"^[\w./-]+:v?\d+\.\d+\.\d+$")]
+    [GeneratedRegex(@"^[\w./-]+:v?\d+\.\d+\.\d+$", RegexOptions.None, 1000)]
     private static partial Regex PinnedImage();
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
 using OpenTelemetry.Trace;
 
 namespace GptFunctions.Telemetry;
@@ -10,6 +11,7 @@ namespace GptFunctions.Telemetry;
 /// </summary>
 internal sealed class TraceSampler(TelemetrySettings settings, bool isBehindFunctionsHost, TimeProvider clock) : Sampler
 {
+    private const int Lots = 1_000_000;
     private static readonly SamplingResult Record = new(SamplingDecision.RecordAndSample);
     private static readonly SamplingResult Drop = new(SamplingDecision.Drop);
 
@@ -28,7 +30,7 @@ internal sealed class TraceSampler(TelemetrySettings settings, bool isBehindFunc
     public override SamplingResult ShouldSample(in SamplingParameters samplingParameters)
     {
         var parent = samplingParameters.ParentContext;
-        var isSampled = (parent.TraceFlags & ActivityTraceFlags.Recorded) != 0;
+        var isSampled = parent.TraceFlags.HasFlag(ActivityTraceFlags.Recorded);
         var decision = parent.TraceId == default
             // A statement or a call without a request, message or timer around it (heartbeats, polls): nobody's trace.
             ? samplingParameters.Kind != ActivityKind.Client && (FollowsRecorded(samplingParameters.Links) || Draw())
@@ -39,9 +41,9 @@ internal sealed class TraceSampler(TelemetrySettings settings, bool isBehindFunc
     }
 
     private static bool FollowsRecorded(IEnumerable<ActivityLink>? links) =>
-        links?.Any(link => (link.Context.TraceFlags & ActivityTraceFlags.Recorded) != 0) == true;
+        links?.Any(link => link.Context.TraceFlags.HasFlag(ActivityTraceFlags.Recorded)) == true;
 
-    private bool Draw() => share >= 1 || (share > 0 && Random.Shared.NextDouble() < share);
+    private bool Draw() => share >= 1 || (share > 0 && RandomNumberGenerator.GetInt32(Lots) < share * Lots);
 
     private bool TakeForced()
     {

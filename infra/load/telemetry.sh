@@ -31,7 +31,8 @@ dll=$root/GptFunctions/bin/Release/net10.0/GptFunctions.dll first=$PORT
 export PUBLIC_BASE_URL=http://127.0.0.1:$PORT OUTBOX_RELAY=false
 
 declare -A port=() pids=()
-names=(off share all) title_off="none" title_share="10 % of the traces" title_all="every trace" title_before="none, the build before"
+names=(off share all)
+declare -A title=([off]="none" [share]="10 % of the traces" [all]="every trace" [before]="none, the build before")
 [ -z "$before" ] || names+=(before)
 run() { # NAME DLL [NAME=VALUE...]: in the same directory, so that they have the same keys
   port[$1]=$((first + ${#port[@]}))
@@ -78,8 +79,7 @@ table="| telemetry | refreshes/s | of those without | p99 ms | KiB allocated per
 | --- | ---: | ---: | ---: | ---: | ---: |"
 for name in "${names[@]}"; do
   column() { cut -d ' ' -f "$1" "$work/$name.rounds" | median; }
-  title=title_$name
-  table+=$'\n'"| ${!title} | $(column 1) | $(median <"$work/$name.ratios" | awk '{ printf "%.2f", $1 }') | $(column 2) | $(column 3) | $(column 4) |"
+  table+=$'\n'"| ${title[$name]} | $(column 1) | $(median <"$work/$name.ratios" | awk '{ printf "%.2f", $1 }') | $(column 2) | $(column 3) | $(column 4) |"
 done
 echo "$table"
 ! $save || save telemetry <<TEXT

@@ -37,10 +37,9 @@ internal sealed class OtlpReceiver : IAsyncDisposable
             options.Listen(IPAddress.Loopback, 0, endpoint => endpoint.Protocols = HttpProtocols.Http1);
             options.Listen(IPAddress.Loopback, 0, endpoint => endpoint.Protocols = HttpProtocols.Http2);
         });
-        var app = builder.Build();
-        var receiver = new OtlpReceiver(app);
-        app.Run(context => receiver.ReceiveAsync(context, take));
-        await app.StartAsync();
+        var receiver = new OtlpReceiver(builder.Build());
+        receiver.app.Run(context => receiver.ReceiveAsync(context, take));
+        await receiver.app.StartAsync();
         return receiver;
     }
 
