@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using GptFunctions.Data;
 
 namespace GptFunctions.OAuth;
@@ -6,10 +7,14 @@ namespace GptFunctions.OAuth;
 /// A statement that acts for a client, in its two forms: for clients with a secret or none, and for those that sign. The client is authenticated
 /// inside the statement that acts: one round trip, and no moment between check and use. An assertion is used up there, too.
 /// </summary>
-internal sealed class ClientSql(Func<ClientSql.Parts, string> text)
+/// <param name="text">Made of these parts.</param>
+/// <param name="constant">As for <see cref="Sql"/>: both forms are one statement in traces.</param>
+/// <param name="file">Where it stands.</param>
+internal sealed class ClientSql(
+    Func<ClientSql.Parts, string> text, [CallerMemberName] string constant = "", [CallerFilePath] string file = "")
 {
-    private readonly Sql plain = new(text(Parts.Plain));
-    private readonly Sql signed = new(text(Parts.Signed));
+    private readonly Sql plain = new(text(Parts.Plain), constant, file);
+    private readonly Sql signed = new(text(Parts.Signed), constant, file);
 
     public Sql For(ClientCredentials client) => client.Assertion is null ? plain : signed;
 
