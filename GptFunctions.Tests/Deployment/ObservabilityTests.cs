@@ -12,8 +12,12 @@ namespace GptFunctions.Tests.Deployment;
 /// </summary>
 public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fixture) : IClassFixture<AppFixture<ObservabilityTests>>
 {
-    /// <summary>Of RabbitMQ and of kube-state-metrics.</summary>
-    private static readonly string[] Foreign = ["rabbitmq_detailed_queue_messages", "kube_deployment_status_replicas_available"];
+    /// <summary>Of RabbitMQ, of kube-state-metrics, of ASP.NET Core and of Npgsql (the last two: ExportedMetricsTests).</summary>
+    private static readonly string[] Foreign =
+    [
+        "rabbitmq_detailed_queue_messages", "kube_deployment_status_replicas_available", "http_server_request_duration_seconds_bucket",
+        "http_server_request_duration_seconds_count", "db_client_connection_count", "db_client_connection_npgsql_pending_requests",
+    ];
 
     private static readonly string Folder = Path.Combine(TestServices.RepositoryRoot, "infra", "observability");
 
@@ -159,7 +163,7 @@ public sealed partial class ObservabilityTests(AppFixture<ObservabilityTests> fi
         instrument.Name, instrument.Unit,
         instrument.GetType().Name.Split('`')[0] switch { "Counter" => MetricKind.Counter, "Histogram" => MetricKind.Histogram, _ => MetricKind.Gauge });
 
-    [GeneratedRegex(@"\b(?:gpt|kube|rabbitmq)_\w+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"\b(?:gpt|kube|rabbitmq)_\w+|\bhttp_server_\w+|\bdb_client_connection_(?!state)\w+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex MetricName();
 
     [GeneratedRegex("le=~?\"(?<bound>[0-9.]+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]

@@ -39,7 +39,7 @@ unpack_promtool() {
 
 mkdir -p "$local_dir"
 promtool=${PROMTOOL:-$(command -v promtool || echo "$local_dir/promtool")}
-[ -x "$promtool" ] || unpack_promtool ||
+[ -x "$promtool" ] || { [ -z "${PROMTOOL:-}" ] && unpack_promtool; } ||
   die "promtool is missing: install it (Debian, Ubuntu: apt-get install prometheus), or set PROMTOOL."
 "$promtool" check rules alerts.yaml slo-rules.yaml
 "$promtool" test rules rules.test.yaml
