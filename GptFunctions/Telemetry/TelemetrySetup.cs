@@ -49,6 +49,7 @@ internal static class TelemetrySetup
                 .ConfigureResource(resource => Describe(resource, builder.Environment))
                 .WithTracing(traces => traces
                     .AddSource(Traces.Source.Name, "Npgsql", "System.Net.Http", isStandalone ? "Microsoft.AspNetCore" : "Microsoft.Azure.Functions.Worker")
+                    .AddProcessor(new ClientSpans())
                     .SetSampler(services => new TraceSampler(
                         services.GetRequiredService<IOptions<TelemetrySettings>>().Value, !isStandalone, services.GetRequiredService<TimeProvider>())))
                 .WithMetrics(metrics => metrics
