@@ -14,18 +14,25 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
     private static readonly string Version = typeof(McpDispatch).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
 
     /// <param name="denied">What a call of a tool is answered with that the token has no scope for.</param>
-    /// <returns>The answer; null for a message that has none.</returns>
+    /// <returns>The answer; null for a message that has none, and for a stream, which the response has already.</returns>
     public async Task<JsonRpcMessage?> AnswerAsync(
         McpCaller caller, JsonRpcMessage message, CallToolResult? denied, CancellationToken cancellationToken)
     {
         JsonRpcMessage? answer = null;
-        var options = Options(caller, denied, sent => answer = sent);
+        var isStream = IsStream(message);
+        var response = caller.Context.Response;
+        if (isStream)
+        {
+            response.ContentType = "text/event-stream";
+        }
+
+        var options = Options(caller, denied, isStream ? null : sent => answer = sent);
         var transport = new StreamableHttpServerTransport { Stateless = true };
         await using var server = McpServer.Create(transport, options, null, caller.Context.RequestServices);
         var running = server.RunAsync(cancellationToken);
         try
         {
-            await transport.HandlePostRequestAsync(message, Stream.Null, cancellationToken);
+            await transport.HandlePostRequestAsync(message, isStream ? response.Body : Stream.Null, cancellationToken);
         }
         finally
         {
@@ -37,7 +44,11 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
         return answer;
     }
 
-    private McpServerOptions Options(McpCaller caller, CallToolResult? denied, Action<JsonRpcMessage> take)
+    /// <summary>Whoever subscribes is told at once that there is nothing to wait for: the tools change with a deployment only.</summary>
+    public static bool IsStream(JsonRpcMessage message) => message is JsonRpcRequest { Method: RequestMethods.SubscriptionsListen };
+
+    /// <param name="take">Gets the answer; null where the transport writes it.</param>
+    private McpServerOptions Options(McpCaller caller, CallToolResult? denied, Action<JsonRpcMessage>? take)
     {
         var config = tools.Config!;
         var options = new McpServerOptions
@@ -55,7 +66,7 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
         options.Filters.Message.IncomingFilters.Add(next => (context, cancellationToken) => GuardAsync(caller, next, context, cancellationToken));
         options.Filters.Message.OutgoingFilters.Add(next => (context, cancellationToken) =>
         {
-            if (context.JsonRpcMessage is JsonRpcResponse or JsonRpcError)
+            if (take is not null && context.JsonRpcMessage is (JsonRpcResponse or JsonRpcError))
             {
                 take(context.JsonRpcMessage);
                 AddSecuritySchemes(context.JsonRpcMessage);

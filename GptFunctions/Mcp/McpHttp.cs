@@ -79,7 +79,7 @@ internal sealed class McpHttp(
         }
 
         var answer = await dispatch.AnswerAsync(caller, message, denied, context.RequestAborted);
-        return answer is null ? Results.StatusCode(StatusCodes.Status202Accepted)
+        return answer is null ? McpDispatch.IsStream(message) ? Results.Empty : Results.StatusCode(StatusCodes.Status202Accepted)
             : Json(
                 context, answer,
                 denied is not null && answer is JsonRpcResponse ? StatusCodes.Status403Forbidden

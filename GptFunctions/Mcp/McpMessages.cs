@@ -92,7 +92,7 @@ internal static class McpMessages
         {
             return Error(id, UnsupportedVersion, $"The version {version} of {VersionHeader} is not known here.", new JsonObject
             {
-                ["supported"] = new JsonArray([.. Versions.Reverse().Select(known => JsonValue.Create(known))]),
+                ["supported"] = new JsonArray(Stateless), // what server/discover says; the older ones are agreed on by their handshake
                 ["requested"] = version,
             });
         }
@@ -108,11 +108,12 @@ internal static class McpMessages
         }
 
         var given = parameters as JsonObject;
-        return ProblemWithShape(id, method, given) ?? ProblemWithVersion(message, version, given) ?? ProblemWithHeaders(id, method, version, given, headers);
+        return ProblemWithShape(id, method, version, given) ?? ProblemWithVersion(message, version, given)
+            ?? ProblemWithHeaders(id, method, version, given, headers);
     }
 
     /// <summary>What the SDK would answer with no more than "an error occurred".</summary>
-    private static JsonRpcError? ProblemWithShape(RequestId id, string method, JsonObject? parameters) =>
+    private static JsonRpcError? ProblemWithShape(RequestId id, string method, string version, JsonObject? parameters) =>
         parameters?["_meta"] is not (null or JsonObject) ? Error(id, InvalidParams, "params._meta must be an object.")
         : method switch
         {
@@ -121,7 +122,7 @@ internal static class McpMessages
                 : null,
             "tools/list" => parameters?["cursor"] is not null && Text(parameters, "cursor") is null ? Error(id, InvalidParams, "params.cursor must be a text.")
                 : null,
-            "initialize" => Text(parameters, "protocolVersion") is null || parameters!["capabilities"] is not JsonObject
+            "initialize" when version != Stateless => Text(parameters, "protocolVersion") is null || parameters!["capabilities"] is not JsonObject
                 || parameters["clientInfo"] is not JsonObject client || Text(client, "name") is null || Text(client, "version") is null
                 ? Error(id, InvalidParams, "params must have protocolVersion, capabilities and clientInfo with name and version.")
                 : null,

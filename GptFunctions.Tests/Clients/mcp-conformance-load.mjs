@@ -1,0 +1,3 @@
+import { register } from 'node:module';
+
+register('./mcp-conformance-hooks.mjs', import.meta.url);
