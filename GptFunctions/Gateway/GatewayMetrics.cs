@@ -5,7 +5,6 @@ namespace GptFunctions.Gateway;
 /// <summary>Figures of the gateway, under the meter <c>GptFunctions.Gateway</c>.</summary>
 internal sealed class GatewayMetrics : IDisposable
 {
-    private readonly Meter meter = new("GptFunctions.Gateway");
     private readonly Histogram<double> duration;
     private readonly Histogram<double> added;
     private readonly Counter<long> calls;
@@ -14,13 +13,15 @@ internal sealed class GatewayMetrics : IDisposable
 
     public GatewayMetrics()
     {
-        duration = meter.CreateHistogram<double>("gpt.gateway.duration", "s", "Time from the request to the end of its answer, by route and status");
-        added = meter.CreateHistogram<double>("gpt.gateway.added", "s", "Time until a call leaves for its upstream, by route: what the gateway adds to it");
-        calls = meter.CreateCounter<long>("gpt.gateway.calls", "{call}", "Calls by route and outcome");
-        identityHeaders = meter.CreateCounter<long>("gpt.gateway.identity_headers", "{header}", "Identity headers of callers that were removed");
-        quotaRefusals = meter.CreateCounter<long>(
+        duration = Meter.CreateHistogram<double>("gpt.gateway.duration", "s", "Time from the request to the end of its answer, by route and status");
+        added = Meter.CreateHistogram<double>("gpt.gateway.added", "s", "Time until a call leaves for its upstream, by route: what the gateway adds to it");
+        calls = Meter.CreateCounter<long>("gpt.gateway.calls", "{call}", "Calls by route and outcome");
+        identityHeaders = Meter.CreateCounter<long>("gpt.gateway.identity_headers", "{header}", "Identity headers of callers that were removed");
+        quotaRefusals = Meter.CreateCounter<long>(
             "gpt.gateway.quota_refusals", "{call}", "Calls that the user's plan or the month's quota did not allow, by quota and code");
     }
+
+    public Meter Meter { get; } = new("GptFunctions.Gateway");
 
     /// <param name="route">Null for requests that have none.</param>
     /// <param name="forwarded">Null when an exception ended the call.</param>
@@ -39,7 +40,7 @@ internal sealed class GatewayMetrics : IDisposable
     public void QuotaRefused(string quota, string code) =>
         quotaRefusals.Add(1, new KeyValuePair<string, object?>("quota", quota), new KeyValuePair<string, object?>("code", code));
 
-    public void Dispose() => meter.Dispose();
+    public void Dispose() => Meter.Dispose();
 
     /// <summary>An upstream may answer with any number; those that nobody knows are one.</summary>
     private static object Status(int status) => status switch

@@ -6,17 +6,18 @@ namespace GptFunctions.OAuth;
 /// <summary>Figures of the authorization server, under the meter <c>GptFunctions.OAuth</c>. <see cref="RequestLog"/> counts its refusals.</summary>
 internal sealed class OAuthMetrics : IDisposable
 {
-    private readonly Meter meter = new("GptFunctions.OAuth");
     private readonly Counter<long> tokenRequests;
     private readonly Histogram<double> tokenDuration;
     private readonly Counter<long> signIns;
 
     public OAuthMetrics()
     {
-        tokenRequests = meter.CreateCounter<long>("gpt.oauth.token_requests", "{request}", "Token requests by grant and outcome");
-        tokenDuration = meter.CreateHistogram<double>("gpt.oauth.token_duration", "s", "Time of a token request by grant and result");
-        signIns = meter.CreateCounter<long>("gpt.oauth.sign_ins", "{sign_in}", "Sign-ins by the step that they reached");
+        tokenRequests = Meter.CreateCounter<long>("gpt.oauth.token_requests", "{request}", "Token requests by grant and outcome");
+        tokenDuration = Meter.CreateHistogram<double>("gpt.oauth.token_duration", "s", "Time of a token request by grant and result");
+        signIns = Meter.CreateCounter<long>("gpt.oauth.sign_ins", "{sign_in}", "Sign-ins by the step that they reached");
     }
+
+    public Meter Meter { get; } = new("GptFunctions.OAuth");
 
     /// <param name="grant">As the request names it; anything else than the known ones counts as one.</param>
     public void TokenAnswered(string? grant, TokenOutcome outcome, TimeSpan took)
@@ -35,7 +36,7 @@ internal sealed class OAuthMetrics : IDisposable
         _ => "connected",
     }));
 
-    public void Dispose() => meter.Dispose();
+    public void Dispose() => Meter.Dispose();
 }
 
 /// <summary>How far a person came who connects an app. Where consent is remembered nobody is asked.</summary>

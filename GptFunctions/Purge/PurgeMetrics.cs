@@ -5,7 +5,6 @@ namespace GptFunctions.Purge;
 /// <summary>Figures of the purge, under the meter <c>GptFunctions.Purge</c>.</summary>
 internal sealed class PurgeMetrics : IDisposable
 {
-    private readonly Meter meter = new("GptFunctions.Purge");
     private readonly Counter<long> deleted;
     private readonly Counter<long> runs;
     private readonly TimeProvider clock;
@@ -13,10 +12,12 @@ internal sealed class PurgeMetrics : IDisposable
     public PurgeMetrics(TimeProvider clock)
     {
         this.clock = clock;
-        deleted = meter.CreateCounter<long>("gpt.purge.deleted", "{row}", "Rows that were deleted, by class");
-        runs = meter.CreateCounter<long>("gpt.purge.runs", "{run}", "Runs by outcome");
-        meter.CreateObservableGauge("gpt.purge.age", Age, "s", "Time since the last run began, as far as this process knows");
+        deleted = Meter.CreateCounter<long>("gpt.purge.deleted", "{row}", "Rows that were deleted, by class");
+        runs = Meter.CreateCounter<long>("gpt.purge.runs", "{run}", "Runs by outcome");
+        Meter.CreateObservableGauge("gpt.purge.age", Age, "s", "Time since the last run began, as far as this process knows");
     }
+
+    public Meter Meter { get; } = new("GptFunctions.Purge");
 
     /// <summary>When the last run began that is known here: read once at the start, then after each run. Null says nothing.</summary>
     public DateTimeOffset? LastRun { get; set; }
@@ -32,7 +33,7 @@ internal sealed class PurgeMetrics : IDisposable
         LastRun = run.StartedAt;
     }
 
-    public void Dispose() => meter.Dispose();
+    public void Dispose() => Meter.Dispose();
 
     private IEnumerable<Measurement<double>> Age() => LastRun is { } last ? [new((clock.GetUtcNow() - last).TotalSeconds)] : [];
 }
