@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
@@ -82,6 +83,34 @@ public sealed class TraceTests(TelemetryFixture fixture) : IClassFixture<Telemet
         Assert.Equal($"00-{caller.TraceId}-{call.SpanId}-01", seen["traceparent"]);
         Assert.Equal("vendor=1", seen["tracestate"]);
         Assert.Null(seen["baggage"]);
+    }
+
+    /// <summary>Callers share the statement of the limits; it belongs to one of those who wait for it, and never to one who has gone.</summary>
+    [Fact]
+    public async Task Shared_statement_is_in_the_trace_of_somebody_who_waits_for_it()
+    {
+        var users = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => fixture.Users.AddAsync()));
+        var callers = new ConcurrentBag<string>();
+        await Task.WhenAll(users.Select(async user =>
+        {
+            for (var number = 0; number < 20; number++)
+            {
+                var caller = NewCaller();
+                callers.Add(caller.TraceId.ToHexString());
+                await SendAsync(caller, new HttpRequestMessage(HttpMethod.Get, "/gpt/echo")
+                {
+                    Headers = { Authorization = new AuthenticationHeaderValue("Bearer", user.Token) },
+                });
+            }
+        }));
+
+        var ids = callers.ToHashSet(StringComparer.Ordinal);
+        await Wait.UntilAsync(() => collector.Spans.Count(span => span.Kind == "server" && ids.Contains(span.TraceId)) == ids.Count);
+        var servers = collector.Spans.Where(span => span.Kind == "server").ToLookup(span => span.SpanId, StringComparer.Ordinal);
+        var statements = collector.Spans.Where(span => span.Name == "RateLimitStore.Take" && ids.Contains(span.TraceId)).ToList();
+        Assert.InRange(statements.Count, 20, ids.Count);
+        Assert.All(statements.CountBy(span => span.TraceId), trace => Assert.Equal(1, trace.Value));
+        Assert.All(statements, span => Assert.InRange(span.Start, servers[span.ParentId].Single().Start, servers[span.ParentId].Single().End));
     }
 
     /// <summary>The end of an audited call is written behind the caller's back, and belongs to its trace all the same.</summary>

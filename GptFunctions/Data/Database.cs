@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.ExceptionServices;
 using Microsoft.Extensions.Logging;
@@ -161,6 +162,7 @@ internal sealed partial class Database : IDisposable
     /// <summary>Asks until there is an answer, whatever it is: a server that refuses does so at once, and keeps nobody waiting.</summary>
     private async Task AskAsync()
     {
+        Activity.Current = null; // it outlives whoever began it, and belongs to nobody's trace
         try
         {
             while (!await IsAnsweringAsync())

@@ -1,3 +1,6 @@
+using System.Diagnostics;
+using GptFunctions.Hosting;
+
 namespace GptFunctions.RateLimits;
 
 /// <summary>A try that waits for its statement. Whoever waits for it goes on where its result is set.</summary>
@@ -8,6 +11,9 @@ internal sealed class Try(byte[] key, Bucket bucket, QuotaUnit? unit) : TaskComp
     public Bucket Bucket => bucket;
 
     public QuotaUnit? Unit => unit;
+
+    /// <summary>The span that waits; null where nobody records it.</summary>
+    public Activity? Span { get; } = Traces.Described;
 
     /// <summary>Null until the database has said it.</summary>
     public TryAnswer? Answer { get; set; }
@@ -50,6 +56,12 @@ internal sealed class SharedTries(Func<List<Try>, Task> take)
     {
         while (Next() is { } tries)
         {
+            if (Traces.Source.HasListeners())
+            {
+                // Or whoever came first would have the statements of all who come later in their trace.
+                Activity.Current = tries.Find(attempt => attempt.Span is not null)?.Span;
+            }
+
             Exception? failure = null;
             try
             {
