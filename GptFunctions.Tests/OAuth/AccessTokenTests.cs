@@ -34,7 +34,7 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
             claims.EnumerateObject().Select(claim => claim.Name).Order(StringComparer.Ordinal));
         Assert.Equal(app.BaseUrl, claims.GetProperty("iss").GetString());
         Assert.Equal("user_claims", claims.GetProperty("sub").GetString());
-        Assert.Equal([app.BaseUrl + "/gpt", app.BaseUrl + "/gpt/mcp"], AccessTokenText.Audience(tokens["access_token"]!));
+        Assert.Equal([app.BaseUrl + "/gpt", app.BaseUrl + "/gpt/partner/mcp", app.BaseUrl + "/gpt/mcp"], AccessTokenText.Audience(tokens["access_token"]!));
         Assert.Equal(client.Id, claims.GetProperty("client_id").GetString());
         Assert.Equal("jobs:read resume:read", claims.GetProperty("scope").GetString());
         Assert.Equal(0, claims.GetProperty("gen").GetInt32()); // the first of its session

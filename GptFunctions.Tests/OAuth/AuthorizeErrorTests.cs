@@ -211,7 +211,7 @@ public sealed class AuthorizeErrorTests(AppFixture<AuthorizeErrorTests> fixture)
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var gateway = app.BaseUrl + "/gpt";
-        string[] everything = [gateway, gateway + "/mcp"];
+        string[] everything = [gateway, gateway + "/partner/mcp", gateway + "/mcp"];
 
         var tokens = await flow.TokensAsync(client, "user_resource", ("resource", isNamed ? gateway : null));
 

@@ -52,7 +52,7 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
         { GrantTypes: { } grants } when !grants.Contains("authorization_code") => "grant_types must hold authorization_code: there is no other way to begin.",
         { ResponseTypes: { } responses } when !responses.Contains("code") => "response_types must hold code.",
         { ClientName: { } name } when Clean(name).Length > MaximumNameLength => $"client_name is longer than {MaximumNameLength} characters.",
-        { Scope: { } scope } when Known(scope).Length == 0 => $"scope holds none of the scopes that exist: {string.Join(' ', scopes.Names)}.",
+        { Scope: { } scope } when ScopeCatalog.Split(scope).Length > 0 && Known(scope).Length == 0 => $"scope holds none of the scopes that exist: {string.Join(' ', scopes.Names)}.",
         _ => null,
     };
 
@@ -61,8 +61,8 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
     /// <summary>What people read: its name without what they would not see, or else where it is.</summary>
     public string NameOf(RegistrationRequest request, string host) => Clean(request.ClientName ?? "") is { Length: > 0 } clean ? clean : host;
 
-    /// <summary>The scopes that it names; null: all there are.</summary>
-    public string[]? DefaultScopes(RegistrationRequest request) => request.Scope is null ? null : Known(request.Scope);
+    /// <summary>The scopes that it names; null: all there are. Blank counts as omitted, which some hosts send.</summary>
+    public string[]? DefaultScopes(RegistrationRequest request) => Known(request.Scope ?? "") is { Length: > 0 } known ? known : null;
 
     /// <summary>What follows from the URIs.</summary>
     public static string ApplicationTypeOf(string[] redirectUris) => redirectUris.All(IsHttps) ? Web : Native;
