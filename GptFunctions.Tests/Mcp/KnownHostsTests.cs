@@ -21,6 +21,7 @@ public sealed class KnownHostsTests(KnownHostsFixture fixture) : IClassFixture<K
     [MemberData(nameof(Names))]
     public async Task Host_that_knows_the_url_signs_a_person_in_refreshes_and_calls_a_tool(string name)
     {
+        ArgumentNullException.ThrowIfNull(name);
         await using var host = await KnownHost.StartAsync(name);
         var (resource, scopes, server) = await KnownHost.DiscoverAsync(app, Endpoint);
         var client = await host.IdentifyAsync(app, server);

@@ -140,6 +140,7 @@ public sealed class ClientDocumentTests(ClientDocumentFixture fixture) : IClassF
     [MemberData(nameof(Bad))]
     public async Task Document_that_cannot_be_used_is_a_page_that_says_why_and_leaves_nothing(string what, Action<JsonObject> change)
     {
+        ArgumentNullException.ThrowIfNull(change);
         var document = Document();
         change(document);
         Publish(document);
@@ -304,6 +305,7 @@ public sealed class ClientDocumentTests(ClientDocumentFixture fixture) : IClassF
     [InlineData("*", true)]
     public async Task Documents_count_of_the_hosts_that_are_listed(string hosts, bool counts)
     {
+        ArgumentNullException.ThrowIfNull(hosts);
         await using var replica = await app.StartReplicaAsync(("GPT_CLIENT_METADATA_HOSTS", hosts));
         Publish(Document());
 

@@ -120,6 +120,7 @@ public sealed class KindRegistrationTests(KindRegistrationFixture fixture) : ICl
     [InlineData("native", "https://a.example/cb http://127.0.0.1/cb", "native")]
     public async Task Application_type_is_read_or_follows_from_the_uris(string? named, string uris, string expected)
     {
+        ArgumentNullException.ThrowIfNull(uris);
         var body = Public($"Type {named} {uris}", uris.Split(' '));
         body["application_type"] = named;
 

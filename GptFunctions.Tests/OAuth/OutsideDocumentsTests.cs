@@ -21,7 +21,7 @@ public sealed class OutsideDocumentsTests : IAsyncLifetime
     public async Task DisposeAsync() => await host.DisposeAsync();
 
     /// <summary>IANA's special-purpose registries, IPv4 inside of IPv6, and the metadata services of clouds.</summary>
-    public static string[] Inside { get; } =
+    private static readonly string[] Inside =
     [
         "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.100.100.200", "100.127.255.255", "127.0.0.1", "127.1.2.3", "169.254.0.1",
         "169.254.169.254", "169.254.169.253", "169.254.170.2", "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.0.1",
@@ -32,7 +32,7 @@ public sealed class OutsideDocumentsTests : IAsyncLifetime
         "4000::1", "8000::1",
     ];
 
-    public static string[] Outside { get; } =
+    private static readonly string[] Outside =
     [
         "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "93.184.216.34", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.1", "169.253.255.255",
         "172.15.255.255", "172.32.0.0", "192.0.1.1", "192.167.255.255", "198.17.255.255", "198.20.0.0", "223.255.255.255", "168.63.129.17",
@@ -106,10 +106,10 @@ public sealed class OutsideDocumentsTests : IAsyncLifetime
     [InlineData("ftp://client.example/a", false)]
     [InlineData("file:///etc/passwd", false)]
     [InlineData("//client.example/a", false)]
-    public void Url_of_a_document_is_https_with_a_path_and_written_in_one_way(string url, bool expected)
+    public void Url_of_a_document_is_https_with_a_path_and_written_in_one_way(string written, bool expected)
     {
         using var documents = Documents(allowsLoopback: false);
-        Assert.Equal(expected, documents.MayBeAt(url));
+        Assert.Equal(expected, documents.MayBeAt(written));
         Assert.False(documents.MayBeAt("https://client.example/" + new string('a', 512)));
         Assert.True(documents.MayBeAt("https://client.example/" + new string('a', 512 - 23)));
     }

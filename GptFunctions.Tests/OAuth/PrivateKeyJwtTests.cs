@@ -14,14 +14,20 @@ public sealed class PrivateKeyJwtFixture : AppFixture<PrivateKeyJwtTests>
 }
 
 /// <summary>oauth.md 47 to 49: clients that sign (RFC 7523).</summary>
-public sealed class PrivateKeyJwtTests(PrivateKeyJwtFixture fixture) : IClassFixture<PrivateKeyJwtFixture>, IDisposable
+public sealed class PrivateKeyJwtTests(PrivateKeyJwtFixture fixture) : IClassFixture<PrivateKeyJwtFixture>, IAsyncLifetime
 {
     private const string Callback = "https://signing.example/cb";
     private readonly TestApp app = fixture.App;
     private readonly OAuthFlow flow = fixture.Flow;
     private readonly ClientKey key = new();
 
-    public void Dispose() => key.Dispose();
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public Task DisposeAsync()
+    {
+        key.Dispose();
+        return Task.CompletedTask;
+    }
 
     [Theory]
     [InlineData("ES256")]

@@ -81,6 +81,8 @@ public sealed class ResourceTests(ResourceFixture fixture) : IClassFixture<Resou
     [InlineData("/gpt/team/mcp", "/gpt/team/mcp", "/gpt/team/mcp")]
     public async Task Token_names_the_resources_that_it_opens_and_opens_no_other(string? resource, string audience, string opens)
     {
+        ArgumentNullException.ThrowIfNull(audience);
+        ArgumentNullException.ThrowIfNull(opens);
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, $"user_{Guid.NewGuid():N}", ("resource", resource is null ? null : app.BaseUrl + resource));
         var token = tokens["access_token"]!;

@@ -29,8 +29,8 @@ internal sealed class KnownHost : IAsyncDisposable
 
     public static async Task<KnownHost> StartAsync(string name)
     {
-        var says = All.Single(host => host["name"]!.GetValue<string>() == name);
-        return new KnownHost(says, says["document"] is null ? null : await DocumentHost.StartAsync());
+        var known = All.Single(host => host["name"]!.GetValue<string>() == name);
+        return new KnownHost(known, known["document"] is null ? null : await DocumentHost.StartAsync());
     }
 
     /// <summary>401, the endpoint's metadata, the server's (RFC 9728 5, RFC 8414 3); what the host looks at on its way.</summary>

@@ -59,7 +59,7 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
     private string[] Known(string scope) => [.. ScopeCatalog.Split(scope).Intersect(scopes.Names, StringComparer.Ordinal)];
 
     /// <summary>What people read: its name without what they would not see, or else where it is.</summary>
-    public string NameOf(RegistrationRequest request, string host) => Clean(request.ClientName ?? "") is { Length: > 0 } clean ? clean : host;
+    public static string NameOf(RegistrationRequest request, string host) => Clean(request.ClientName ?? "") is { Length: > 0 } clean ? clean : host;
 
     /// <summary>The scopes that it names; null: all there are. Blank counts as omitted, which some hosts send.</summary>
     public string[]? DefaultScopes(RegistrationRequest request) => Known(request.Scope ?? "") is { Length: > 0 } known ? known : null;

@@ -122,7 +122,7 @@ internal sealed class Clients(
             : (new Client
             {
                 Id = url,
-                Name = descriptions.NameOf(request, new Uri(url).Authority),
+                Name = ClientDescriptions.NameOf(request, new Uri(url).Authority),
                 Kind = Client.OfDocument,
                 AuthMethods = [method],
                 SecretCount = 0,

@@ -115,7 +115,7 @@ internal sealed class RegistrationService(ClientStore store, ClientDescriptions 
         var client = new Client
         {
             Id = "reg_" + Guid.CreateVersion7(now).ToString("N"),
-            Name = descriptions.NameOf(request, RedirectUri.Host(redirectUris[0])),
+            Name = ClientDescriptions.NameOf(request, RedirectUri.Host(redirectUris[0])),
             Kind = Client.SelfRegistered,
             AuthMethods = [method],
             SecretCount = 0,
