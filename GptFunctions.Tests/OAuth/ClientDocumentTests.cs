@@ -314,7 +314,8 @@ public sealed class ClientDocumentTests(ClientDocumentFixture fixture) : IClassF
 
         Assert.Equal((counts ? HttpStatusCode.Redirect : HttpStatusCode.BadRequest, counts ? 1 : 0), (response.StatusCode, host.Asked("/client.json")));
         Assert.Contains(
-            $"\"client_id_metadata_document_supported\":{(hosts.Length > 0 ? "true" : "false")}", await metadata.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+            $"\"client_id_metadata_document_supported\":{(hosts.Length > 0 ? "true" : "false")}", await metadata.Content.ReadAsStringAsync(),
+            StringComparison.Ordinal);
     }
 
     private JsonObject Document() => new()

@@ -6,7 +6,8 @@ namespace GptFunctions.Tests.OAuth;
 
 public sealed class ManySessions : AppFixture<KillTests>
 {
-    protected override IEnumerable<KeyValuePair<string, string?>> Settings => [new("GPT_MAX_SESSIONS_PER_USER", "1000"), new("GPT_MAX_SESSIONS_IN_ALL", "1000")];
+    protected override IEnumerable<KeyValuePair<string, string?>> Settings =>
+        [new("GPT_MAX_SESSIONS_PER_USER", "1000"), new("GPT_MAX_SESSIONS_IN_ALL", "1000")];
 }
 
 /// <summary>oauth.md 12: kill -9 while exchanges and refreshes run leaves no partial rows, and no client loses what it was given.</summary>

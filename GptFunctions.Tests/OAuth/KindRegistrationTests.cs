@@ -103,7 +103,8 @@ public sealed class KindRegistrationTests(KindRegistrationFixture fixture) : ICl
     [Fact]
     public async Task Redirect_uris_that_cannot_be_are_left_out_beside_good_ones()
     {
-        var answer = await RegisterAsync(Public("Partly", ["myapp://cb", Cursor, "http://evil.example/cb", "https://www.cursor.com/agents/mcp/oauth/callback"]));
+        var answer = await RegisterAsync(
+            Public("Partly", ["myapp://cb", Cursor, "http://evil.example/cb", "https://www.cursor.com/agents/mcp/oauth/callback"]));
 
         Assert.Equal(HttpStatusCode.Created, answer.Status);
         Assert.Equal($"[\"{Cursor}\",\"https://www.cursor.com/agents/mcp/oauth/callback\"]", answer["redirect_uris"]);

@@ -22,7 +22,8 @@ internal sealed class KnownHost : IAsyncDisposable
 
     public static JsonObject[] All { get; } =
     [
-        .. JsonNode.Parse(File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "infra", "hosts.json")))!["hosts"]!.AsArray().Select(host => host!.AsObject()),
+        .. JsonNode.Parse(File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "infra", "hosts.json")))!["hosts"]!.AsArray()
+            .Select(host => host!.AsObject()),
     ];
 
     public string RedirectUri => Fill(says["redirectUri"]!.GetValue<string>());

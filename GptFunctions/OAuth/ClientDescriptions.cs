@@ -49,10 +49,12 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
     /// <summary>What is wrong with the rest of a description, as a sentence.</summary>
     public string? ProblemWith(RegistrationRequest request) => request switch
     {
-        { GrantTypes: { } grants } when !grants.Contains("authorization_code") => "grant_types must hold authorization_code: there is no other way to begin.",
+        { GrantTypes: { } grants } when !grants.Contains("authorization_code") =>
+            "grant_types must hold authorization_code: there is no other way to begin.",
         { ResponseTypes: { } responses } when !responses.Contains("code") => "response_types must hold code.",
         { ClientName: { } name } when Clean(name).Length > MaximumNameLength => $"client_name is longer than {MaximumNameLength} characters.",
-        { Scope: { } scope } when ScopeCatalog.Split(scope).Length > 0 && Known(scope).Length == 0 => $"scope holds none of the scopes that exist: {string.Join(' ', scopes.Names)}.",
+        { Scope: { } scope } when ScopeCatalog.Split(scope).Length > 0 && Known(scope).Length == 0 =>
+            $"scope holds none of the scopes that exist: {string.Join(' ', scopes.Names)}.",
         _ => null,
     };
 

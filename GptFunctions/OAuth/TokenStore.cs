@@ -260,7 +260,8 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
     /// <summary>Replaces a live refresh token by <paramref name="successor"/>; null when nothing happened.</summary>
     /// <param name="resources">One of which the session's resource has to be; null: any.</param>
     public async Task<GrantedSession?> RefreshAsync(
-        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string[]? resources, TimeSpan idleLifetime, Occasion occasion)
+        ClientCredentials client, RefreshToken presented, RefreshToken successor, string[]? scopes, string[]? resources, TimeSpan idleLifetime,
+        Occasion occasion)
     {
         var command = database.Change(Refresh.For(client)).Bind(client)
             .Bind("presented", presented.Hash).Bind("successor", successor.Hash).Bind("scopes", scopes).Bind("resources", resources)
