@@ -10,10 +10,10 @@ public sealed class ClientSpansTests
     [InlineData("https://hooks.example.com/services/T0/B0/secret?*", "https://hooks.example.com/")]
     [InlineData("http://127.0.0.1:8080/path", "http://127.0.0.1:8080/")]
     [InlineData("no url", null)]
-    public void Url_of_a_call_is_the_server_alone(string url, string? kept)
+    public void Url_of_a_call_is_the_server_alone(string given, string? kept)
     {
         using var span = new Activity(ClientSpans.Operation);
-        span.SetTag("url.full", url);
+        span.SetTag("url.full", given);
         using var processor = new ClientSpans();
 
         processor.OnEnd(span);
