@@ -215,15 +215,20 @@ public sealed partial class RequestLogTests(GatewayFixture<RequestLogTests> fixt
             rows.Select(row => row.Groups["reason"].Value).Order(StringComparer.Ordinal));
     }
 
-    /// <summary>Whoever adds a code adds its reason.</summary>
+    /// <summary>Whoever adds a code of the gateway or an outcome of a webhook adds its reason, and who refuses with a problem document gives one.</summary>
     [Fact]
-    public void Every_code_of_the_gateway_is_a_reason()
+    public void Every_code_and_outcome_of_a_refusal_is_a_reason()
     {
-        var folder = Path.Combine(TestServices.RepositoryRoot, "GptFunctions", "Gateway");
-        var codes = Directory.EnumerateFiles(folder, "*.cs").SelectMany(file => Code().Matches(File.ReadAllText(file)))
+        var program = Path.Combine(TestServices.RepositoryRoot, "GptFunctions");
+        Assert.All(
+            Directory.EnumerateDirectories(program).Where(room => Path.GetFileName(room) is not ("Hosting" or "bin" or "obj"))
+                .SelectMany(room => Directory.EnumerateFiles(room, "*.cs")),
+            file => Assert.DoesNotContain("Problem.Result(", File.ReadAllText(file), StringComparison.Ordinal));
+        string[] folders = [Path.Combine(program, "Gateway"), Path.Combine(program, "Webhooks")];
+        var codes = folders.SelectMany(folder => Directory.EnumerateFiles(folder, "*.cs")).SelectMany(file => Code().Matches(File.ReadAllText(file)))
             .Select(match => match.Groups["code"].Value)
             .ToList();
-        Assert.True(codes.Count > 10);
+        Assert.Superset(new HashSet<string> { "GATEWAY_BUSY", "in_progress", "too_late", "malformed" }, codes.ToHashSet(StringComparer.Ordinal));
         Assert.All(codes, code => Assert.NotEqual(RefusalReason.Other, RefusalReasons.Of(code)));
     }
 
@@ -233,7 +238,7 @@ public sealed partial class RequestLogTests(GatewayFixture<RequestLogTests> fixt
     [GeneratedRegex("<code>(?<id>[^<]+)</code>", RegexOptions.None, 1000)]
     private static partial Regex QuotedId();
 
-    [GeneratedRegex("Code = \"(?<code>[A-Z_]+)\"", RegexOptions.None, 1000)]
+    [GeneratedRegex("""Code = "(?<code>[A-Z_]+)"|(?:new|Refusal)\(\s*"(?<code>[a-z_]+)",\s*StatusCodes\.Status[45]""", RegexOptions.None, 1000)]
     private static partial Regex Code();
 
     [GeneratedRegex(@"^\| `(?<reason>[a-z_]+)` \|", RegexOptions.Multiline, 1000)]

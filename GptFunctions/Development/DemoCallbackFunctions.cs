@@ -23,7 +23,7 @@ internal sealed class DemoCallbackFunctions(IHostEnvironment environment, IOptio
     {
         if (!environment.IsDevelopment())
         {
-            return Problem.Result(request.HttpContext, StatusCodes.Status404NotFound, "Not found", "There is nothing here.");
+            return Problem.Refuse(request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "Not found", "There is nothing here.");
         }
 
         if (!HttpMethods.IsPost(request.Method))
@@ -36,7 +36,8 @@ internal sealed class DemoCallbackFunctions(IHostEnvironment environment, IOptio
         var (id, time, signature) = (Header("webhook-id"), Header("webhook-timestamp"), Header("webhook-signature"));
         if (keys.CurrentValue.Secrets.Length == 0 || keys.CurrentValue.Sign(id, time, body.ToArray()) != signature)
         {
-            return Problem.Result(request.HttpContext, StatusCodes.Status400BadRequest, "Not ours", "The signature is not that of VERIFICATION_CALLBACK_SECRET.");
+            return Problem.Refuse(
+                request.HttpContext, RefusalReason.InvalidSignature, StatusCodes.Status400BadRequest, "Not ours", "The signature is not that of VERIFICATION_CALLBACK_SECRET.");
         }
 
         Received.Enqueue(

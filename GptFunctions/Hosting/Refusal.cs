@@ -104,6 +104,7 @@ internal enum RefusalReason
     Malformed,
     NoSecret,
     InProgress,
+    TooLate,
     Failed,
 }
 

@@ -53,6 +53,11 @@ internal sealed class McpHttp(
         }
 
         var (isTooLarge, read) = await RequestBody.ReadAsync(request, MaximumBody, body => McpMessages.Read(body, request.Headers));
+        if (!isTooLarge && read.Message is null)
+        {
+            RequestNotes.Of(context).Refuse(new Refusal(RefusalReason.InvalidRequest, caller?.ClientId, caller?.SessionId));
+        }
+
         return isTooLarge
             ? Problem.Refuse(context, RefusalReason.TooLarge, StatusCodes.Status413PayloadTooLarge, "Request too large", "A message may have 1 MB at most.")
             : read.Message is { } message ? await AnswerAsync(new McpCaller(context, token!, caller!, user!, occasion), message)

@@ -109,8 +109,8 @@ internal sealed class MetadataFunctions(
     private IResult NoResource(HttpRequest request)
     {
         Cors.Allow(request);
-        return Problem.Result(
-            request.HttpContext, StatusCodes.Status404NotFound, "No such resource",
+        return Problem.Refuse(
+            request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "No such resource",
             $"There are {string.Join(" and ", resources.All.Select(resource => resource.Url))}.");
     }
 
