@@ -39,6 +39,9 @@ public sealed class SchemaTests(SchemaFixture fixture) : IClassFixture<SchemaFix
     [InlineData("UPDATE gpt_clients SET auth_methods = '{client_secret_jwt}' WHERE client_id = 'confidential'", "23514")]
     [InlineData("UPDATE gpt_clients SET secret_hashes = ARRAY['a', 'b', 'c']::bytea[] WHERE client_id = 'confidential'", "23514")]
     [InlineData("UPDATE gpt_clients SET kind = 'other'", "23514")]
+    [InlineData("UPDATE gpt_clients SET kind = 'metadata_document' WHERE client_id = 'public'", "23514")] // read when?
+    [InlineData("UPDATE gpt_clients SET auth_methods = '{private_key_jwt}', secret_hashes = '{}' WHERE client_id = 'confidential'", "23514")] // no keys
+    [InlineData("UPDATE gpt_clients SET registration_hash = sha256('same')", "23505")]
     [InlineData("UPDATE gpt_clients SET name = ''", "23514")]
     [InlineData("UPDATE gpt_clients SET scopes = '{}'", "23514")]
     [InlineData("UPDATE gpt_sessions SET granted_scopes = scopes || '{more}'", "23514")]
