@@ -10,6 +10,7 @@ using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Mcp;
 using GptFunctions.OAuth;
+using GptFunctions.Operations;
 using GptFunctions.Purge;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
@@ -30,7 +31,7 @@ namespace GptFunctions
         public static Command[] Commands =>
         [
             SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(), SessionCommands.Create(),
-            CountdownCommands.Create(),
+            CountdownCommands.Create(), DoctorCommand.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using GptFunctions.Audit;
 using GptFunctions.Data;
@@ -71,6 +72,11 @@ public sealed partial class ApplicationRoleTests : IAsyncLifetime
     {
         using var ready = await app.Http.GetAsync(new Uri("/ready", UriKind.Relative));
         Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
+        using var selfTest = await app.GetAsOperatorAsync("/__selftest");
+        var found = JsonElement.Parse(await selfTest.Content.ReadAsStringAsync()).GetProperty("subsystems");
+        Assert.All(
+            (string[])["database", "outbox", "rabbitmq", "change_feed", "purge", "countdowns", "callbacks", "stripe"],
+            part => Assert.True(found.GetProperty(part).GetProperty("status").GetString() == "ok", $"{part}: {found.GetProperty(part)}"));
         for (var session = 0; session < 6; session++) // one more than a user may have
         {
             var tokens = await flow.TokensAsync(client, "user_role");

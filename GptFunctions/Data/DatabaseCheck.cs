@@ -3,7 +3,7 @@ using GptFunctions.Hosting;
 
 namespace GptFunctions.Data;
 
-/// <summary>The database answers, takes writes, has the schema and the time, and there are connections left.</summary>
+/// <summary>The database answers, takes writes, has the schema, the rights and the time, and there are connections left.</summary>
 internal sealed class DatabaseCheck(
     Database database, Migrator migrator, DatabaseClock databaseClock, TimeProvider clock) : ICheck
 {
@@ -12,8 +12,11 @@ internal sealed class DatabaseCheck(
 
     private const double FewConnectionsLeft = 0.9;
 
-    private static readonly Sql Connections = new("""
-        SELECT sum(numbackends)::bigint, current_setting('max_connections')::bigint
+    private static readonly Sql Server = new("""
+        SELECT sum(numbackends)::bigint, current_setting('max_connections')::bigint,
+               (SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '')
+                FROM pg_class
+                WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace AND NOT has_table_privilege(oid, 'SELECT, INSERT'))
         FROM pg_stat_database
         """);
 
@@ -50,12 +53,17 @@ internal sealed class DatabaseCheck(
                     + $"NTP."));
         }
 
-        await CountConnectionsAsync(finding);
+        await LookAroundAsync(finding);
     }
 
-    private async Task CountConnectionsAsync(Finding finding)
+    private async Task LookAroundAsync(Finding finding)
     {
-        var (open, most) = await database.LookUp(Connections).FirstAsync(reader => (reader.GetInt64(0), reader.GetInt64(1)));
+        var (open, most, closed) = await database.LookUp(Server).FirstAsync(reader => (reader.GetInt64(0), reader.GetInt64(1), reader.GetString(2)));
+        if (closed.Length > 0)
+        {
+            finding.Say(CheckState.Degraded, $"The role of DATABASE_URL has no rights to {closed}: run infra/postgres/roles.sql.");
+        }
+
         finding.Details["server_connections"] = open;
         finding.Details["server_max_connections"] = most;
         if (open > most * FewConnectionsLeft)

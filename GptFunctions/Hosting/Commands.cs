@@ -40,8 +40,10 @@ internal static class Commands
     }
 
     /// <summary>Runs a command with the program's services; settings and outages that stand in the way become sentences.</summary>
+    /// <param name="refuse">Says what is wrong with the settings, in place of the list that a start prints.</param>
     /// <returns>The exit code.</returns>
-    public static async Task<int> WithServicesAsync(ParseResult parsed, Func<IServiceProvider, Task<int>> run)
+    public static async Task<int> WithServicesAsync(
+        ParseResult parsed, Func<IServiceProvider, Task<int>> run, Func<IReadOnlyList<string>, Task<int>>? refuse = null)
     {
         try
         {
@@ -55,7 +57,7 @@ internal static class Commands
         }
         catch (Exception error) when (Startup.Problems(error) is { Count: > 0 } problems)
         {
-            return await Startup.ReportAsync(problems);
+            return await (refuse ?? Startup.ReportAsync)(problems);
         }
         catch (CommandException error)
         {

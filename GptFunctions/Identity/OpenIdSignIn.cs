@@ -15,7 +15,10 @@ internal sealed partial class OpenIdSignIn(
 {
     private const int LeewaySeconds = 30;
 
-    private string CallbackUrl => tokens.Value.PublicBaseUrl + "/oauth/callback";
+    /// <summary>Where the provider sends people back to.</summary>
+    public const string CallbackPath = "/oauth/callback";
+
+    private string CallbackUrl => tokens.Value.PublicBaseUrl + CallbackPath;
 
     public async Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser)
     {

@@ -1,0 +1,122 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using GptFunctions.Hosting;
+using GptFunctions.Operations;
+using GptFunctions.Tests.Health;
+using GptFunctions.Tests.Support;
+using GptFunctions.Tokens;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Options;
+
+namespace GptFunctions.Tests.Operations;
+
+/// <summary>health.md 17: one command for "it does not work".</summary>
+public sealed class DoctorCommandTests : IAsyncLifetime
+{
+    private SelfTestBench bench = null!;
+
+    public async Task InitializeAsync()
+    {
+        bench = await SelfTestBench.StartAsync(nameof(DoctorCommandTests));
+        bench.Clerk.Instead["/authorize"] = (context, _) =>
+        {
+            context.Response.Redirect(context.Request.Query["redirect_uri"] + "?error=login_required");
+            return Task.CompletedTask;
+        };
+    }
+
+    public async Task DisposeAsync() => await bench.DisposeAsync();
+
+    [Fact]
+    public async Task Everything_well_is_marked_so_exits_with_0_and_changes_nothing()
+    {
+        var before = await CountAsync();
+        var (exitCode, output, error) = await AppProcess.RunAsync(bench.App.Settings, "doctor");
+        Assert.True(exitCode == 0, output + error);
+        Assert.All(output.TrimEnd().Split('\n'), line => Assert.StartsWith("✓ ", line, StringComparison.Ordinal));
+        Assert.Matches("✓ database +round_trip_ms ", output);
+        Assert.Contains("✓ clerk_redirect_uri", output, StringComparison.Ordinal);
+        Assert.DoesNotContain(new Uri(bench.Data.Url).UserInfo.Split(':')[1], output, StringComparison.Ordinal);
+        Assert.Equal(before, await CountAsync());
+    }
+
+    [Fact]
+    public async Task What_is_wrong_is_said_with_its_cure_and_exits_with_1()
+    {
+        bench.Clerk.Instead["/authorize"] = (context, _) =>
+        {
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            return Task.CompletedTask;
+        };
+        bench.Upstream.Refuse();
+        var (exitCode, output, _) = await AppProcess.RunAsync(bench.App.Settings, "doctor", "--json");
+        Assert.Equal(1, exitCode);
+        var matrix = new Matrix(HttpStatusCode.OK, JsonElement.Parse(output));
+        Assert.Equal(["clerk_redirect_uri blocker", "gateway_upstreams blocker"], matrix.NotOk);
+        Assert.EndsWith("/oauth/callback: enter it at the OAuth application in its dashboard.", matrix.Error("clerk_redirect_uri"), StringComparison.Ordinal);
+        var (_, text, _) = await AppProcess.RunAsync(bench.App.Settings, "doctor");
+        Assert.Contains("✗ gateway_upstreams ", text, StringComparison.Ordinal);
+        Assert.Contains("\n    1 of 1 upstreams take no connection: ", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Settings_that_stop_the_start_are_what_it_lists()
+    {
+        var settings = bench.App.Settings.With([new("DATABASE_URL", null), new("RABBITMQ_URL", "http://broker")]);
+        var (exitCode, output, _) = await AppProcess.RunAsync(settings, "doctor");
+        Assert.Equal(1, exitCode);
+        Assert.StartsWith("✗ settings\n    ", output, StringComparison.Ordinal);
+        Assert.Contains("    DATABASE_URL is missing: set it to a postgresql:// URL", output, StringComparison.Ordinal);
+        Assert.Contains("    RABBITMQ_URL must be an amqp:// or amqps:// URL", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Certificate_that_clients_refuse_is_a_blocker_and_a_host_that_is_away_degraded()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var now = TimeProvider.System.GetUtcNow();
+        using var certificate = new CertificateRequest("CN=127.0.0.1", key, HashAlgorithmName.SHA256).CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        var serving = ServeAsync();
+        var finding = await CheckAsync($"https://127.0.0.1:{port}");
+        Assert.Equal(CheckState.Blocker, finding.State);
+        Assert.StartsWith($"Clients refuse the certificate of 127.0.0.1:{port}: ", finding.Error, StringComparison.Ordinal);
+        await serving;
+        listener.Stop();
+        Assert.Equal(CheckState.Degraded, (await CheckAsync($"https://127.0.0.1:{port}")).State);
+        Assert.Equal(CheckState.Ok, (await CheckAsync("http://127.0.0.1:1")).State);
+
+        async Task ServeAsync()
+        {
+            using var client = await listener.AcceptTcpClientAsync();
+            await using var stream = new SslStream(client.GetStream());
+            try
+            {
+                await stream.AuthenticateAsServerAsync(certificate);
+            }
+            catch (Exception error) when (error is IOException or System.Security.Authentication.AuthenticationException)
+            {
+                // Refused, as it should be.
+            }
+        }
+    }
+
+    private static async Task<Finding> CheckAsync(string publicBaseUrl)
+    {
+        var finding = new Finding();
+        await new CertificateCheck(Options.Create(new TokenSettings { PublicBaseUrl = publicBaseUrl }), TimeProvider.System)
+            .RunAsync(finding, CancellationToken.None);
+        return finding;
+    }
+
+    private Task<long> CountAsync() => bench.Data.ScalarAsync<long>("""
+        SELECT sum((xpath('/row/c/text()', query_to_xml('SELECT count(*) AS c FROM ' || oid::regclass, false, true, '')))[1]::text::bigint)::bigint
+        FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+        """);
+}
