@@ -140,7 +140,8 @@ internal static class Otlp
     {
         foreach (var resource in Messages(request, 1))
         {
-            var attributes = Messages(resource, 1).Select(one => Attributes(one, 1)).FirstOrDefault() ?? new Dictionary<string, string>(StringComparer.Ordinal);
+            var attributes = Messages(resource, 1).Select(one => Attributes(one, 1)).FirstOrDefault()
+                ?? new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var scope in Messages(resource, 2))
             {
                 var name = string.Concat(Messages(scope, 1).Select(one => Text(one, 1)));
