@@ -37,7 +37,9 @@ internal sealed class DemoCallbackFunctions(IHostEnvironment environment, IOptio
         if (keys.CurrentValue.Secrets.Length == 0 || keys.CurrentValue.Sign(id, time, body.ToArray()) != signature)
         {
             return Problem.Refuse(
-                request.HttpContext, RefusalReason.InvalidSignature, StatusCodes.Status400BadRequest, "Not ours", "The signature is not that of VERIFICATION_CALLBACK_SECRET.");
+                request.HttpContext, RefusalReason.InvalidSignature, StatusCodes.Status400BadRequest, "Not ours",
+                "The signature is not that of "
+                    + "VERIFICATION_CALLBACK_SECRET.");
         }
 
         Received.Enqueue(
