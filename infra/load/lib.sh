@@ -73,11 +73,12 @@ start_peer() {
   answers "$1" || { say "${0##*/}: nothing answers at $1"; exit 1; }
 }
 
-# start_gateway UPSTREAM USERS [NAME=VALUE...]: the program with one route that leads there; in $work/access an access token of each user.
+# start_gateway UPSTREAM USERS [NAME=VALUE...]: the program with one route that leads there, which is an MCP tool, too; in $work/access an access token of each user.
 start_gateway() {
   local url=http://127.0.0.1:$PORT number answer
   cat >"$work/gateway.json" <<JSON
-{ "routes": [{ "name": "searchJobs", "methods": ["GET"], "path": "/gpt/jobs/search", "upstream": "$1", "scope": "jobs:read", "tier": "read" }] }
+{ "openapi": "$PWD/infra/config/openapi.json", "mcp": { "path": "/gpt/mcp", "name": "bench" },
+  "routes": [{ "name": "searchJobs", "methods": ["GET"], "path": "/gpt/jobs/search", "upstream": "$1", "scope": "jobs:read", "tier": "read" }] }
 JSON
   start_app GATEWAY_CONFIG="$work/gateway.json" GATEWAY_READ_LIMIT=1000000 "${@:3}"
   sql -v secret="$CLIENT_SECRET" -v users="$2" -v resource="$url/gpt" -f infra/load/gateway-seed.sql
