@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization.Metadata;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using ModelContextProtocol;
@@ -13,11 +14,27 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
 {
     private static readonly string Version = typeof(McpDispatch).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
 
+    private static readonly JsonTypeInfo<Implementation> InfoType =
+        (JsonTypeInfo<Implementation>)McpJsonUtilities.DefaultOptions.GetTypeInfo(typeof(Implementation));
+
+    private static readonly JsonTypeInfo<CallToolRequestParams> ParametersType =
+        (JsonTypeInfo<CallToolRequestParams>)McpJsonUtilities.DefaultOptions.GetTypeInfo(typeof(CallToolRequestParams));
+
+    private static readonly JsonTypeInfo<CallToolResult> ResultType =
+        (JsonTypeInfo<CallToolResult>)McpJsonUtilities.DefaultOptions.GetTypeInfo(typeof(CallToolResult));
+
+    private Implementation ServerInfo => new() { Name = tools.Config!.Name, Title = tools.Config.Title, Version = Version };
+
     /// <param name="denied">What a call of a tool is answered with that the token has no scope for.</param>
     /// <returns>The answer; null for a message that has none, and for a stream, which the response has already.</returns>
     public async Task<JsonRpcMessage?> AnswerAsync(
         McpCaller caller, JsonRpcMessage message, CallToolResult? denied, CancellationToken cancellationToken)
     {
+        if (message is JsonRpcRequest { Method: RequestMethods.ToolsCall } call && Read(call) is { } parameters && tools.Find(parameters.Name) is { } tool)
+        {
+            return Answer(call, denied ?? await service.CallAsync(caller, tool, parameters.Arguments, cancellationToken));
+        }
+
         JsonRpcMessage? answer = null;
         var isStream = IsStream(message);
         var response = caller.Context.Response;
@@ -26,7 +43,7 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
             response.ContentType = "text/event-stream";
         }
 
-        var options = Options(caller, denied, isStream ? null : sent => answer = sent);
+        var options = Options(caller, isStream ? null : sent => answer = sent);
         var transport = new StreamableHttpServerTransport { Stateless = true };
         await using var server = McpServer.Create(transport, options, null, caller.Context.RequestServices);
         var running = server.RunAsync(cancellationToken);
@@ -44,25 +61,50 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
         return answer;
     }
 
+    private static CallToolRequestParams? Read(JsonRpcRequest call)
+    {
+        try
+        {
+            return call.Params.Deserialize(ParametersType);
+        }
+        catch (JsonException)
+        {
+            return null; // the SDK's server says what is wrong
+        }
+    }
+
+    /// <summary>
+    /// Calls of tools are most of what comes, and a server for each would cost more than the call: so what the SDK adds to a result is added here.
+    /// </summary>
+    private JsonRpcResponse Answer(JsonRpcRequest call, CallToolResult result)
+    {
+        if (McpMessages.IsStateless(call.Context?.ProtocolVersion))
+        {
+            result.ResultType = "complete";
+            result.Meta ??= [];
+            result.Meta[MetaKeys.ServerInfo] = JsonSerializer.SerializeToNode(ServerInfo, InfoType);
+        }
+
+        return new JsonRpcResponse { Id = call.Id, Result = JsonSerializer.SerializeToNode(result, ResultType), Context = call.Context };
+    }
+
     /// <summary>Whoever subscribes is told at once that there is nothing to wait for: the tools change with a deployment only.</summary>
     public static bool IsStream(JsonRpcMessage message) => message is JsonRpcRequest { Method: RequestMethods.SubscriptionsListen };
 
     /// <param name="take">Gets the answer; null where the transport writes it.</param>
-    private McpServerOptions Options(McpCaller caller, CallToolResult? denied, Action<JsonRpcMessage>? take)
+    private McpServerOptions Options(McpCaller caller, Action<JsonRpcMessage>? take)
     {
         var config = tools.Config!;
         var options = new McpServerOptions
         {
-            ServerInfo = new Implementation { Name = config.Name, Title = config.Title, Version = Version },
+            ServerInfo = ServerInfo,
             ServerInstructions = config.Instructions,
             ScopeRequests = false,
             Capabilities = new ServerCapabilities { Tools = new ToolsCapability() },
         };
         options.Handlers.ListToolsHandler = async (request, _) => await service.ListAsync(caller.Caller);
-        options.Handlers.CallToolHandler = async (request, cancellationToken) => denied ?? await service.CallAsync(
-            caller, tools.Find(request.Params?.Name) ?? throw new McpProtocolException(
-                $"There is no tool {request.Params?.Name}.", McpErrorCode.InvalidParams),
-            request.Params!.Arguments, cancellationToken);
+        options.Handlers.CallToolHandler = (request, _) => throw new McpProtocolException(
+            $"There is no tool {request.Params?.Name}.", McpErrorCode.InvalidParams); // those that there are have been called before
         options.Filters.Message.IncomingFilters.Add(next => (context, cancellationToken) => GuardAsync(caller, next, context, cancellationToken));
         options.Filters.Message.OutgoingFilters.Add(next => (context, cancellationToken) =>
         {

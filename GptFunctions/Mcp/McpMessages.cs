@@ -65,6 +65,9 @@ internal static class McpMessages
         return error is null ? new ReadMessage(message, null) : new ReadMessage(null, error);
     }
 
+    /// <summary>Whether a version is one in which each request says everything by itself.</summary>
+    public static bool IsStateless(string? version) => version == Stateless;
+
     public static JsonRpcError Error(RequestId id, int code, string message, JsonNode? data = null) =>
         new() { Id = id, Error = new JsonRpcErrorDetail { Code = code, Message = message, Data = data } };
 
