@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
@@ -81,7 +82,8 @@ internal sealed partial class OpenApiOperations
             node = node switch
             {
                 JsonObject found => found[key],
-                JsonArray list when int.TryParse(key, out var index) && index >= 0 && index < list.Count => list[index],
+                JsonArray list when int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index >= 0 && index < list.Count =>
+                    list[index],
                 _ => null,
             };
         }

@@ -135,17 +135,17 @@ internal sealed partial class McpDispatch(McpService service, ToolCatalog tools,
         }
         catch (JsonException error)
         {
-            throw new McpProtocolException($"params are not what the standard says: {error.Message}", McpErrorCode.InvalidParams);
+            throw new McpProtocolException($"params are not what the standard says: {error.Message}", error, McpErrorCode.InvalidParams);
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error))
         {
             LogOutage(caller.Occasion.CorrelationId, error.Message);
-            throw new McpProtocolException(Failure.Outage.Detail, McpErrorCode.InternalError);
+            throw new McpProtocolException(Failure.Outage.Detail, error, McpErrorCode.InternalError);
         }
         catch (Exception error) when (error is not (McpException or OperationCanceledException))
         {
             LogBug(caller.Occasion.CorrelationId, error);
-            throw new McpProtocolException($"{Failure.Bug.Detail} It is {caller.Occasion.CorrelationId}.", McpErrorCode.InternalError);
+            throw new McpProtocolException($"{Failure.Bug.Detail} It is {caller.Occasion.CorrelationId}.", error, McpErrorCode.InternalError);
         }
     }
 

@@ -19,6 +19,8 @@ internal sealed class McpHttp(
 {
     private const int MaximumBody = 1024 * 1024;
     private const int TooManyRequests = -32000;
+    private static readonly string[] TakenHeaders =
+        ["Authorization", "Content-Type", "Accept", "x-correlation-id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name"];
     private readonly string ourOrigin = new Uri(settings.Value.PublicBaseUrl!).GetLeftPart(UriPartial.Authority);
 
     public string? Path => tools.Config?.Path;
@@ -142,8 +144,7 @@ internal sealed class McpHttp(
         var headers = request.HttpContext.Response.Headers;
         headers.AccessControlAllowMethods = "POST";
         headers.AccessControlAllowHeaders = string.Join(
-            ", ", new[] { "Authorization", "Content-Type", "Accept", "x-correlation-id", "Mcp-Protocol-Version", "Mcp-Method", "Mcp-Name" }
-                .Union(taken, StringComparer.OrdinalIgnoreCase));
+            ", ", TakenHeaders.Union(taken, StringComparer.OrdinalIgnoreCase));
         headers.AccessControlMaxAge = "86400";
         return Results.NoContent();
     }

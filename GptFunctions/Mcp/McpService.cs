@@ -87,6 +87,7 @@ internal sealed partial class McpService(
             return Refuse(caller, problem!);
         }
 
+        using var held = request;
         var refusal = await calls.MakeAsync(
             request.Context,
             new GatewayRequest(tool.Operation!.Method, request.Path, request.Query, caller.Token, false, caller.Occasion)

@@ -12,7 +12,7 @@ namespace GptFunctions.Mcp;
 /// The HTTP request that a call of a tool stands for, in a context of its own, so that it goes the way of any other call of its route. The upstream's
 /// answer is held there.
 /// </summary>
-internal sealed class ToolRequest
+internal sealed class ToolRequest : IDisposable
 {
     /// <summary>What is about the request to the MCP endpoint itself, and not about the call that it asks for.</summary>
     private static readonly string[] NotPassed =
@@ -109,6 +109,8 @@ internal sealed class ToolRequest
         headers.ForEach(header => request.Context.Request.Headers[header.Key] = header.Value);
         return (request, null);
     }
+
+    public void Dispose() => held.Dispose();
 
     private static string ArgumentOf(ToolInput input, string name) =>
         input.Parameters.First(parameter => parameter.Place == "path" && parameter.Name == name).Argument;

@@ -66,7 +66,7 @@ internal sealed class ToolSchemas(OpenApiOperations source, bool isVersion30, bo
             return result;
         }
 
-        var more = (JsonObject)Written(new JsonObject(beside.Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone()))));
+        var more = Written(new JsonObject(beside.Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone()))));
         if (result is not JsonObject target || !beside.TrueForAll(member => Annotations.Contains(member.Key)))
         {
             more["allOf"] = new JsonArray([result, .. (more["allOf"] as JsonArray ?? []).Select(part => part?.DeepClone())]);
@@ -88,7 +88,7 @@ internal sealed class ToolSchemas(OpenApiOperations source, bool isVersion30, bo
         {
             circular.Add(reference);
         }
-        else if (!names.ContainsKey(reference) || !Definitions.ContainsKey(names[reference]))
+        else if (!names.TryGetValue(reference, out var known) || !Definitions.ContainsKey(known))
         {
             return null;
         }
@@ -136,7 +136,7 @@ internal sealed class ToolSchemas(OpenApiOperations source, bool isVersion30, bo
         return names[reference] = name;
     }
 
-    private JsonNode Written(JsonObject schema)
+    private JsonObject Written(JsonObject schema)
     {
         var result = new JsonObject();
         foreach (var (name, value) in schema)
