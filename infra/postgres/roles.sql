@@ -111,7 +111,7 @@ SELECT * FROM (VALUES
     ('countdowns', 'SELECT, INSERT, UPDATE, DELETE', 'id, kind, due_at, status, attempts, next_attempt_at, lease_until, created_at, finished_at', NULL),
     ('verification_callbacks', 'SELECT, INSERT, UPDATE, DELETE', 'id, type, order_id, status, attempts, next_attempt_at, lease_until, created_at, finished_at', NULL),
     ('usage_counters', 'SELECT, INSERT, UPDATE, DELETE', '*', 'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),
-    ('usage_units', 'SELECT, INSERT, DELETE', NULL, NULL),
+    ('usage_units', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('rate_limits', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
     ('schema_migrations', 'SELECT', '*', NULL)
