@@ -93,7 +93,7 @@ request() {
     printf 'url = "%s"\nrequest = "%s"\n' "$target" "$method"
     [ -z "$header" ] || printf 'header = "%s"\n' "$header"
     [ "$method" = GET ] || printf 'header = "Origin: %s"\n' "$base"
-    [ -z "$body" ] || printf 'data-raw = "%s"\n' "$body"
+    [ -z "$body" ] || printf 'data-raw = "%s"\n' "${body//\"/\\\"}"
     case $auth in
       '') ;;
       'bearer '*) printf 'header = "Authorization: Bearer %s"\n' "${auth#bearer }" ;;
@@ -205,6 +205,12 @@ expect 200
 interesting 2000
 case $(json x-internal-id) in '' | somebody-else) fail "the API was told a forged identity, or none." ;; esac
 echo "      the API was told x-internal-id: $(json x-internal-id), x-gpt-scopes: $(json x-gpt-scopes)"
+
+step "An MCP host calls the same action as a tool: one list of routes, two worlds."
+request POST "$base/gpt/mcp" '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"searchJobs","arguments":{"query":"baker"}}}' "bearer $access" "Content-Type: application/json"
+expect 200
+grep -q '"structuredContent"' "$work/body" || fail "the tool did not answer."
+interesting 400
 
 step "The GPT calls it again and again, until the user's quota of the minute is used up."
 calls=0
