@@ -33,7 +33,7 @@ internal sealed class PlansReader
                     continue;
                 }
 
-                if (amount.Value.ValueKind != JsonValueKind.Number || !amount.Value.TryGetInt32(out var units) || units < PlanTable.Unlimited)
+                if (Units(amount.Value) is not { } units)
                 {
                     problems.Add((amount.Line, $"{plan.Name}.{amount.Name} must be a whole number, or -1 for no limit, not {amount.Value.GetRawText()}."));
                     continue;
@@ -51,6 +51,9 @@ internal sealed class PlansReader
     public IEnumerable<(int Line, string Text)> Problems => defaultPlan.Name is { } name && !plans.ContainsKey(name)
         ? problems.Append((defaultPlan.Line, $"defaultPlan: there is no plan '{name}'; there are {Listed(plans.Keys)}."))
         : problems;
+
+    private static int? Units(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var units) && units >= PlanTable.Unlimited ? units : null;
 
     private static string Listed(IEnumerable<string> names) => string.Join(", ", names.Order(StringComparer.Ordinal)) is { Length: > 0 } list ? list : "none";
 }
