@@ -66,6 +66,7 @@ public sealed class OpenApiReaderTests : IDisposable
     [InlineData("openapi: 3.0.3\npaths: { /a: 7 }", "is no OpenAPI document: 'paths' must be an object of objects.")]
     public void File_that_is_no_document_is_refused_with_a_sentence(string text, string expected)
     {
+        ArgumentNullException.ThrowIfNull(expected);
         var (document, problem) = OpenApiReader.Read(Write("file.yaml", text));
 
         Assert.Null(document);

@@ -13,7 +13,6 @@ public sealed class ToolCallFixture : McpFixture<ToolCallTests>
 /// <summary>mcp.md 7 to 9: a call of a tool goes the way of an HTTP call of its route, and its result is something that a model can act on.</summary>
 public sealed class ToolCallTests(ToolCallFixture fixture) : IClassFixture<ToolCallFixture>
 {
-    private readonly TestApp app = fixture.App;
     private readonly McpTestClient mcp = fixture.Client;
 
     [Fact]
@@ -74,6 +73,7 @@ public sealed class ToolCallTests(ToolCallFixture fixture) : IClassFixture<ToolC
     [InlineData("get_profile", """{ "a": 1 }""", "There is no argument a: this tool has none.")]
     public async Task Wrong_argument_is_an_error_that_names_it_and_nothing_is_called(string tool, string arguments, string expected)
     {
+        ArgumentNullException.ThrowIfNull(expected);
         var user = await fixture.Users.AddAsync();
         var before = await fixture.Upstream.CountAsync("requests");
 
@@ -101,6 +101,7 @@ public sealed class ToolCallTests(ToolCallFixture fixture) : IClassFixture<ToolC
     [InlineData("dead", "{}", "The connection failed.*", "UPSTREAM_UNREACHABLE")]
     public async Task Failure_is_an_error_with_the_sentence_of_the_problem(string tool, string arguments, string expected, string? code)
     {
+        ArgumentNullException.ThrowIfNull(expected);
         var user = await fixture.Users.AddAsync();
 
         var answer = await mcp.CallAsync(user.Token, tool, arguments);

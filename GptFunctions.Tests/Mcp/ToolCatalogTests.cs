@@ -47,6 +47,8 @@ public sealed class ToolCatalogTests
     [InlineData("POST", ", \"tool\": { \"readOnly\": true, \"destructive\": false, \"idempotent\": true, \"openWorld\": true }", true, false, true)]
     public void Annotations_follow_from_method_and_route(string method, string extra, bool isReading, bool isDestructive, bool isIdempotent)
     {
+        ArgumentNullException.ThrowIfNull(extra);
+        ArgumentNullException.ThrowIfNull(method);
         var tool = Assert.Single(Derive($"{method.ToLowerInvariant()}: {{ summary: A note, responses: {{}} }}", method, extra).All);
 
         var annotations = tool.Definition.Annotations!;
@@ -107,6 +109,7 @@ public sealed class ToolCatalogTests
         """{"type":"object","properties":{"id":{"type":"string"}},"required":["id"],"additionalProperties":false}""")]
     public void Input_is_one_object_of_parameters_and_body(string operation, string expected)
     {
+        ArgumentNullException.ThrowIfNull(expected);
         var tool = Assert.Single(Derive(operation, "POST").All);
 
         Assert.Equal(expected.ReplaceLineEndings(""), tool.Definition.InputSchema.GetRawText());
@@ -144,6 +147,7 @@ public sealed class ToolCatalogTests
         "post: { parameters: [{ name: q, in: query, style: unheardOf, schema: {} }] }", "POST /notes/{noteId}: the parameter q has the style unheardOf, *")]
     public void Operation_that_cannot_be_a_tool_stops_the_start_with_its_place_unless_it_shall_be_none(string operation, string expected)
     {
+        ArgumentNullException.ThrowIfNull(expected);
         var refusal = Assert.Throws<OptionsValidationException>(() => Derive(operation, "POST"));
 
         var problem = Assert.Single(refusal.Failures);

@@ -65,6 +65,7 @@ public sealed class MonthlyQuotaTests(QuotaFixture<MonthlyQuotaTests> fixture) :
     [InlineData("pro", "unpaid", "The user's plan, pro, is not paid for. *pay for it first.")]
     public async Task Plan_that_gives_nothing_is_402_that_waiting_would_not_help(string? plan, string? status, string detail)
     {
+        ArgumentNullException.ThrowIfNull(detail);
         var user = await fixture.AddUserAsync(plan, status);
         var requests = await fixture.Upstream.CountAsync("requests");
 

@@ -50,6 +50,7 @@ public sealed class StripeGraceTests(WebhookFixture<StripeGraceTests> fixture) :
     [InlineData("uf")]
     public async Task Order_of_what_tells_of_a_failure_does_not_matter(string order)
     {
+        ArgumentNullException.ThrowIfNull(order);
         await SendAsync(Subscribed());
         foreach (var letter in order)
         {
