@@ -25,7 +25,9 @@ public sealed class ChaosTests : IAsyncLifetime
         await services.StartAsync();
         database = await TestDatabase.CreateOnAsync(services.DatabaseUrl, nameof(ChaosTests));
         settings = TestApp.DefaultSettings(database.Url, 0).With(
-            [new("RABBITMQ_URL", services.BrokerUrl), new("OUTBOX_RELAY", "true"), new("GPT_MAX_SESSIONS_PER_USER", "100"), new("GPT_MAX_SESSIONS_IN_ALL", "100")]);
+            [
+                new("RABBITMQ_URL", services.BrokerUrl), new("OUTBOX_RELAY", "true"), new("GPT_MAX_SESSIONS_PER_USER", "100"),
+                new("GPT_MAX_SESSIONS_IN_ALL", "100")]);
         settings["PUBLIC_BASE_URL"] = "http://127.0.0.1:7071";
         await using (var broker = await TestBroker.ConnectAsync(services.BrokerUrl))
         {

@@ -30,7 +30,8 @@ public sealed class GatewayConfigTests
 
     [Theory]
     [InlineData("""{ "free": { "applications": 5 }, "pro": { "applications": -1, "exports": 0 } }""", "\"free\"", null)]
-    [InlineData("""{ "free": { "applications": -2 } }""", "null", "gateway.json line 3: free.applications must be a whole number, or -1 for no limit, not -2.")]
+    [InlineData("""{ "free": { "applications": -2 } }""", "null",
+        "gateway.json line 3: free.applications must be a whole number, or -1 for no limit, not -2.")]
     [InlineData("""{ "free": { "applications": 1.5 } }""", "null", "gateway.json line 3: free.applications must be *, not 1.5.")]
     [InlineData("""{ "free": { "applications": "5" } }""", "null", "gateway.json line 3: free.applications must be *, not \"5\".")]
     [InlineData("""{ "free": { "a b": 5 } }""", "null", "gateway.json line 3: the quota 'a b' must be 1 to 64 letters, *")]

@@ -43,7 +43,8 @@ public sealed class UpstreamKeysTests : IAsyncLifetime
 
         // What is bad is reported by its name, and the last good one stays.
         await File.WriteAllTextAsync(Path.Combine(secrets, "functions-key"), "two\nlines-of-secret");
-        await Wait.UntilAsync(() => app.Log.Lines.Any(line => line.StartsWith("Error 6024", StringComparison.Ordinal) && line.Contains("FUNCTIONS_KEY", StringComparison.Ordinal)));
+        await Wait.UntilAsync(() => app.Log.Lines.Any(
+            line => line.StartsWith("Error 6024", StringComparison.Ordinal) && line.Contains("FUNCTIONS_KEY", StringComparison.Ordinal)));
         Assert.Equal(second, (await app.Http.EchoAsync(user))["x-functions-key"]);
         Assert.DoesNotContain(app.Log.Lines, line => line.Contains(first, StringComparison.Ordinal) || line.Contains(second, StringComparison.Ordinal)
             || line.Contains("lines-of-secret", StringComparison.Ordinal));

@@ -20,7 +20,8 @@ public sealed class SelfTestServiceTests
     public async Task Check_that_does_not_let_go_is_cut_at_three_seconds_and_not_started_again_until_it_has_ended()
     {
         using var gate = new ManualResetEventSlim();
-        var (stubborn, obedient) = (new FakeCheck("stubborn", _ => Task.Run(gate.Wait, CancellationToken.None)), new FakeCheck("obedient", _ => Task.CompletedTask));
+        var (stubborn, obedient) = (
+            new FakeCheck("stubborn", _ => Task.Run(gate.Wait, CancellationToken.None)), new FakeCheck("obedient", _ => Task.CompletedTask));
         var blocking = new FakeCheck("blocking", _ =>
         {
             gate.Wait(CancellationToken.None); // on the caller's thread

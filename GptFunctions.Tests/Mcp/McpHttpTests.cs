@@ -312,9 +312,10 @@ public sealed class McpHttpTests(McpHttpFixture fixture) : IClassFixture<McpHttp
     [Fact]
     public async Task Two_processes_answer_any_request()
     {
-        await using var replica = await app.StartReplicaAsync();
+        await using var one = await AppProcess.StartAsync(app.Settings);
+        await using var two = await AppProcess.StartAsync(app.Settings);
         var user = await fixture.Users.AddAsync();
-        var both = new[] { mcp, new McpTestClient(replica.Http) };
+        var both = new[] { new McpTestClient(one.Http), new McpTestClient(two.Http) };
 
         for (var number = 0; number < 4; number++)
         {

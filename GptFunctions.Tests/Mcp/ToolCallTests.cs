@@ -130,4 +130,34 @@ public sealed class ToolCallTests(ToolCallFixture fixture) : IClassFixture<ToolC
         Assert.Equal((expected, isError), (answer.Sentence, answer.IsError));
         Assert.False(answer.Result.TryGetProperty("structuredContent", out _));
     }
+
+    /// <summary>countdowns.md 14 to 16: the quotas of a month hold for tools, and are told as results that a model can act on.</summary>
+    [Fact]
+    public async Task Quota_of_the_month_holds_for_tools_and_is_told_as_a_result()
+    {
+        await using var replica = await fixture.App.StartReplicaAsync(("GATEWAY_CONFIG", await WithQuotaAsync(fixture.App.Settings["GATEWAY_CONFIG"]!)));
+        var tools = new McpTestClient(replica.Http);
+        var (user, poor) = (await fixture.Users.AddAsync(plan: "free", planStatus: "active"), await fixture.Users.AddAsync());
+
+        var failed = await tools.CallAsync(user.Token, "answer", """{ "what": "status", "code": 500 }"""); // given back
+        var first = await tools.CallAsync(user.Token, "answer", """{ "what": "anything" }""");
+        var second = await tools.CallAsync(user.Token, "answer", """{ "what": "anything" }""");
+        var without = await tools.CallAsync(poor.Token, "answer", """{ "what": "anything" }""");
+
+        Assert.Equal((true, false, true, true), (failed.IsError, first.IsError, second.IsError, without.IsError));
+        Assert.StartsWith("The user's plan, free, gives 1 applications a month, and all are used.", second.Sentence, StringComparison.Ordinal);
+        Assert.Equal(
+            ("QUOTA_USED_UP", "PLAN_REQUIRED"),
+            (second.Result.GetProperty("_meta").GetProperty("code").GetString(), without.Result.GetProperty("_meta").GetProperty("code").GetString()));
+    }
+
+    private static async Task<string> WithQuotaAsync(string config)
+    {
+        var routes = JsonNode.Parse(await File.ReadAllTextAsync(config))!;
+        routes["plans"] = JsonNode.Parse("""{ "free": { "applications": 1 } }""");
+        routes["routes"]!.AsArray().Single(route => (string?)route!["name"] == "answer")!["quota"] = "applications";
+        var path = Path.Combine(Path.GetDirectoryName(config)!, "with-quota.json"); // beside the document that it names
+        await File.WriteAllTextAsync(path, routes.ToJsonString());
+        return path;
+    }
 }

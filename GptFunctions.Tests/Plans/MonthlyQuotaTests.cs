@@ -8,7 +8,8 @@ namespace GptFunctions.Tests.Plans;
 /// <summary>An app whose limits of a minute are in nobody's way.</summary>
 public class QuotaFixture<TTests> : GatewayFixture<TTests>
 {
-    protected override IEnumerable<KeyValuePair<string, string?>> Settings => [new("GATEWAY_READ_LIMIT", "100000"), new("GATEWAY_OPEN_CALLS_PER_USER", "1000")];
+    protected override IEnumerable<KeyValuePair<string, string?>> Settings =>
+        [new("GATEWAY_READ_LIMIT", "100000"), new("GATEWAY_OPEN_CALLS_PER_USER", "1000")];
 
     internal Task<GatewayUser> AddUserAsync(string? plan = "free", string? status = "active") => Users.AddAsync(plan: plan, planStatus: status);
 
@@ -189,7 +190,8 @@ public sealed class MonthlyQuotaTests(QuotaFixture<MonthlyQuotaTests> fixture) :
         var (applications, exports) = (usage.GetProperty("quotas").GetProperty("applications"), usage.GetProperty("quotas").GetProperty("exports"));
         Assert.Equal(("null", 1, "null"), (applications.GetProperty("limit").GetRawText(), applications.GetProperty("used").GetInt32(),
             applications.GetProperty("remaining").GetRawText()));
-        Assert.Equal((2, 1, 1), (exports.GetProperty("limit").GetInt32(), exports.GetProperty("used").GetInt32(), exports.GetProperty("remaining").GetInt32()));
+        Assert.Equal(
+            (2, 1, 1), (exports.GetProperty("limit").GetInt32(), exports.GetProperty("used").GetInt32(), exports.GetProperty("remaining").GetInt32()));
         Assert.Equal(0, exports.GetProperty("resets_at").GetDateTimeOffset().Offset.Ticks);
         Assert.NotEqual(month, exports.GetProperty("resets_at").GetString()![..7]);
         for (var call = 0; call < 3; call++)

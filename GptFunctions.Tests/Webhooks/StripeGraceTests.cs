@@ -29,7 +29,8 @@ public sealed class StripeGraceTests(WebhookFixture<StripeGraceTests> fixture) :
 
         Assert.Equal(Time + Day, await SinceAsync());
         Assert.Equal(2, await app.Database.CountAsync(
-            "outbox_messages", $"routing_key = 'gpt.webhook.plan_changed' AND envelope #>> '{{payload,clerk_user_id}}' = '{user}'")); // active, past_due; not each retry
+            // active, past_due; not each retry
+            "outbox_messages", $"routing_key = 'gpt.webhook.plan_changed' AND envelope #>> '{{payload,clerk_user_id}}' = '{user}'"));
     }
 
     [Fact]

@@ -16,7 +16,8 @@ internal sealed class DatabaseCheck(
         SELECT sum(numbackends)::bigint, current_setting('max_connections')::bigint,
                (SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '')
                 FROM pg_class
-                WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace AND NOT has_table_privilege(oid, 'SELECT, INSERT'))
+                WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+                  AND NOT has_table_privilege(oid, 'SELECT, INSERT'))
         FROM pg_stat_database
         """);
 

@@ -43,7 +43,8 @@ internal sealed class DemoCallbackFunctions(IHostEnvironment environment, IOptio
         }
 
         Received.Enqueue(
-            new JsonObject { ["webhook-id"] = id, ["signature"] = "right", ["body"] = JsonNode.Parse(Encoding.UTF8.GetString(body.ToArray())) }.ToJsonString());
+            new JsonObject { ["webhook-id"] = id, ["signature"] = "right", ["body"] = JsonNode.Parse(Encoding.UTF8.GetString(body.ToArray())) }
+                .ToJsonString());
         while (Received.Count > Shown)
         {
             Received.TryDequeue(out _);

@@ -63,7 +63,8 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
             : form["decision"] is "approve" or "deny"
                 ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
             : OAuthPages.Refuse(
-                request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, "Nothing was chosen", "Go back and press Allow or Cancel.");
+                request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, "Nothing was chosen",
+                "Go back and press Allow or Cancel.");
     }
 
     [Function("OAuthCallback")]

@@ -29,7 +29,8 @@ internal sealed partial class UsageService(PlanTable plans, UsageStore store, IO
 
     /// <summary>What the user's plan says of a quota now; nothing is read, and <see cref="QuotaState.Used"/> is 0.</summary>
     public QuotaState StateOf(InternalUser user, string quota, DateTimeOffset now) =>
-        new(quota, plans.Of(user), plans.AmountOf(user, quota, now, settings.Value.Grace), 0, new(MonthOf(now).AddMonths(1), TimeOnly.MinValue, TimeSpan.Zero));
+        new(quota, plans.Of(user), plans.AmountOf(user, quota, now, settings.Value.Grace), 0,
+            new(MonthOf(now).AddMonths(1), TimeOnly.MinValue, TimeSpan.Zero));
 
     public bool IsPaidFor(InternalUser user, DateTimeOffset now) => user.Plan is null || PlanTable.IsLive(user, now, settings.Value.Grace);
 
