@@ -104,7 +104,7 @@ public sealed partial class RunMetersTests(RunMetersFixture fixture) : IClassFix
 
     // E-mail addresses, ids of users, sessions and clients that registered themselves, tokens, URLs with a query.
     [GeneratedRegex(
-        @"@[\w-]+\.|=user_|[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32}|gpt_rt_|eyJ[A-Za-z0-9_-]{10,}|https?:|\?", RegexOptions.None, 10_000)]
+        @"@[\w-]+\.|=user_(?!not_found|blocked)|[0-9a-f]{8}-[0-9a-f]{4}-|[0-9a-f]{32}|gpt_rt_|eyJ[A-Za-z0-9_-]{10,}|https?:|\?", RegexOptions.None, 10_000)]
     private static partial Regex Shapes();
 
     [GeneratedRegex(@"route=/(test-|dev/|oauth/test-|oauth/authorize/test-)", RegexOptions.ExplicitCapture, 1000)]

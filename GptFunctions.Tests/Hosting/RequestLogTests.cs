@@ -28,7 +28,7 @@ public sealed partial class RequestLogTests(GatewayFixture<RequestLogTests> fixt
         { "GET", "/oauth/authorize?client_id=CLIENT&redirect_uri=https%3A%2F%2Fevil.example", null, null, 400, "oauth", "redirect_uri_unregistered" },
         { "GET", "/oauth/authorize?client_id=CLIENT&response_type=token", null, null, 302, "oauth", "unsupported_response_type" },
         { "GET", "/oauth/authorize?client_id=CLIENT&response_type=code&scope=everything", null, null, 302, "oauth", "invalid_scope" },
-        { "GET", "/oauth/authorize?client_id=CLIENT&response_type=code&request=x", null, null, 302, "oauth", "request_object" },
+        { "GET", "/oauth/authorize?client_id=CLIENT&response_type=code&request=x", null, null, 302, "oauth", "invalid_request" },
         { "GET", "/oauth/authorize?continue=x", null, null, 403, "oauth", "not_in_progress" },
         { "POST", "/oauth/authorize/decision", "decision=approve", null, 403, "oauth", "not_in_progress" },
         { "GET", "/oauth/callback?code=x&state=y", null, null, 403, "oauth", "not_in_progress" },

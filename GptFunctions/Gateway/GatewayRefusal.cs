@@ -247,6 +247,6 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
         }
         : new(error is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status400BadRequest, "Bad request", "The request body could not be read.")
         {
-            Why = new(RefusalReason.Unreadable),
+            Why = new(RefusalReason.InvalidRequest),
         };
 }

@@ -60,11 +60,11 @@ internal sealed partial class ErrorMapper(IEnumerable<ErrorFormat> formats, ILog
         BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } => (
             new Failure(StatusCodes.Status413PayloadTooLarge, "Bad request", "The request body is too large."), RefusalReason.TooLarge),
         BadHttpRequestException bad => (
-            new Failure(bad.StatusCode, "Bad request", "The request could not be read: " + bad.Message), RefusalReason.Unreadable),
+            new Failure(bad.StatusCode, "Bad request", "The request could not be read: " + bad.Message), RefusalReason.InvalidRequest),
         IOException { InnerException: OverflowException } => (
             new Failure(
                 StatusCodes.Status400BadRequest, "Bad request", "The request could not be read: a chunk's size is no number that there can be."),
-            RefusalReason.Unreadable),
+            RefusalReason.InvalidRequest),
         _ when IsOutage(error) => (Failure.Outage, RefusalReason.Outage),
         _ => (Failure.Bug, RefusalReason.Bug),
     };

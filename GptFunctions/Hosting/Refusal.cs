@@ -16,7 +16,6 @@ internal enum RefusalReason
     // Any route
     Outage,
     Bug,
-    Unreadable,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -49,7 +48,6 @@ internal enum RefusalReason
     // Authorization, sign-in, consent
     RedirectUriUnregistered,
     UnsupportedResponseType,
-    RequestObject,
     InvalidScope,
     InvalidTarget,
     NotInProgress,

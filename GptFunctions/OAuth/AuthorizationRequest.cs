@@ -89,7 +89,7 @@ internal sealed class AuthorizationRequests(Clients clients, ScopeCatalog catalo
         {
             return new OAuthError(
                 parameters["request"] is null ? "request_uri_not_supported" : "request_not_supported",
-                "Send the parameters themselves instead of a request object.").Because(RefusalReason.RequestObject);
+                "Send the parameters themselves instead of a request object.").Because(RefusalReason.InvalidRequest);
         }
 
         if (parameters["response_mode"] is not (null or "query"))
