@@ -41,9 +41,11 @@ public sealed class McpHostTests(McpHostProcess fixture) : IClassFixture<McpHost
     }
 
     [Fact]
-    public async Task CSharp_sdk_connects_lists_calls_and_steps_up()
+    public async Task CSharp_sdk_connects_lists_calls_steps_up_refreshes_and_signs_in_again_after_the_end()
     {
         var asked = new List<string>();
+        using var spoiler = new Spoiler();
+        using var http = new HttpClient(spoiler);
         await using var transport = new HttpClientTransport(new HttpClientTransportOptions
         {
             Endpoint = new Uri(fixture.BaseUrl + "/gpt/mcp"),
@@ -61,7 +63,7 @@ public sealed class McpHostTests(McpHostProcess fixture) : IClassFixture<McpHost
                     return new AuthorizationResult { Code = query["code"], State = query["state"], Iss = query["iss"] };
                 },
             },
-        });
+        }, http);
         await using var client = await McpClient.CreateAsync(transport);
 
         var tools = await client.ListToolsAsync();
@@ -73,6 +75,45 @@ public sealed class McpHostTests(McpHostProcess fixture) : IClassFixture<McpHost
         Assert.Equal("sent", sent.StructuredContent!.Value.GetProperty("result").GetProperty("status").GetString());
         Assert.Equal(2, asked.Count);
         Assert.Contains("applications:write", asked[1], StringComparison.Ordinal);
+
+        spoiler.Spoil(20); // as many calls at once whose token is no good any more
+        var calls = await Task.WhenAll(Enumerable.Range(0, 20).Select(
+            _ => client.CallToolAsync("getJobDetails", new Dictionary<string, object?> { ["id"] = "job-2" }).AsTask()));
+        Assert.All(calls, call => Assert.NotEqual(true, call.IsError));
+        Assert.Equal(2, asked.Count); // refreshed, nobody was asked
+
+        using var end = new HttpRequestMessage(HttpMethod.Delete, new Uri(fixture.BaseUrl + "/oauth/sessions"));
+        end.Headers.Authorization = new("Bearer", spoiler.Token);
+        using var ended = await http.SendAsync(end);
+        Assert.True(ended.IsSuccessStatusCode);
+        var again = await client.CallToolAsync("getJobDetails", new Dictionary<string, object?> { ["id"] = "job-2" });
+        Assert.NotEqual(true, again.IsError);
+        Assert.Equal(3, asked.Count);
+    }
+
+    /// <summary>Replaces the token of so many requests by one that is no good.</summary>
+    private sealed class Spoiler() : DelegatingHandler(new SocketsHttpHandler())
+    {
+        private int left;
+
+        public void Spoil(int requests) => Volatile.Write(ref left, requests);
+
+        /// <summary>The last good one.</summary>
+        public string? Token { get; private set; }
+
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            if (request.Headers.Authorization is { Scheme: "Bearer" } given)
+            {
+                Token = given.Parameter;
+                if (Volatile.Read(ref left) > 0 && Interlocked.Decrement(ref left) >= 0)
+                {
+                    request.Headers.Authorization = new("Bearer", "expired");
+                }
+            }
+
+            return base.SendAsync(request, cancellationToken);
+        }
     }
 
     /// <summary>
