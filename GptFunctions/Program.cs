@@ -11,6 +11,7 @@ using GptFunctions.Identity;
 using GptFunctions.Mcp;
 using GptFunctions.OAuth;
 using GptFunctions.Operations;
+using GptFunctions.Pages;
 using GptFunctions.Purge;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
@@ -40,6 +41,7 @@ namespace GptFunctions
             builder.AddTelemetry();   // traces, metrics and logs to a collector, where there is one
             builder.AddData();        // PostgreSQL and its migrations
             builder.AddTokens();      // signing keys and access tokens
+            builder.AddPages();       // what every page for people is made of
             builder.AddRateLimits();  // shared by all replicas
             builder.AddOAuth();       // the authorization server
             builder.AddIdentity();    // who is the person: Clerk

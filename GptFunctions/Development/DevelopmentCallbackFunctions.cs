@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using GptFunctions.Development.Pages;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
+using GptFunctions.Pages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -22,13 +23,13 @@ internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment,
     {
         if (!environment.IsDevelopment() || FormParameters.OfQuery(request).Value is not { } parameters)
         {
-            return OAuthPages.Refuse(
+            return PageResults.Refuse(
                 request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "There is nothing here", "This page exists in Development only.");
         }
 
         // The command is made to be pasted into a shell, and anybody can link to this page: only what is certainly a code goes into it.
         var code = parameters["code"] is { Length: CodeLength } text && Base64Url.IsValid(text) ? text : null;
-        return OAuthPages.Render<DevelopmentCallbackPage>(request.HttpContext, new()
+        return PageResults.Render<DevelopmentCallbackPage>(request.HttpContext, new()
         {
             [nameof(DevelopmentCallbackPage.Error)] = code is null ? parameters["error"] ?? "no code came back" : null,
             [nameof(DevelopmentCallbackPage.Description)] = parameters["error_description"],

@@ -2,6 +2,7 @@ using GptFunctions.Development.Pages;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth;
+using GptFunctions.Pages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -21,7 +22,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
     {
         if (signIn is not DevelopmentSignIn)
         {
-            return OAuthPages.Refuse(
+            return PageResults.Refuse(
                 request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "There is nothing here", "People sign in at the identity "
                     + "provider.");
         }
@@ -29,7 +30,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         var parsed = HttpMethods.IsPost(request.Method) ? await FormParameters.OfBodyAsync(request, MaximumBody) : FormParameters.OfQuery(request);
         if (parsed.Value is not { } form)
         {
-            return OAuthPages.Refuse(
+            return PageResults.Refuse(
                 request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
         }
 
@@ -61,7 +62,7 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         return await authorize.SignedInAsync(started, signedIn, new Person(userId, null, null), occasion) switch
         {
             NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
-            NextStep.Refuse refuse => OAuthPages.Refuse(request.HttpContext, refuse),
+            NextStep.Refuse refuse => refuse.Show(request.HttpContext),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
@@ -72,18 +73,18 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
         text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
 
     private static IResult NotInProgress(HttpRequest request) =>
-        OAuthPages.Refuse(
+        PageResults.Refuse(
             request.HttpContext, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "This sign-in is not in progress here",
             "Go back to the app and connect again.");
 
     private static IResult Page(HttpRequest request, SignInForm page, string? problem) =>
-        OAuthPages.Render<DevelopmentSignInPage>(request.HttpContext, new()
+        PageResults.Render<DevelopmentSignInPage>(request.HttpContext, new()
         {
             [nameof(DevelopmentSignInPage.ClientName)] = page.Started.Client.Name,
             [nameof(DevelopmentSignInPage.SignInRequest)] = page.Request,
             [nameof(DevelopmentSignInPage.Csrf)] = page.Csrf,
             [nameof(DevelopmentSignInPage.Problem)] = problem,
         },
-        OAuthPages.FormTargets(page.Started.Client.RedirectUris, page.Started.Request.RedirectUri),
+        RedirectUri.FormTargets(page.Started.Client.RedirectUris, page.Started.Request.RedirectUri),
         problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
 }

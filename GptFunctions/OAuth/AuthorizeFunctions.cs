@@ -1,6 +1,7 @@
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth.Pages;
+using GptFunctions.Pages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -21,7 +22,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         var parsed = FormParameters.OfQuery(request);
         if (parsed.Value is not { } parameters)
         {
-            return OAuthPages.Refuse(
+            return PageResults.Refuse(
                 request.HttpContext, parsed.Error!.Why.Reason, StatusCodes.Status400BadRequest, "This link is broken", parsed.Error.Description);
         }
 
@@ -49,7 +50,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         var parsed = await FormParameters.OfBodyAsync(request, MaximumBody);
         if (parsed.Value is not { } form)
         {
-            return OAuthPages.Refuse(
+            return PageResults.Refuse(
                 request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
         }
 
@@ -62,7 +63,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
         return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, occasion))
             : form["decision"] is "approve" or "deny"
                 ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
-            : OAuthPages.Refuse(
+            : PageResults.Refuse(
                 request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, "Nothing was chosen",
                 "Go back and press Allow or Cancel.");
     }
@@ -82,10 +83,10 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     {
         NextStep.Redirect redirect => Redirect(request, redirect),
         NextStep.SignedIn signedIn => signedIn.Show(request.HttpContext, settings.Value.IsHttps),
-        NextStep.AskConsent { Question: var question } => OAuthPages.Render<ConsentPage>(
+        NextStep.AskConsent { Question: var question } => PageResults.Render<ConsentPage>(
             request.HttpContext, new() { [nameof(ConsentPage.View)] = View(question, browser!) },
-            OAuthPages.FormTargets(question.Request.ClientRedirectUris, question.Request.RedirectUri)),
-        NextStep.Refuse refuse => OAuthPages.Refuse(request.HttpContext, refuse),
+            RedirectUri.FormTargets(question.Request.ClientRedirectUris, question.Request.RedirectUri)),
+        NextStep.Refuse refuse => refuse.Show(request.HttpContext),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 

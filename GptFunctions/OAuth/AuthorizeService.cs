@@ -1,5 +1,6 @@
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.Pages;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Tokens;
@@ -32,7 +33,10 @@ internal abstract record NextStep
     }
 
     /// <summary>Show an error page, because there is no address that an error could safely be sent to.</summary>
-    internal sealed record Refuse(Refusal Why, int Status, string Title, string Detail, int? RetryAfterSeconds = null) : NextStep;
+    internal sealed record Refuse(Refusal Why, int Status, string Title, string Detail, int? RetryAfterSeconds = null) : NextStep
+    {
+        public IResult Show(HttpContext context) => PageResults.Refuse(context, Why, Status, Title, Detail, RetryAfterSeconds);
+    }
 }
 
 /// <summary>What the consent page says.</summary>

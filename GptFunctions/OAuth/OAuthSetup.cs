@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using GptFunctions.Pages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -24,13 +25,12 @@ internal static class OAuthSetup
             .AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
         services.AddSingleton<IssuedTokenStore>().AddSingleton<IssuedTokenService>();
-        services.AddRazorComponents();
 
         services.AddSingleton(new ErrorFormat("/oauth", (context, failure) =>
             OAuthResults.Error(context.Request, new OAuthError(CodeFor(failure.Status), failure.Detail, failure.Status))));
         foreach (var page in (string[])["/oauth/authorize", "/oauth/callback"])
         {
-            services.AddSingleton(new ErrorFormat(page, (context, failure) => OAuthPages.Error(context, failure.Status, failure.Title, failure.Detail)));
+            services.AddSingleton(new ErrorFormat(page, (context, failure) => PageResults.Error(context, failure.Status, failure.Title, failure.Detail)));
         }
     }
 

@@ -99,6 +99,10 @@ internal static partial class RedirectUri
             ? parsed.GetLeftPart(UriPartial.Authority)
             : new Uri(uri).Scheme + ":";
 
+    /// <summary>The sources that a page's form may lead to on its way back to this client.</summary>
+    public static IEnumerable<string> FormTargets(IEnumerable<string> clientRedirectUris, string redirectUri) =>
+        clientRedirectUris.Append(redirectUri).Select(ContentSecuritySource);
+
     /// <summary>
     /// A parameter that our answer adds and that the URI has already: of two the client may believe the wrong one (RFC 9207 2.4).
     /// Some readers take ; for &amp; and do not mind the case.

@@ -1,6 +1,6 @@
 using GptFunctions.Hosting;
 
-namespace GptFunctions.OAuth.Pages;
+namespace GptFunctions.Pages;
 
 /// <summary>The style sheet of all pages, in the page itself: one request, and a Content-Security-Policy that admits exactly this text.</summary>
 internal static class PageStyle

@@ -1,6 +1,5 @@
 using System.Globalization;
 using GptFunctions.Hosting;
-using GptFunctions.OAuth.Pages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Http;
@@ -8,10 +7,10 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 
-namespace GptFunctions.OAuth;
+namespace GptFunctions.Pages;
 
 /// <summary>Renders pages: server-side components, no script, with headers that forbid framing, foreign content and caching.</summary>
-internal static class OAuthPages
+internal static class PageResults
 {
     /// <param name="formTargets">Where a form of the page may lead, redirects after the post included: browsers apply form-action to the whole chain.</param>
     public static IResult Render<TPage>(
@@ -30,20 +29,21 @@ internal static class OAuthPages
         return new RazorComponentResult<TPage>(parameters) { StatusCode = status };
     }
 
-    /// <summary>Turns a refusal into its page.</summary>
-    public static IResult Refuse(HttpContext context, NextStep.Refuse refuse)
+    /// <summary>The page of a refusal, which is noted for the log.</summary>
+    public static IResult Refuse(
+        HttpContext context, Refusal refusal, int status, string title, string detail, int? retryAfterSeconds = null)
     {
-        RequestNotes.Of(context).Refuse(refuse.Why);
-        if (refuse.RetryAfterSeconds is { } seconds)
+        RequestNotes.Of(context).Refuse(refusal);
+        if (retryAfterSeconds is { } seconds)
         {
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         }
 
-        return Error(context, refuse.Status, refuse.Title, refuse.Detail);
+        return Error(context, status, title, detail);
     }
 
     public static IResult Refuse(HttpContext context, RefusalReason reason, int status, string title, string detail) =>
-        Refuse(context, new NextStep.Refuse(new Refusal(reason), status, title, detail));
+        Refuse(context, new Refusal(reason), status, title, detail);
 
     /// <summary>The page of a failure that has been noted already (<see cref="ErrorMapper"/>).</summary>
     public static IResult Error(HttpContext context, int status, string title, string detail) => Render<ErrorPage>(context, new()
@@ -52,8 +52,4 @@ internal static class OAuthPages
         [nameof(ErrorPage.Detail)] = detail,
         [nameof(ErrorPage.CorrelationId)] = context.CorrelationId(),
     }, status: status);
-
-    /// <summary>The sources that a form may lead to on its way back to this client.</summary>
-    public static IEnumerable<string> FormTargets(IEnumerable<string> clientRedirectUris, string redirectUri) =>
-        clientRedirectUris.Append(redirectUri).Select(RedirectUri.ContentSecuritySource);
 }
