@@ -161,7 +161,7 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
         var second = (await RunAsync("clients", "rotate-secret", "told")).Output.Split('\n')[0]["client_secret  ".Length..];
         await RefusedAsync("clients", "rotate-secret", "told");
         await RunAsync("clients", "rotate-secret", "told", "--retire-old");
-        await RunAsync("clients", "disable", "told");
+        await RunAsync("clients", "disable", "told", "--by", "ann", "--reason", "a leak");
         await RunAsync("clients", "disable", "told");
         await RunAsync("clients", "update", "told", "--enable");
 
@@ -179,6 +179,11 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
                 """client_updated {"disabled": false}""",
             ],
             await fixture.ChangesAsync("told"));
+        Assert.Equal("command:ann a leak", await fixture.Database.ScalarAsync<string>("""
+            SELECT concat_ws(' ', envelope #>> '{payload,operator}', envelope #>> '{payload,reason}')
+            FROM outbox_messages
+            WHERE routing_key = 'gpt.operator.client_disabled' AND envelope #>> '{payload,client_id}' = 'told'
+            """));
         Assert.Equal("command", await fixture.Database.ScalarAsync<string>(
             "SELECT DISTINCT envelope #>> '{payload,ip_address}' FROM outbox_messages WHERE routing_key LIKE 'gpt.operator.%'"));
         Assert.All((string[])[first, second], secret => Assert.Equal(0, fixture.Database.CountAsync(

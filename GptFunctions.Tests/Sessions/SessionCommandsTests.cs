@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 using GptFunctions.Audit;
 using GptFunctions.Tests.Support;
 
@@ -18,7 +19,7 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
             await flow.TokensAsync(client, "user_left"), await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), "user_left"),
             await flow.TokensAsync(client, "user_stays"));
 
-        Assert.Equal((0, "sessions ended: 2\n", ""), await RunAsync("--user", "user_left", "--reason", "left the company"));
+        Assert.Equal((0, "sessions ended: 2\n", ""), await RunAsync("--user", "user_left", "--reason", "left the company", "--by", "ann"));
 
         foreach (var tokens in (JsonAnswer[])[one, two])
         {
@@ -31,6 +32,10 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
         Assert.Equal(
             ("operator: left the company", "command", 2),
             (told.GetProperty("reason").GetString(), told.GetProperty("ip_address").GetString(), told.GetProperty("sessions").GetInt32()));
+        var act = Assert.Single(await app.Database.EventsAsync(AuditEvents.UserSessionsEnded, "clerk_user_id", "user_left"));
+        Assert.Equal(
+            ("command:ann", "left the company", 2),
+            (Text(act, "operator"), Text(act, "reason"), act.GetProperty("payload").GetProperty("sessions").GetInt32()));
         Assert.Equal((0, "sessions ended: 0\n", ""), await RunAsync("--user", "user_left"));
     }
 
@@ -49,6 +54,10 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
             "operator",
             Assert.Single(await app.Database.EventsAsync(AuditEvents.SessionRevoked, "session_id", session)).GetProperty("payload").GetProperty("reason")
                 .GetString());
+        var act = Assert.Single(await app.Database.EventsAsync(AuditEvents.SessionEnded, "session_id", session));
+        Assert.Equal(
+            ("command:" + Environment.UserName, null, "user_stolen", client.Id),
+            (Text(act, "operator"), Text(act, "reason"), Text(act, "clerk_user_id"), Text(act, "client_id")));
         Assert.Equal((1, "", $"There is no live session {session}: it was never there, or has been ended before.\n"), await RunAsync("--session", session));
     }
 
@@ -66,6 +75,9 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
 
         Assert.Equal(0, await alone.Database.CountAsync("gpt_sessions", "revoked_at IS NULL"));
         Assert.Equal(7, (await alone.Database.EventsAsync(AuditEvents.SessionRevoked, "reason", "operator")).Count);
+        Assert.Equal(
+            7, Assert.Single(await alone.Database.EventsAsync(AuditEvents.SessionsEnded, "operator", "command:" + Environment.UserName))
+                .GetProperty("payload").GetProperty("sessions").GetInt32());
     }
 
     [Theory]
@@ -73,6 +85,8 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
     [InlineData("Give one of --user, --session and --all.", "--all", "--user", "user_a")]
     [InlineData("There is no user user_nobody.", "--user", "user_nobody")]
     [InlineData("--reason must be one line of at most 200 characters.", "--all", "--reason", "two\nlines")]
+    [InlineData("--reason must be one line of at most 200 characters.", "--all", "--reason", "turned \u202E round")]
+    [InlineData("--by must not be empty.", "--all", "--by", " ")]
     public async Task Revoke_of_nobody_in_particular_is_refused(string sentence, params string[] arguments)
     {
         var (code, _, error) = await RunAsync(arguments);
@@ -80,6 +94,8 @@ public sealed class SessionCommandsTests(AppFixture<SessionCommandsTests> fixtur
         Assert.Equal(1, code);
         Assert.StartsWith(sentence, error, StringComparison.Ordinal);
     }
+
+    private static string? Text(JsonElement told, string member) => told.GetProperty("payload").GetProperty(member).GetString();
 
     private Task<(int Code, string Output, string Error)> RunAsync(params string[] arguments) => RunAsync(app, arguments);
 

@@ -46,6 +46,9 @@ internal static class AuditEvents
     public const string ClientDisabled = "gpt.operator.client_disabled";
     public const string ClientSecretAdded = "gpt.operator.client_secret_added";
     public const string ClientSecretRetired = "gpt.operator.client_secret_retired";
+    public const string SessionEnded = "gpt.operator.session_ended";
+    public const string UserSessionsEnded = "gpt.operator.user_sessions_ended";
+    public const string SessionsEnded = "gpt.operator.sessions_ended";
     public const string UserUpdated = "gpt.webhook.user_updated";
     public const string UserDeleted = "gpt.webhook.user_deleted";
 }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.DependencyInjection;
@@ -55,6 +56,7 @@ internal static class ClientCommands
         {
             name, id, isPublic, gpt, redirect, scope, method, noPkce, jwksFile, jwksUri, Json,
         };
+        var act = new OperatorOptions(command);
         command.Validators.Add(result =>
         {
             if (result.GetValue(jwksFile) is { Exists: false } file)
@@ -62,7 +64,7 @@ internal static class ClientCommands
                 result.AddError($"--jwks-file: there is no file {file}.");
             }
         });
-        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async (clients, occasion) =>
         {
             var request = new NewClient(
                 parsed.GetRequiredValue(name), parsed.GetValue(id), parsed.GetValue(isPublic), parsed.GetValue(gpt) ?? [],
@@ -71,7 +73,7 @@ internal static class ClientCommands
                 Jwks = parsed.GetValue(jwksFile) is { } file ? await File.ReadAllTextAsync(file.FullName) : null,
                 JwksUri = parsed.GetValue(jwksUri),
             };
-            var (issued, problem) = await clients.AddAsync(request);
+            var (issued, problem) = await clients.AddAsync(request, act.Read(parsed), occasion);
             if (issued is null)
             {
                 return await Commands.FailAsync(problem!);
@@ -91,7 +93,7 @@ internal static class ClientCommands
     private static Command List()
     {
         var command = new Command("list", "List all clients.") { Json };
-        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async (clients, _) =>
         {
             var all = await clients.ListAsync();
             if (parsed.GetValue(Json))
@@ -130,7 +132,8 @@ internal static class ClientCommands
             Description = "You know who is behind a client that registered itself: people are asked once, as for other clients, and it is kept.",
         };
         var command = new Command("update", "Change a client; what is not named stays.") { id, name, gpt, redirect, scope, method, pkce, enable, approve };
-        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
+        var act = new OperatorOptions(command);
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async (clients, occasion) =>
         {
             var gpts = parsed.GetValue(gpt) ?? [];
             if (ClientService.ProblemWithGpts(gpts) is { } problem)
@@ -142,7 +145,7 @@ internal static class ClientCommands
             var change = new ClientChange(
                 parsed.GetValue(name), NullIfEmpty(parsed.GetValue(method)), NullIfEmpty(uris), NullIfEmpty(parsed.GetValue(scope)), parsed.GetValue(pkce),
                 parsed.GetValue(enable) ? false : null, parsed.GetValue(approve));
-            return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change), "updated");
+            return await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), change, act.Read(parsed), occasion), "updated");
         }));
         return command;
     }
@@ -152,15 +155,16 @@ internal static class ClientCommands
         var id = ClientId();
         var retire = new Option<bool>("--retire-old") { Description = "End the older of two secrets, once every caller has the new one." };
         var command = new Command("rotate-secret", "Issue a second secret, valid beside the old one; later end the old one with --retire-old.") { id, retire };
-        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
+        var act = new OperatorOptions(command);
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async (clients, occasion) =>
         {
             var clientId = parsed.GetRequiredValue(id);
             if (parsed.GetValue(retire))
             {
-                return await ReportAsync(await clients.RetireOldSecretAsync(clientId), "the old secret is no longer valid");
+                return await ReportAsync(await clients.RetireOldSecretAsync(clientId, act.Read(parsed), occasion), "the old secret is no longer valid");
             }
 
-            var (secret, problem) = await clients.RotateSecretAsync(clientId);
+            var (secret, problem) = await clients.RotateSecretAsync(clientId, act.Read(parsed), occasion);
             return await ReportAsync(problem, $"client_secret  {secret}\nThe old secret stays valid until 'clients rotate-secret {clientId} --retire-old'.");
         }));
         return command;
@@ -170,8 +174,10 @@ internal static class ClientCommands
     {
         var id = ClientId();
         var command = new Command("disable", "Refuse a client everywhere from now on; 'clients update ID --enable' takes it back.") { id };
-        command.SetAction((parsed, _) => WithClientsAsync(parsed, async clients =>
-            await ReportAsync(await clients.UpdateAsync(parsed.GetRequiredValue(id), new ClientChange(IsDisabled: true)), "disabled")));
+        var act = new OperatorOptions(command);
+        command.SetAction((parsed, _) => WithClientsAsync(parsed, async (clients, occasion) =>
+            await ReportAsync(
+                await clients.UpdateAsync(parsed.GetRequiredValue(id), new ClientChange(IsDisabled: true), act.Read(parsed), occasion), "disabled")));
         return command;
     }
 
@@ -181,8 +187,10 @@ internal static class ClientCommands
 
     private static string[]? NullIfEmpty(string[]? values) => values is { Length: > 0 } ? values : null;
 
-    private static Task<int> WithClientsAsync(ParseResult parsed, Func<ClientService, Task<int>> run) =>
-        Commands.WithServicesAsync(parsed, services => run(services.GetRequiredService<ClientService>()));
+    private static Task<int> WithClientsAsync(ParseResult parsed, Func<ClientService, Occasion, Task<int>> run) => Commands.WithServicesAsync(
+        parsed,
+        services => run(
+            services.GetRequiredService<ClientService>(), Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command")));
 
     private static async Task<int> ReportAsync(string? problem, string success)
     {

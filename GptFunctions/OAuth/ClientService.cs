@@ -1,3 +1,4 @@
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
@@ -40,7 +41,7 @@ internal sealed class ClientService(
     /// <summary>The scopes that a client may ever get; none for one that there is not.</summary>
     public async Task<IReadOnlyList<string>> ScopesOfAsync(string clientId) => (await store.FindAsync(clientId))?.Scopes ?? [];
 
-    public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request)
+    public async Task<(IssuedClient? Issued, string? Problem)> AddAsync(NewClient request, OperatorAct act, Occasion occasion)
     {
         var secret = request.IsPublic || request.Signs ? null : Secret.New();
         var methods = request.Signs
@@ -50,7 +51,6 @@ internal sealed class ClientService(
             : request.AuthMethods.Length > 0
             ? request.AuthMethods
             : settings.Value.ClientAuthMethods;
-        var occasion = ThisCommand();
         var client = new Client
         {
             Id = request.Id ?? "gpt_" + Guid.CreateVersion7(occasion.Now).ToString("N"),
@@ -72,7 +72,7 @@ internal sealed class ClientService(
             return (null, problem);
         }
 
-        return await store.InsertAsync(client, secret is null ? [] : [Sha256.Of(secret)], occasion)
+        return await store.InsertAsync(client, secret is null ? [] : [Sha256.Of(secret)], act, occasion)
             ? (new IssuedClient(client, secret), null)
             : (null, $"There is a client with the id {client.Id} already: choose another --id, or change it with 'clients update'.");
     }
@@ -80,7 +80,7 @@ internal sealed class ClientService(
     public Task<IReadOnlyList<Client>> ListAsync() => store.ListAsync();
 
     /// <summary>Null when done.</summary>
-    public async Task<string?> UpdateAsync(string clientId, ClientChange change)
+    public async Task<string?> UpdateAsync(string clientId, ClientChange change, OperatorAct act, Occasion occasion)
     {
         if (await store.FindAsync(clientId) is not { } client)
         {
@@ -111,14 +111,14 @@ internal sealed class ClientService(
             ?? (changed.HasSecret != client.HasSecret ? "A client cannot change between a secret and keys: add a new one." : null)
             ?? (change.RedirectUris is { } uris ? ProblemWithRedirectUris(uris) : null)
             ?? (change.Scopes is { } named ? ProblemWithScopes(named) : null)
-            ?? (await store.UpdateAsync(clientId, change, ThisCommand()) ? null : Unknown(clientId));
+            ?? (await store.UpdateAsync(clientId, change, act, occasion) ? null : Unknown(clientId));
     }
 
     /// <summary>A second secret, valid beside the old one until that is retired.</summary>
-    public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId)
+    public async Task<(string? Secret, string? Problem)> RotateSecretAsync(string clientId, OperatorAct act, Occasion occasion)
     {
         var secret = Secret.New();
-        return await store.AddSecretAsync(clientId, Sha256.Of(secret), ThisCommand()) ? (secret, null)
+        return await store.AddSecretAsync(clientId, Sha256.Of(secret), act, occasion) ? (secret, null)
             : (null, await store.FindAsync(clientId) switch
             {
                 null => Unknown(clientId),
@@ -129,14 +129,14 @@ internal sealed class ClientService(
     }
 
     /// <summary>Ends the older of two secrets. Null when done.</summary>
-    public async Task<string?> RetireOldSecretAsync(string clientId) =>
-        await store.RetireOldSecretAsync(clientId, ThisCommand()) ? null
+    public async Task<string?> RetireOldSecretAsync(string clientId, OperatorAct act, Occasion occasion) =>
+        await store.RetireOldSecretAsync(clientId, act, occasion) ? null
             : await store.FindAsync(clientId) is null ? Unknown(clientId) : "Only one secret is active: there is no old one to retire.";
 
     /// <summary>Writes the client that the settings describe; true when it is new. Idempotent.</summary>
     public Task<bool> EnsureFirstAsync()
     {
-        var (first, occasion) = (settings.Value, ThisCommand());
+        var (first, occasion) = (settings.Value, Occasion.OfCommand(clock.GetUtcNow(), "command"));
         var client = new Client
         {
             Id = first.ClientId!,
@@ -149,10 +149,8 @@ internal sealed class ClientService(
             RequirePkce = false,
             CreatedAt = occasion.Now,
         };
-        return store.UpsertFirstAsync(client, Sha256.Of(first.ClientSecret!), first.ClientName is not null, occasion);
+        return store.UpsertFirstAsync(client, Sha256.Of(first.ClientSecret!), first.ClientName is not null, OperatorAct.OfCommand("setup"), occasion);
     }
-
-    private Occasion ThisCommand() => Occasion.OfCommand(clock.GetUtcNow(), "command");
 
     private static string Unknown(string clientId) => $"There is no client with the id {clientId}: see 'clients list'.";
 

@@ -152,13 +152,13 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
             FROM written
             LEFT JOIN before ON true
         ), added AS (
-            {Outbox.Tell(AuditEvents.ClientAdded, "(SELECT * FROM client WHERE is_new)", ChangeMembers)}
+            {OperatorAct.Tell(AuditEvents.ClientAdded, "(SELECT * FROM client WHERE is_new)", ChangeMembers)}
         ), updated AS (
-            {Outbox.Tell(AuditEvents.ClientUpdated, "(SELECT * FROM client WHERE NOT is_new AND changes IS NOT NULL)", ChangeMembers)}
+            {OperatorAct.Tell(AuditEvents.ClientUpdated, "(SELECT * FROM client WHERE NOT is_new AND changes IS NOT NULL)", ChangeMembers)}
         ), secret_added AS (
-            {Outbox.Tell(AuditEvents.ClientSecretAdded, "(SELECT client_id, secrets AS changes FROM client WHERE has_new_secret)", ChangeMembers)}
+            {OperatorAct.Tell(AuditEvents.ClientSecretAdded, "(SELECT client_id, secrets AS changes FROM client WHERE has_new_secret)", ChangeMembers)}
         ), secret_retired AS (
-            {Outbox.Tell(AuditEvents.ClientSecretRetired,
+            {OperatorAct.Tell(AuditEvents.ClientSecretRetired,
                 "(SELECT client_id, secrets AS changes FROM client WHERE has_new_secret AND had_two_secrets)", ChangeMembers)}
         )
         SELECT is_new FROM client
@@ -177,8 +177,8 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>False when the id is taken.</summary>
-    public Task<bool> InsertAsync(Client client, byte[][] secretHashes, Occasion occasion) =>
-        ChangeAsync(Bind(database.Change(Insert), client, secretHashes), occasion);
+    public Task<bool> InsertAsync(Client client, byte[][] secretHashes, OperatorAct act, Occasion occasion) =>
+        ChangeAsync(Bind(database.Change(Insert), client, secretHashes), act, occasion);
 
     /// <summary>The client that registered with exactly this before; null when there is none, or it was disabled.</summary>
     public Task<Client?> FindRegisteredAsync(byte[] registrationHash, DateTimeOffset now) =>
@@ -195,29 +195,29 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>False when there is no such client.</summary>
-    public Task<bool> UpdateAsync(string clientId, ClientChange change, Occasion occasion)
+    public Task<bool> UpdateAsync(string clientId, ClientChange change, OperatorAct act, Occasion occasion)
     {
         var command = database.Change(Update)
             .Bind("client_id", clientId).Bind("name", change.Name).Bind("auth_methods", change.AuthMethods).Bind("redirect_uris", change.RedirectUris)
             .Bind("scopes", change.Scopes).Bind("require_pkce", change.RequirePkce).Bind("is_disabled", change.IsDisabled)
             .Bind("is_approved", change.IsApproved)
             .Bind("event_type", change.IsDisabled == true ? AuditEvents.ClientDisabled : AuditEvents.ClientUpdated);
-        return ChangeAsync(command, occasion);
+        return ChangeAsync(command, act, occasion);
     }
 
     /// <summary>False unless the client has exactly one secret.</summary>
-    public Task<bool> AddSecretAsync(string clientId, byte[] secretHash, Occasion occasion) =>
-        ChangeAsync(database.Change(AddSecret).Bind("client_id", clientId).Bind("secret_hash", secretHash), occasion);
+    public Task<bool> AddSecretAsync(string clientId, byte[] secretHash, OperatorAct act, Occasion occasion) =>
+        ChangeAsync(database.Change(AddSecret).Bind("client_id", clientId).Bind("secret_hash", secretHash), act, occasion);
 
     /// <summary>False unless the client has two secrets.</summary>
-    public Task<bool> RetireOldSecretAsync(string clientId, Occasion occasion) =>
-        ChangeAsync(database.Change(RetireOldSecret).Bind("client_id", clientId), occasion);
+    public Task<bool> RetireOldSecretAsync(string clientId, OperatorAct act, Occasion occasion) =>
+        ChangeAsync(database.Change(RetireOldSecret).Bind("client_id", clientId), act, occasion);
 
     /// <summary>Writes the client of the settings; true when it is new.</summary>
     /// <param name="isNamed">Whether the settings name it: else it keeps the name that it has.</param>
-    public Task<bool> UpsertFirstAsync(Client first, byte[] secretHash, bool isNamed, Occasion occasion)
+    public Task<bool> UpsertFirstAsync(Client first, byte[] secretHash, bool isNamed, OperatorAct act, Occasion occasion)
     {
-        var command = Bind(database.Change(UpsertFirst), first, [secretHash]).Bind("is_named", isNamed).Bind(occasion);
+        var command = Bind(database.Change(UpsertFirst), first, [secretHash]).Bind("is_named", isNamed).Bind(act).Bind(occasion);
         return command.FirstAsync(reader => reader.GetBoolean(0));
     }
 
@@ -227,7 +227,7 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
         WITH client AS (
             {change}
         ), event AS (
-            {Outbox.Tell(eventType, "(SELECT * FROM client WHERE changes IS NOT NULL)", ChangeMembers)}
+            {OperatorAct.Tell(eventType, "(SELECT * FROM client WHERE changes IS NOT NULL)", ChangeMembers)}
         )
         SELECT count(*) FROM client
         """);
@@ -243,8 +243,12 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
 
     private static string Secrets(string row) => $"jsonb_build_object('active_secrets', cardinality({row}.secret_hashes))";
 
-    private static async Task<bool> ChangeAsync(LimitedStatement change, Occasion occasion) =>
-        await change.Bind(occasion).FirstAsync(reader => reader.GetInt64(0)) == 1;
+    private async Task<bool> ChangeAsync(LimitedStatement change, OperatorAct act, Occasion occasion)
+    {
+        var isDone = await change.Bind(act).Bind(occasion).FirstAsync(reader => reader.GetInt64(0)) == 1;
+        outbox.Raise();
+        return isDone;
+    }
 
     private static LimitedStatement Bind(LimitedStatement statement, Client client, byte[][] secretHashes) => statement
         .Bind("client_id", client.Id).Bind("name", client.Name).Bind("kind", client.Kind).Bind("auth_methods", client.AuthMethods)

@@ -9,8 +9,6 @@ namespace GptFunctions.Sessions;
 /// <summary><c>GptFunctions sessions ...</c></summary>
 internal static class SessionCommands
 {
-    private const int LongestReason = 200;
-
     public static Command Create() => new("sessions", "End sessions: tokens stop to work at once, everywhere, and the audit trail says so.") { Revoke() };
 
     private static Command Revoke()
@@ -21,49 +19,43 @@ internal static class SessionCommands
         };
         var session = new Option<Guid?>("--session") { Description = "One session (the sid of its access tokens)." };
         var all = new Option<bool>("--all") { Description = "Every session of everybody: all apps have to be connected again." };
-        var reason = new Option<string?>("--reason") { Description = $"Why, in up to {LongestReason} characters: for the audit trail." };
-        var command = new Command("revoke", "End the sessions of a user, one session, or all. May be repeated.") { user, session, all, reason };
+        var command = new Command("revoke", "End the sessions of a user, one session, or all. May be repeated.") { user, session, all };
+        var act = new OperatorOptions(command);
         command.Validators.Add(result =>
         {
             if (new Option[] { user, session, all }.Count(option => result.GetResult(option) is not null) != 1)
             {
                 result.AddError("Give one of --user, --session and --all.");
             }
-
-            if (result.GetValue(reason) is { } text && (text.Length > LongestReason || text.Any(char.IsControl)))
-            {
-                result.AddError($"--reason must be one line of at most {LongestReason} characters.");
-            }
         });
         command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, services =>
         {
             var sessions = services.GetRequiredService<SessionService>();
             var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command");
-            var why = parsed.GetValue(reason) is { Length: > 0 } text ? "operator: " + text : "operator";
-            return parsed.GetValue(user) is { } subject ? EndUserAsync(services, subject, why, occasion)
-                : parsed.GetValue(session) is { } id ? EndOneAsync(sessions, id, why, occasion)
-                : EndAllAsync(sessions, why, occasion);
+            return parsed.GetValue(user) is { } subject ? EndUserAsync(services, subject, act.Read(parsed), occasion)
+                : parsed.GetValue(session) is { } id ? EndOneAsync(sessions, id, act.Read(parsed), occasion)
+                : EndAllAsync(sessions, act.Read(parsed), occasion);
         }));
         return command;
     }
 
-    private static async Task<int> EndUserAsync(IServiceProvider services, string subject, string reason, Occasion occasion)
+    private static async Task<int> EndUserAsync(IServiceProvider services, string subject, OperatorAct act, Occasion occasion)
     {
-        var ended = await services.GetRequiredService<SessionService>().EndAllAsync(subject, reason, occasion);
+        var ended = await services.GetRequiredService<SessionService>().EndAllAsync(new SessionOwner(subject, null), act, occasion);
         return ended == 0 && await services.GetRequiredService<InternalUsers>().FindAsync(subject) is null
             ? await Commands.FailAsync($"There is no user {subject}.")
             : Report(ended);
     }
 
-    private static async Task<int> EndOneAsync(SessionService sessions, Guid id, string reason, Occasion occasion) =>
-        await sessions.EndAsync(id, reason, AuditEvents.SessionRevoked, occasion)
+    private static async Task<int> EndOneAsync(SessionService sessions, Guid id, OperatorAct act, Occasion occasion) =>
+        await sessions.EndAsync(id, act, occasion)
             ? Report(1)
             : await Commands.FailAsync($"There is no live session {id}: it was never there, or has been ended before.");
 
-    private static async Task<int> EndAllAsync(SessionService sessions, string reason, Occasion occasion)
+    private static async Task<int> EndAllAsync(SessionService sessions, OperatorAct act, Occasion occasion)
     {
         var total = 0;
-        while (await sessions.EndSomeAsync(reason, occasion) is > 0 and var ended)
+        while (await sessions.EndSomeAsync(act, occasion) is > 0 and var ended)
         {
             total += ended;
         }

@@ -1,3 +1,4 @@
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 
 namespace GptFunctions.Sessions;
@@ -70,7 +71,13 @@ internal sealed class SessionService(SessionStore store)
     public Task<bool> EndAsync(Guid sessionId, string reason, string eventType, Occasion occasion) =>
         store.EndAsync(sessionId, reason, eventType, occasion);
 
-    /// <summary>Ends some of all the live sessions there are; zero when none is left.</summary>
-    public Task<int> EndSomeAsync(string reason, Occasion occasion) =>
-        store.EndSomeAsync(reason, occasion);
+    /// <summary>An operator ends one session; false when it had ended before.</summary>
+    public Task<bool> EndAsync(Guid sessionId, OperatorAct act, Occasion occasion) => store.EndAsync(sessionId, act, occasion);
+
+    /// <summary>An operator ends all sessions, sign-ins in progress and unused codes of a user, and takes the consents back.</summary>
+    /// <returns>How many live sessions ended.</returns>
+    public Task<int> EndAllAsync(SessionOwner owner, OperatorAct act, Occasion occasion) => store.EndAllAsync(owner, act, occasion);
+
+    /// <summary>An operator ends some of all the live sessions there are; zero when none is left.</summary>
+    public Task<int> EndSomeAsync(OperatorAct act, Occasion occasion) => store.EndSomeAsync(act, occasion);
 }

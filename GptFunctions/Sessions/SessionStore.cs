@@ -12,22 +12,26 @@ internal sealed record Session(
 /// <summary>Statements on sessions. Whatever ends a session ends its refresh token and writes the event in the same statement.</summary>
 internal sealed class SessionStore(Database database, OutboxSignal outbox)
 {
+    private const string One = "ARRAY[@session_id]";
+
+    // In the order of their ids, and few at a time: whoever changes one of them waits for a moment.
+    private const string Some = "ARRAY(SELECT id FROM gpt_sessions WHERE revoked_at IS NULL ORDER BY id LIMIT 500 FOR NO KEY UPDATE)";
+
     private static readonly Sql EndOne = new($"""
-        WITH ended AS (
-            SELECT * FROM gpt_end_sessions(ARRAY[@session_id], @reason, @now)
-        ), event AS (
-            {Outbox.Tell("@event_type", "ended", EndedMembers("@reason"))}
+        {End(One, "@event_type")}
+        SELECT count(*) FROM ended
+        """);
+
+    private static readonly Sql EndOneAsOperator = new($"""
+        {End(One, AuditEvents.SessionRevoked)}, act AS (
+            {OperatorAct.Tell(AuditEvents.SessionEnded, "ended", "'clerk_user_id', clerk_user_id, 'session_id', session_id, 'client_id', client_id")}
         )
         SELECT count(*) FROM ended
         """);
 
-    // In the order of their ids, and few at a time: whoever changes one of them waits for a moment.
-    private static readonly Sql EndSome = new($"""
-        WITH ended AS (
-            SELECT * FROM gpt_end_sessions(
-                ARRAY(SELECT id FROM gpt_sessions WHERE revoked_at IS NULL ORDER BY id LIMIT 500 FOR NO KEY UPDATE), @reason, @now)
-        ), events AS (
-            {Outbox.Tell(AuditEvents.SessionRevoked, "ended", EndedMembers("@reason"))}
+    private static readonly Sql EndSomeAsOperator = new($"""
+        {End(Some, AuditEvents.SessionRevoked)}, act AS (
+            {OperatorAct.Tell(AuditEvents.SessionsEnded, "(SELECT count(*) AS sessions FROM ended HAVING count(*) > 0)", "'sessions', sessions")}
         )
         SELECT count(*) FROM ended
         """);
@@ -60,7 +64,7 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     private static readonly Sql LockUser = new("SELECT FROM users WHERE clerk_user_id = @subject FOR NO KEY UPDATE");
 
     // Of one client, or of all. One event for all sessions. Sign-ins in progress and unused codes end too, or they would open new sessions.
-    private static readonly Sql EndAll = new($"""
+    private static readonly string EndEverything = $"""
         WITH subject AS (
             SELECT id, clerk_user_id FROM users WHERE clerk_user_id = @subject
         ), ended AS (
@@ -87,6 +91,18 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         ), event AS (
             {Outbox.Tell(AuditEvents.AllSessionsRevoked, "subject",
                 "'clerk_user_id', clerk_user_id, 'client_id', @client_id::text, 'sessions', (SELECT count(*) FROM ended), 'reason', @reason")}
+        )
+        """;
+
+    private static readonly Sql EndAll = new($"""
+        {EndEverything}
+        SELECT count(*) FROM ended WHERE was_live
+        """);
+
+    private static readonly Sql EndAllAsOperator = new($"""
+        {EndEverything}, act AS (
+            {OperatorAct.Tell(AuditEvents.UserSessionsEnded, "subject",
+                "'clerk_user_id', clerk_user_id, 'client_id', @client_id::text, 'sessions', (SELECT count(*) FROM ended WHERE was_live)")}
         )
         SELECT count(*) FROM ended WHERE was_live
         """);
@@ -148,6 +164,15 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         WHERE session.used_generation < seen.generation AND NOT EXISTS (SELECT FROM free WHERE free.id = seen.id)
         """);
 
+    /// <summary>The beginning of a statement that ends sessions, with an event each.</summary>
+    private static string End(string sessionIds, string eventType) => $"""
+        WITH ended AS (
+            SELECT * FROM gpt_end_sessions({sessionIds}, @reason, @now)
+        ), event AS (
+            {Outbox.Tell(eventType, "ended", EndedMembers("@reason"))}
+        )
+        """;
+
     /// <summary>The payload of an event of a session that gpt_end_sessions returned.</summary>
     /// <param name="reason">A literal or a parameter.</param>
     public static string EndedMembers(string reason) =>
@@ -157,8 +182,13 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     public async Task<bool> EndAsync(Guid sessionId, string reason, string eventType, Occasion occasion) =>
         await EndAsync(database.Change(EndOne).Bind("session_id", sessionId).Bind("event_type", eventType), reason, occasion) > 0;
 
-    /// <summary>Ends some sessions, whoever they belong to; returns how many.</summary>
-    public Task<int> EndSomeAsync(string reason, Occasion occasion) => EndAsync(database.Change(EndSome), reason, occasion);
+    /// <summary>The same as an operator, in one transaction with what says who did it and why.</summary>
+    public async Task<bool> EndAsync(Guid sessionId, OperatorAct act, Occasion occasion) =>
+        await EndAsync(database.Change(EndOneAsOperator).Bind("session_id", sessionId).Bind(act), act.EndReason, occasion) > 0;
+
+    /// <summary>Ends some sessions, whoever they belong to, as an operator; returns how many.</summary>
+    public Task<int> EndSomeAsync(OperatorAct act, Occasion occasion) =>
+        EndAsync(database.Change(EndSomeAsOperator).Bind(act), act.EndReason, occasion);
 
     /// <summary>Ends a session of this owner; false when there is no such live session.</summary>
     public async Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, string reason, Occasion occasion)
@@ -168,12 +198,18 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>Ends all sessions, sign-ins in progress and unused codes of an owner; returns how many live sessions there were.</summary>
-    public async Task<int> EndAllAsync(SessionOwner owner, string reason, Occasion occasion)
+    public Task<int> EndAllAsync(SessionOwner owner, string reason, Occasion occasion) => EndAllAsync(batch => AddEndAll(batch, owner, reason, occasion));
+
+    /// <summary>The same as an operator.</summary>
+    public Task<int> EndAllAsync(SessionOwner owner, OperatorAct act, Occasion occasion) =>
+        EndAllAsync(batch => AddEndAll(batch, new Statement(EndAllAsOperator).Bind(act), owner, act.EndReason, occasion));
+
+    private async Task<int> EndAllAsync(Action<NpgsqlBatch> add)
     {
         var ended = await database.RunAsync(Database.ChangeLimit, async (connection, cancellationToken) =>
         {
             await using var batch = new NpgsqlBatch(connection); // one round trip and one transaction
-            AddEndAll(batch, owner, reason, occasion);
+            add(batch);
             await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
             await reader.NextResultAsync(cancellationToken);
             await reader.ReadAsync(cancellationToken);
@@ -186,10 +222,13 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     /// <summary>
     /// Adds the two statements that end everything of an owner to a batch, and so to its transaction. Whoever commits it raises the outbox signal.
     /// </summary>
-    public static void AddEndAll(NpgsqlBatch batch, SessionOwner owner, string reason, Occasion occasion)
+    public static void AddEndAll(NpgsqlBatch batch, SessionOwner owner, string reason, Occasion occasion) =>
+        AddEndAll(batch, new Statement(EndAll), owner, reason, occasion);
+
+    private static void AddEndAll(NpgsqlBatch batch, Statement endAll, SessionOwner owner, string reason, Occasion occasion)
     {
         batch.Add(new Statement(LockUser).Bind("subject", owner.Subject));
-        batch.Add(new Statement(EndAll).Bind("subject", owner.Subject).Bind("client_id", owner.ClientId).Bind("reason", reason).Bind(occasion));
+        batch.Add(endAll.Bind("subject", owner.Subject).Bind("client_id", owner.ClientId).Bind("reason", reason).Bind(occasion));
     }
 
     /// <summary>Live sessions, newest first (session ids are ordered by time), at most <paramref name="count"/> after <paramref name="after"/>.</summary>
