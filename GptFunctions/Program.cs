@@ -1,6 +1,7 @@
 using System.CommandLine;
 using GptFunctions;
 using GptFunctions.Audit;
+using GptFunctions.Connections;
 using GptFunctions.Countdowns;
 using GptFunctions.Data;
 using GptFunctions.Development;
@@ -46,6 +47,7 @@ namespace GptFunctions
             builder.AddOAuth();       // the authorization server
             builder.AddIdentity();    // who is the person: Clerk
             builder.AddSessions();    // connected apps
+            builder.AddConnections(); // the page on which people see and end them
             builder.AddWebhooks();    // events of Clerk, Stripe and others, each once
             builder.AddCountdowns();  // what happens later, once
             builder.AddVerification(); // orders are verified in time, or a refund is due

@@ -13,6 +13,7 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     {
         { "expired_auth_codes", "gpt_authorization_codes", "expires_at", RetentionEnd },
         { "authorization_requests", "gpt_authorization_requests", "expires_at", Limit(0) },
+        { "page_sessions", "page_sessions", "expires_at", Limit(0) },
         { "used_assertions", "gpt_client_assertions", "expires_at", Limit(0) },
         { "unused_clients", "gpt_clients WHERE kind = 'registered'", "created_at", RetentionEnd },
         { "maintenance_runs", "maintenance_runs WHERE job = 'earlier'", "started_at", Limit(400) },
@@ -104,6 +105,7 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     [InlineData("revoked_tokens", "gpt_sessions_pkey")]
     [InlineData("expired_sessions", "gpt_sessions_ended")]
     [InlineData("authorization_requests", "gpt_authorization_requests_expires_at_idx")]
+    [InlineData("page_sessions", "page_sessions_expires_at_idx")]
     [InlineData("used_assertions", "gpt_client_assertions_expired")]
     [InlineData("unused_clients", "gpt_clients_unused")]
     [InlineData("idle_rate_limits", "rate_limits_pkey")]
@@ -171,6 +173,7 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
             {
                 await rows.AddCodesAsync();
                 await rows.AddRequestsAsync();
+                await rows.AddPageSessionsAsync();
                 await rows.AddClientsAsync();
                 await rows.AddAssertionsAsync();
                 await rows.AddRateLimitsAsync();
@@ -241,6 +244,7 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
         SELECT concat_ws(' ', (SELECT count(*) FROM gpt_authorization_codes), (SELECT count(*) FROM gpt_refresh_tokens), (SELECT count(*)
         FROM gpt_sessions), (SELECT count(*) FROM gpt_authorization_requests),
             (SELECT count(*) FROM gpt_clients), (SELECT count(*) FROM rate_limits), (SELECT count(*) FROM maintenance_runs),
-            (SELECT count(*) FROM webhook_events), (SELECT count(*) FROM countdowns), (SELECT count(*) FROM gpt_client_assertions))
+            (SELECT count(*) FROM webhook_events), (SELECT count(*) FROM countdowns), (SELECT count(*) FROM gpt_client_assertions),
+            (SELECT count(*) FROM page_sessions))
         """);
 }

@@ -84,6 +84,11 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         FROM ({Ends("0 days")}) ends
         """);
 
+    public Task AddPageSessionsAsync() => ExecuteAsync($"""
+        INSERT INTO page_sessions (token_hash, user_id, form_key, created_at, last_seen, expires_at)
+        SELECT {Hash("page")}, {User}, {Hash("form")}, ended - interval '8 hours', ended - interval '7 hours', ended FROM ({Ends("0 days")}) ends
+        """);
+
     public Task AddClientsAsync() => ExecuteAsync($$"""
         INSERT INTO gpt_clients (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at)
         SELECT 'registered-' || n, 'Registered', 'registered', '{none}', '{https://client.example}', '{{Scope}}', true, ended FROM ({{Ends("30 days")}}) ends

@@ -171,6 +171,34 @@ internal sealed partial class TestBrowser(HttpClient http)
         return page.StatusCode == HttpStatusCode.OK ? await SubmitAsync(page, ("user_id", user)) : page;
     }
 
+    /// <summary>A browser in which somebody has signed in (at /dev/sign-in) to our pages.</summary>
+    public static async Task<TestBrowser> SignedInAsync(HttpClient http, string user)
+    {
+        var browser = new TestBrowser(http);
+        using var page = await browser.OpenAsync("/connections", user);
+        Assert.True(page.StatusCode == HttpStatusCode.OK, await page.Content.ReadAsStringAsync());
+        return browser;
+    }
+
+    /// <summary>Opens a page of ours, signing in (at /dev/sign-in) where it asks for that.</summary>
+    public async Task<HttpResponseMessage> OpenAsync(string path, string user)
+    {
+        var page = await GetAsync(path);
+        return page.RequestMessage!.RequestUri!.AbsolutePath == "/dev/sign-in" ? await SubmitAsync(page, ("user_id", user)) : page;
+    }
+
+    /// <summary>Posts the form of a page that leads to this path, of several the first, with its hidden fields and these values.</summary>
+    public async Task<HttpResponseMessage> SubmitToAsync(HttpResponseMessage page, string action, params (string Name, string? Value)[] values) =>
+        await PostAsync(action, [.. FieldsOf(await page.Content.ReadAsStringAsync(), action), .. values]);
+
+    /// <summary>The hidden fields of the first form that leads to this path.</summary>
+    public static (string Name, string? Value)[] FieldsOf(string html, string action)
+    {
+        var start = html.IndexOf($"action=\"{action}\"", StringComparison.Ordinal);
+        Assert.True(start >= 0, $"There is no form to {action} in: {html}");
+        return HiddenFields(html[start..html.IndexOf("</form>", start, StringComparison.Ordinal)]);
+    }
+
     /// <summary>GET, following redirects that stay on this server.</summary>
     public Task<HttpResponseMessage> GetAsync(string path) => FollowAsync(new HttpRequestMessage(HttpMethod.Get, new Uri(path, UriKind.Relative)));
 

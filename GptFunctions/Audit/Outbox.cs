@@ -41,6 +41,7 @@ internal static class AuditEvents
     public const string ClientAuthLimited = "gpt.oauth.client_auth_limited";
     public const string ClientRegistered = "gpt.oauth.client_registered";
     public const string SignedIn = "gpt.oauth.signed_in";
+    public const string SignedOut = "gpt.oauth.signed_out";
     public const string ClientAdded = "gpt.operator.client_added";
     public const string ClientUpdated = "gpt.operator.client_updated";
     public const string ClientDisabled = "gpt.operator.client_disabled";

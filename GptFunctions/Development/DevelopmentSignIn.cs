@@ -10,4 +10,6 @@ internal sealed class DevelopmentSignIn : ISignIn
 
     public Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error) =>
         Task.FromResult<(Person?, SignInFailure?)>((null, new SignInFailure("This server signs people in at /dev/sign-in.", false)));
+
+    public Task<string?> FindSignOutAsync(string? idToken, string returnUrl) => Task.FromResult<string?>(null);
 }

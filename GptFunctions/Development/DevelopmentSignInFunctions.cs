@@ -11,7 +11,8 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.Development;
 
 /// <summary>Development only: a page on which one chooses who one is. Anywhere else the route does not exist.</summary>
-internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISignIn signIn, Occasions occasions, IOptions<TokenSettings> settings)
+internal sealed class DevelopmentSignInFunctions(
+    AuthorizeService authorize, PageSessions pages, ISignIn signIn, Occasions occasions, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 16 * 1024;
     private const int MaximumUserId = 128;
@@ -34,20 +35,19 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
                 request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
         }
 
-        var (isHttps, occasion) = (settings.Value.IsHttps, occasions.Of(request.HttpContext));
-        if (BrowserBinding.Find(request.HttpContext, isHttps) is not { } browser
-            || await authorize.FindStartedAsync(form["request"], browser, occasion.Now) is not { } started)
+        if (BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is not { } browser
+            || await FindStartedAsync(request.HttpContext, form["request"], browser) is not { } started)
         {
             return NotInProgress(request);
         }
 
-        var page = new SignInForm(form["request"]!, browser.Derive(CsrfPurpose, started.Request.Id), started);
+        var page = new SignInForm(form["request"]!, browser.Derive(CsrfPurpose, started.Id), started);
         if (!HttpMethods.IsPost(request.Method))
         {
             return Page(request, page, null);
         }
 
-        if (!browser.Is(form["csrf"], CsrfPurpose, started.Request.Id))
+        if (!browser.Is(form["csrf"], CsrfPurpose, started.Id))
         {
             return NotInProgress(request);
         }
@@ -58,16 +58,42 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
             return Page(request, page, "Use letters, digits and . _ - @ only, at most 128 of them, for example user_alice.");
         }
 
-        var signedIn = BrowserBinding.FindSignedIn(request.HttpContext, isHttps);
-        return await authorize.SignedInAsync(started, signedIn, new Person(userId, null, null), occasion) switch
+        return await started.SignedInAsync(new Person(userId, null, null));
+    }
+
+    /// <summary>A sign-in in progress, for an app or for a page.</summary>
+    /// <param name="ClientName">Of the app; null for a page.</param>
+    private sealed record Started(Guid Id, string? ClientName, IEnumerable<string> FormTargets, Func<Person, Task<IResult>> SignedInAsync);
+
+    private sealed record SignInForm(string Request, string Csrf, Started Started);
+
+    private async Task<Started?> FindStartedAsync(HttpContext context, string? state, BrowserBinding browser)
+    {
+        var occasion = occasions.Of(context);
+        if (PageSessions.IsState(state))
         {
-            NextStep.SignedIn next => next.Show(request.HttpContext, isHttps),
-            NextStep.Refuse refuse => refuse.Show(request.HttpContext),
+            return pages.FindStarted(context, state, occasion.Now) is { } page
+                ? new Started(page.Id, null, [], person => pages.SignedInAsync(context, page, person, occasion))
+                : null;
+        }
+
+        return await authorize.FindStartedAsync(state, browser, occasion.Now) is { } started
+            ? new Started(
+                started.Request.Id, started.Client.Name, RedirectUri.FormTargets(started.Client.RedirectUris, started.Request.RedirectUri),
+                person => SignedInAsync(context, started, person, occasion))
+            : null;
+    }
+
+    private async Task<IResult> SignedInAsync(HttpContext context, StartedSignIn started, Person person, Occasion occasion)
+    {
+        var signedIn = BrowserBinding.FindSignedIn(context, settings.Value.IsHttps);
+        return await authorize.SignedInAsync(started, signedIn, person, occasion) switch
+        {
+            NextStep.SignedIn next => next.Show(context, settings.Value.IsHttps),
+            NextStep.Refuse refuse => refuse.Show(context),
             _ => throw new System.Diagnostics.UnreachableException(),
         };
     }
-
-    private sealed record SignInForm(string Request, string Csrf, StartedSignIn Started);
 
     private static bool IsUserId(string text) =>
         text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
@@ -75,16 +101,15 @@ internal sealed class DevelopmentSignInFunctions(AuthorizeService authorize, ISi
     private static IResult NotInProgress(HttpRequest request) =>
         PageResults.Refuse(
             request.HttpContext, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "This sign-in is not in progress here",
-            "Go back to the app and connect again.");
+            "Go back to the app or page that you came from, and begin again.");
 
     private static IResult Page(HttpRequest request, SignInForm page, string? problem) =>
         PageResults.Render<DevelopmentSignInPage>(request.HttpContext, new()
         {
-            [nameof(DevelopmentSignInPage.ClientName)] = page.Started.Client.Name,
+            [nameof(DevelopmentSignInPage.ClientName)] = page.Started.ClientName,
             [nameof(DevelopmentSignInPage.SignInRequest)] = page.Request,
             [nameof(DevelopmentSignInPage.Csrf)] = page.Csrf,
             [nameof(DevelopmentSignInPage.Problem)] = problem,
         },
-        RedirectUri.FormTargets(page.Started.Client.RedirectUris, page.Started.Request.RedirectUri),
-        problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+        page.Started.FormTargets, problem is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
 }

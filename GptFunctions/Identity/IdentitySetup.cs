@@ -10,9 +10,11 @@ internal static class IdentitySetup
     public static void AddIdentity(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<ClerkSettings>();
+        builder.AddSettings<SignInSettings>();
         var services = builder.Services;
         services.AddSingleton<UserStore>().AddSingleton<InternalUsers>().AddSingleton<ClerkSessions>();
         services.AddSingleton<OpenIdProvider>().AddSingleton<ISignIn, OpenIdSignIn>();
+        services.AddSingleton<PageSessionStore>().AddSingleton<PageSessions>();
         services.AddSingleton<ICheck, ClerkCheck>();
     }
 }

@@ -152,7 +152,7 @@ internal sealed class OpenIdProvider : IDisposable
     }
 
     // The scheme is asked for because a path alone is an absolute file: URL on Unix.
-    private static bool IsWebAddress(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "https" or "http";
+    public static bool IsWebAddress(string? text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "https" or "http";
 }
 
 /// <summary>

@@ -54,7 +54,22 @@ internal sealed partial class OpenIdSignIn(
             return (null, new SignInFailure("The identity provider's answer could not be verified.", false));
         }
 
-        return (new Person(jwt!["sub"]!, Person.Shown(jwt["email"]), Person.Shown(jwt["name"])), null);
+        return (new Person(jwt!["sub"]!, Person.Shown(jwt["email"]), Person.Shown(jwt["name"])) { IdToken = idToken }, null);
+    }
+
+    public async Task<string?> FindSignOutAsync(string? idToken, string returnUrl)
+    {
+        try
+        {
+            return (await provider.ReadConfigurationAsync()).EndSessionEndpoint is { } endpoint && OpenIdProvider.IsWebAddress(endpoint)
+                ? UrlQuery.Add(
+                    new Uri(endpoint).AbsoluteUri, ("id_token_hint", idToken), ("client_id", clerk.Value.ClientId), ("post_logout_redirect_uri", returnUrl))
+                : null;
+        }
+        catch (ServiceOutageException)
+        {
+            return null;
+        }
     }
 
     // OpenID Connect Core 3.1.3.7

@@ -8,6 +8,9 @@ internal sealed record Person(string Subject, string? Email, string? Name)
 {
     private const int MaximumSubject = 255;
 
+    /// <summary>What the provider signed about it, for the end of its session there; null where there is none.</summary>
+    public string? IdToken { get; init; }
+
     /// <summary>OpenID Connect Core 2: at most 255 ASCII characters. Printable ones: a subject stands in headers, logs and the database.</summary>
     public static bool IsSubject([NotNullWhen(true)] string? text) =>
         text is { Length: > 0 and <= MaximumSubject } && text.All(character => character is >= ' ' and <= '~');
@@ -36,4 +39,11 @@ internal interface ISignIn
 
     /// <summary>Turns the provider's answer (the code it sent to the callback) into a person.</summary>
     Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error);
+
+    /// <summary>
+    /// The URL where the person's session at the provider ends and that leads back to <paramref name="returnUrl"/> (OpenID Connect RP-Initiated
+    /// Logout 1.0); null when the provider has none, or cannot be asked right now: nobody's sign-out waits for it.
+    /// </summary>
+    /// <param name="idToken">Of the sign-in that ends; null when it is not known.</param>
+    Task<string?> FindSignOutAsync(string? idToken, string returnUrl);
 }

@@ -15,6 +15,23 @@ internal sealed class UserStore(Database database)
         RETURNING id, user_may_act(users, @now)
         """);
 
+    /// <summary>
+    /// A part of a statement, called person: the user who signed in, created when unknown. What Clerk's webhooks wrote is newer than a sign-in, so only
+    /// gaps are filled; a deleted account stays deleted and empty. Binds @user_id (of a new user), @subject, @email, @name, @now.
+    /// </summary>
+    /// <param name="from">Where a FROM clause is needed: nobody is written when it yields no row.</param>
+    public static string SignedIn(string from) => $"""
+        person AS (
+            INSERT INTO users (id, clerk_user_id, email, name, created_at)
+            SELECT @user_id, @subject, @email, @name, @now
+            {from}
+            ON CONFLICT (clerk_user_id) DO UPDATE SET
+                email = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.email, excluded.email) END,
+                name = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.name, excluded.name) END
+            RETURNING id, clerk_user_id, user_may_act(users, @now) AS may_act
+        )
+        """;
+
     private static readonly Sql Save = new($"""
         WITH person AS (
             INSERT INTO users (id, clerk_user_id, email, name, source_updated_at, created_at, banned, locked_until, blocked_at)

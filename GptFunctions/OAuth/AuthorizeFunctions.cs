@@ -10,7 +10,7 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>What a person's browser sees of the authorization server.</summary>
-internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
+internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions pages, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 64 * 1024; // a thousand ids of sessions
     private const int ShownSessions = 100;
@@ -72,7 +72,13 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, ScopeCatalog 
     public async Task<IResult> CallbackAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", Route = "oauth/callback")] HttpRequest request)
     {
         var occasion = occasions.Of(request.HttpContext);
-        return FormParameters.OfQuery(request).Value is { } parameters && BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is { } browser
+        var parameters = FormParameters.OfQuery(request).Value;
+        if (PageSessions.IsState(parameters?["state"]))
+        {
+            return await pages.FinishAsync(request.HttpContext, parameters!["state"], parameters["code"], parameters["error"], occasion);
+        }
+
+        return parameters is not null && BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is { } browser
             ? Show(request, null, await service.FinishSignInAsync(parameters, browser, FindSignedIn(request), occasion))
             : Show(request, null, AuthorizeService.NotInProgress);
     }
@@ -131,16 +137,4 @@ internal static class SessionIds
 
     public static Guid[] Read(string? text) =>
         [.. (text ?? "").Split(' ').Select(id => Guid.TryParse(id, out var parsed) ? parsed : Guid.Empty).Where(id => id != Guid.Empty)];
-}
-
-/// <summary>303 after a POST (so that the browser does not repeat it, RFC 9700 4.12), 302 otherwise; never cached.</summary>
-internal sealed class SeeOther(string url) : IResult
-{
-    public Task ExecuteAsync(HttpContext httpContext)
-    {
-        httpContext.Response.StatusCode = HttpMethods.IsPost(httpContext.Request.Method) ? StatusCodes.Status303SeeOther : StatusCodes.Status302Found;
-        httpContext.Response.Headers.Location = url;
-        httpContext.Response.Headers.CacheControl = "no-store";
-        return Task.CompletedTask;
-    }
 }

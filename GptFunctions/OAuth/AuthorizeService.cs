@@ -49,7 +49,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, Clients clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
-    OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
+    OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<SignInSettings> starts, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(
         new(RefusalReason.NotInProgress), 403, "This sign-in is not in progress here",
@@ -65,7 +65,7 @@ internal sealed class AuthorizeService(
     /// <summary>Checks a new request and sends the browser to sign in. Nothing is kept of it here: see <see cref="SealedRequests"/>.</summary>
     public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, Occasion occasion)
     {
-        if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", settings.Value.AuthorizeLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
+        if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", starts.Value.StartLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
         {
             return new NextStep.Refuse(
                 new(RefusalReason.RateLimited), 429, "Too many connections were started",

@@ -68,7 +68,6 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 
     private const string Members = "'clerk_user_id', clerk_user_id, 'client_id', client_id, 'scopes', scopes";
 
-    // What Clerk's webhooks wrote about a person is newer than a sign-in: only gaps are filled. A deleted account stays deleted and empty.
     // @fresh_browser is the cookie that the browser gets now; @known_browser, which it brought, is kept when this very person got it at a sign-in
     // that is still open.
     private static readonly Sql SignIn = SignInOf("""
@@ -86,15 +85,7 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
         """);
 
     private static Sql SignInOf(string client) => new($"""
-        WITH {client}, person AS (
-            INSERT INTO users (id, clerk_user_id, email, name, created_at)
-            SELECT @user_id, @subject, @email, @name, @now
-            FROM client
-            ON CONFLICT (clerk_user_id) DO UPDATE SET
-                email = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.email, excluded.email) END,
-                name = CASE WHEN users.deleted_at IS NULL THEN coalesce(users.name, excluded.name) END
-            RETURNING id, clerk_user_id, user_may_act(users, @now) AS may_act
-        ), request AS (
+        WITH {client}, {UserStore.SignedIn("FROM client")}, request AS (
             INSERT INTO gpt_authorization_requests
                 (id, client_id, browser_hash,
                  redirect_uri, redirect_uri_given, scopes, state, code_challenge, resource,

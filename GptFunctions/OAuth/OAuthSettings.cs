@@ -50,10 +50,6 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_AUTH_FAILURE_LIMIT", 1, 10000, Meaning = "failed client authentications per client and address in 15 minutes")]
     public int AuthFailureLimit { get; set; } = 10;
 
-    [Setting("GPT_AUTHORIZE_LIMIT", 1, 100000,
-        Meaning = "sign-ins that may be started at `/oauth/authorize` in a minute from one address (IPv6: from one /64)")]
-    public int AuthorizeLimit { get; set; } = 120;
-
     [Setting("GPT_CLIENT_REGISTRATION", Development = "true",
         Meaning = "`true`: clients may register themselves (RFC 7591), as MCP hosts do, at most 60 an hour from one address")]
     public bool AllowsRegistration { get; set; }

@@ -31,7 +31,7 @@ internal static class PageResults
 
     /// <summary>The page of a refusal, which is noted for the log.</summary>
     public static IResult Refuse(
-        HttpContext context, Refusal refusal, int status, string title, string detail, int? retryAfterSeconds = null)
+        HttpContext context, Refusal refusal, int status, string title, string detail, int? retryAfterSeconds = null, PageLink? link = null)
     {
         RequestNotes.Of(context).Refuse(refusal);
         if (retryAfterSeconds is { } seconds)
@@ -39,17 +39,22 @@ internal static class PageResults
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         }
 
-        return Error(context, status, title, detail);
+        return Error(context, status, title, detail, link);
     }
 
-    public static IResult Refuse(HttpContext context, RefusalReason reason, int status, string title, string detail) =>
-        Refuse(context, new Refusal(reason), status, title, detail);
+    public static IResult Refuse(HttpContext context, RefusalReason reason, int status, string title, string detail, PageLink? link = null) =>
+        Refuse(context, new Refusal(reason), status, title, detail, link: link);
 
     /// <summary>The page of a failure that has been noted already (<see cref="ErrorMapper"/>).</summary>
-    public static IResult Error(HttpContext context, int status, string title, string detail) => Render<ErrorPage>(context, new()
+    public static IResult Error(HttpContext context, int status, string title, string detail, PageLink? link = null) => Render<ErrorPage>(context, new()
     {
         [nameof(ErrorPage.Title)] = title,
         [nameof(ErrorPage.Detail)] = detail,
+        [nameof(ErrorPage.Link)] = link,
         [nameof(ErrorPage.CorrelationId)] = context.CorrelationId(),
     }, status: status);
 }
+
+/// <summary>Where a page leads on.</summary>
+/// <param name="Url">A path of ours.</param>
+public sealed record PageLink(string Text, string Url);

@@ -51,6 +51,10 @@ internal static class PageStyle
           color:var(--text);cursor:pointer;flex:1;min-height:3rem}
         button.main{background:var(--accent);border-color:var(--accent);color:var(--on-accent)}
         button.small{flex:none;min-height:2.75rem;padding:.25rem .75rem;font-size:.875rem}
+        a{color:var(--accent)}
+        a.button{display:inline-flex;align-items:center;justify-content:center;min-height:3rem;font-weight:600;text-decoration:none;
+          border-radius:.625rem;padding:.5rem 1rem;border:1px solid var(--edge);color:var(--text)}
+        a.button.main{background:var(--accent);border-color:var(--accent);color:var(--on-accent)}
         :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
         code,pre{font-family:ui-monospace,"SF Mono",Consolas,monospace;font-size:.875rem;overflow-wrap:anywhere}
         pre{white-space:pre-wrap;background:var(--ground);border:1px solid var(--line);border-radius:.625rem;padding:.875rem;margin:1rem 0}

@@ -63,6 +63,7 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
         Of(Sessions, "gpt_sessions", $"{Ended} < @cutoff", Ended) with { Count = CountSessions, CountLeft = CountSessions },
         // Nothing is left that they could be needed for.
         Of("authorization_requests", "gpt_authorization_requests", "expires_at < @now", orderedBy: "expires_at"),
+        Of("page_sessions", "page_sessions", "expires_at < @now", orderedBy: "expires_at"),
         Of("webhook_events", "webhook_events", "processed_at < @cutoff AND status <> 'failed'", orderedBy: "processed_at"),
         Of("failed_webhook_events", "webhook_events", "processed_at < @now - interval '90 days' AND status = 'failed'", orderedBy: "processed_at"),
         Of("finished_countdowns", "countdowns", "finished_at < @now - interval '30 days' AND status IN ('completed', 'cancelled')", orderedBy: "finished_at"),

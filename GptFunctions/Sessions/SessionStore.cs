@@ -1,6 +1,7 @@
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
+using GptFunctions.Identity;
 using Npgsql;
 
 namespace GptFunctions.Sessions;
@@ -29,8 +30,13 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         SELECT count(*) FROM ended
         """);
 
+    // Locks are taken in one order: user, session, page.
+    private const string AfterEnded = "(SELECT count(*) FROM ended) >= 0";
+
     private static readonly Sql EndSomeAsOperator = new($"""
-        {End(Some, AuditEvents.SessionRevoked)}, act AS (
+        {End(Some, AuditEvents.SessionRevoked)}, pages AS (
+            {PageSessionStore.End(AfterEnded)}
+        ), act AS (
             {OperatorAct.Tell(AuditEvents.SessionsEnded, "(SELECT count(*) AS sessions FROM ended HAVING count(*) > 0)", "'sessions', sessions")}
         )
         SELECT count(*) FROM ended
@@ -99,8 +105,11 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         SELECT count(*) FROM ended WHERE was_live
         """);
 
+    // A person's own button leaves them signed in to the page that it is on; whoever is thrown out is out there, too.
     private static readonly Sql EndAllAsOperator = new($"""
-        {EndEverything}, act AS (
+        {EndEverything}, pages AS (
+            {PageSessionStore.End($"user_id IN (SELECT id FROM subject) AND @client_id::text IS NULL AND {AfterEnded}")}
+        ), act AS (
             {OperatorAct.Tell(AuditEvents.UserSessionsEnded, "subject",
                 "'clerk_user_id', clerk_user_id, 'client_id', @client_id::text, 'sessions', (SELECT count(*) FROM ended WHERE was_live)")}
         )

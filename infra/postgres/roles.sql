@@ -94,6 +94,8 @@ SELECT * FROM (VALUES
     ('gpt_clients', 'SELECT, INSERT, UPDATE, DELETE', 'client_id, name, kind, auth_methods, redirect_uris, scopes, default_scopes, has_ceiling, require_pkce, jwks_uri, created_at, last_used_at, disabled_at, approved_at, document_read_at, document_expires_at', NULL),
     ('gpt_client_assertions', 'SELECT, INSERT, UPDATE, DELETE', 'client_id, expires_at', NULL),
     ('gpt_authorization_requests', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
+    ('page_sessions', 'SELECT, INSERT, UPDATE, DELETE', 'user_id, created_at, last_seen, expires_at',
+        'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),
     ('gpt_authorization_codes', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('gpt_consents', 'SELECT, INSERT, UPDATE', '*', 'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),
     ('gpt_sessions', 'SELECT, INSERT, UPDATE, DELETE', '*', 'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),

@@ -1,0 +1,20 @@
+using GptFunctions.Hosting;
+using GptFunctions.Pages;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace GptFunctions.Connections;
+
+internal static class ConnectionsSetup
+{
+    /// <summary>The pages on which people see and end what they have connected.</summary>
+    public static void AddConnections(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<ConnectionsStore>().AddSingleton<ConnectionsService>();
+        foreach (var page in (string[])["/connections", "/connected-apps"])
+        {
+            builder.Services.AddSingleton(new ErrorFormat(page, (context, failure) =>
+                PageResults.Error(context, failure.Status, failure.Title, failure.Detail, new PageLink("Your connected apps", "/connections"))));
+        }
+    }
+}
