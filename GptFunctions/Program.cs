@@ -9,6 +9,7 @@ using GptFunctions.Gateway;
 using GptFunctions.Health;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.Keys;
 using GptFunctions.Mcp;
 using GptFunctions.OAuth;
 using GptFunctions.Operations;
@@ -33,7 +34,7 @@ namespace GptFunctions
         public static Command[] Commands =>
         [
             SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(), SessionCommands.Create(),
-            CountdownCommands.Create(), DoctorCommand.Create(),
+            CountdownCommands.Create(), KeyCommands.Create(), DoctorCommand.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)
@@ -43,6 +44,7 @@ namespace GptFunctions
             builder.AddData();        // PostgreSQL and its migrations
             builder.AddTokens();      // signing keys and access tokens
             builder.AddPages();       // what every page for people is made of
+            builder.AddKeys();        // which of them signs, agreed by all replicas
             builder.AddRateLimits();  // shared by all replicas
             builder.AddOAuth();       // the authorization server
             builder.AddIdentity();    // who is the person: Clerk

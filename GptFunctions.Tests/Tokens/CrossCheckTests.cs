@@ -47,7 +47,8 @@ public sealed class CrossCheckTests : IDisposable
         this.output = output;
         services = new ServiceCollection()
             .Configure<TokenSettings>(settings => settings.PublicBaseUrl = Issuer)
-            .Configure<TokenKeys>(settings => settings.SigningKey = Convert.ToBase64String(Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem())))
+            .Configure<TokenKeys>(settings =>
+                settings.SigningKeys = [Convert.ToBase64String(Encoding.ASCII.GetBytes(key.ExportPkcs8PrivateKeyPem()))])
             .AddSingleton(TimeProvider.System).AddSingleton<SigningKeys>().AddSingleton<UsedGenerations>().AddSingleton<AccessTokens>()
             .AddSingleton<ScopeCatalog>().AddSingleton<ProtectedResources>()
             .BuildServiceProvider();

@@ -7,44 +7,135 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Tokens;
 
-/// <summary>The keys in force: one signs, all verify. Parsed once, and again when the secret file changes.</summary>
+/// <summary>Which key signs, and from when on another one may.</summary>
+internal sealed record Signer(SigningKey Key, DateTimeOffset Until)
+{
+    /// <summary>
+    /// Of the keys that can sign the first in the list that has been published for long enough, so that whoever verifies has had the time to get to know it.
+    /// While there is none, the one that was published first; of several at once the last, because the newest stands first. One alone signs at once.
+    /// </summary>
+    /// <param name="all">At least one of them can sign.</param>
+    /// <param name="published">Since when, by key id; what is missing is not published, as far as this process knows.</param>
+    public static Signer Of(
+        IReadOnlyList<SigningKey> all, IReadOnlyDictionary<string, DateTimeOffset> published, TimeSpan longEnough, DateTimeOffset now)
+    {
+        var keys = all.Where(key => key.CanSign)
+            .Select(key => (Key: key, At: published.TryGetValue(key.KeyId, out var since) ? since + longEnough : DateTimeOffset.MaxValue)).ToList();
+        var first = keys.FindIndex(key => key.At <= now);
+        if (first < 0)
+        {
+            var soonest = keys.Min(key => key.At);
+            return new Signer(keys.Last(key => key.At == soonest).Key, soonest);
+        }
+
+        return new Signer(keys[first].Key, keys.Take(first).Select(key => key.At).DefaultIfEmpty(DateTimeOffset.MaxValue).Min());
+    }
+}
+
+/// <summary>The keys in force: one signs, all verify. Parsed once, and again when a secret file changes.</summary>
 internal sealed class SigningKeys : IDisposable
 {
+    private readonly Lock turn = new();
     private readonly IDisposable? subscription;
+    private readonly TimeSpan longEnough;
+    private readonly TimeProvider clock;
+    private IReadOnlyDictionary<string, DateTimeOffset> published = new Dictionary<string, DateTimeOffset>();
+    private volatile Signer signer;
 
-    public SigningKeys(IOptionsMonitor<TokenKeys> settings)
+    public SigningKeys(IOptionsMonitor<TokenKeys> keys, IOptions<TokenSettings> settings, TimeProvider clock)
     {
-        All = Parse(settings.CurrentValue);
+        (this.clock, longEnough) = (clock, TimeSpan.FromSeconds(settings.Value.KeyPublishSeconds));
+        All = Parse(keys.CurrentValue);
+        signer = Signer.Of(All, published, longEnough, clock.GetUtcNow());
         // A replaced key may still be signing for a request in flight: it is left to the garbage collector.
-        subscription = settings.OnChange(changed => All = Parse(changed));
+        subscription = keys.OnChange(changed => Take(Parse(changed)));
     }
 
-    /// <summary>The current key first, then the previous ones.</summary>
+    /// <summary>Raised when files have brought other keys.</summary>
+    public event Action? Changed;
+
+    /// <summary>Those of GPT_EC_PRIVATE_KEY in their order, then those of GPT_EC_PREVIOUS_KEYS.</summary>
     public IReadOnlyList<SigningKey> All { get; private set; }
 
-    public SigningKey Current => All[0];
+    /// <summary>The key that signs.</summary>
+    public SigningKey Current
+    {
+        get
+        {
+            var known = signer;
+            return clock.GetUtcNow() < known.Until ? known.Key : Choose(published).Key;
+        }
+    }
+
+    /// <summary>When another key may begin to sign; the end of time when none waits.</summary>
+    public DateTimeOffset Until => signer.Until;
 
     public SigningKey? Find(string? keyId) => All.FirstOrDefault(key => key.KeyId == keyId);
 
+    /// <summary>Takes note of since when keys have been published, as all replicas know it.</summary>
+    public Signer Choose(IReadOnlyDictionary<string, DateTimeOffset> since)
+    {
+        lock (turn)
+        {
+            published = since;
+            return signer = Signer.Of(All, since, longEnough, clock.GetUtcNow());
+        }
+    }
+
     public void Dispose() => subscription?.Dispose();
+
+    private void Take(List<SigningKey> keys)
+    {
+        lock (turn)
+        {
+            if (keys.Select(key => (key.KeyId, key.CanSign)).SequenceEqual(All.Select(key => (key.KeyId, key.CanSign))))
+            {
+                return;
+            }
+
+            All = keys;
+            signer = Signer.Of(All, published, longEnough, clock.GetUtcNow());
+        }
+
+        Changed?.Invoke();
+    }
 
     private static List<SigningKey> Parse(TokenKeys settings)
     {
         var keys = new List<SigningKey>();
-        if (SigningKey.TryParse(settings.SigningKey!, out var current))
+        foreach (var text in settings.SigningKeys)
         {
-            keys.Add(current!);
+            if (SigningKey.TryParse(text, out var key) || SigningKey.TryParsePublic(text, out key))
+            {
+                Add(keys, key!);
+            }
         }
 
         foreach (var text in settings.PreviousSigningKeys)
         {
-            if (SigningKey.TryParsePublic(text, out var key) && !keys.Exists(known => known.KeyId == key!.KeyId))
+            if (SigningKey.TryParsePublic(text, out var key))
             {
-                keys.Add(key!);
+                Add(keys, key!);
             }
         }
 
         return keys;
+    }
+
+    /// <summary>A key that stands there twice counts once, at the first place where it can sign.</summary>
+    private static void Add(List<SigningKey> keys, SigningKey key)
+    {
+        var known = keys.FindIndex(other => other.KeyId == key.KeyId);
+        if (known >= 0 && key.CanSign && !keys[known].CanSign)
+        {
+            keys.RemoveAt(known);
+            known = -1;
+        }
+
+        if (known < 0)
+        {
+            keys.Add(key);
+        }
     }
 }
 
@@ -68,7 +159,11 @@ internal sealed class SigningKey : IDisposable
         KeyId = Base64Url.EncodeToString(Sha256.Of($$"""{"crv":"P-256","kty":"EC","x":"{{X}}","y":"{{Y}}"}"""));
     }
 
+    /// <summary>Its thumbprint: <c>kid</c> in tokens and in the key set.</summary>
     public string KeyId { get; }
+
+    /// <summary>Whether its private half is here.</summary>
+    public bool CanSign => parameters.D is not null;
 
     public string X { get; }
 
@@ -109,6 +204,13 @@ internal sealed class SigningKey : IDisposable
     {
         using var algorithm = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         return Convert.ToBase64String(Encoding.ASCII.GetBytes(algorithm.ExportPkcs8PrivateKeyPem()));
+    }
+
+    /// <summary>Base64 of the public half's PEM (SPKI): what is left of a key that no longer signs.</summary>
+    public string ToPublicText()
+    {
+        using var algorithm = ECDsa.Create(new ECParameters { Curve = parameters.Curve, Q = parameters.Q });
+        return Convert.ToBase64String(Encoding.ASCII.GetBytes(algorithm.ExportSubjectPublicKeyInfoPem()));
     }
 
     /// <summary>ES256: writes the 64-byte signature r || s (RFC 7518 3.4).</summary>

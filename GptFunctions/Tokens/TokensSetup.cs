@@ -13,6 +13,5 @@ internal static class TokensSetup
         builder.AddSettings<TokenKeys>();
         builder.Services.AddSingleton<SigningKeys>().AddSingleton<UsedGenerations>().AddSingleton<AccessTokens>().AddSingleton<ScopeCatalog>()
             .AddSingleton<ProtectedResources>();
-        builder.Services.AddSingleton<ICheck, SigningKeyCheck>();
     }
 }

@@ -115,6 +115,7 @@ SELECT * FROM (VALUES
     ('usage_counters', 'SELECT, INSERT, UPDATE, DELETE', '*', 'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),
     ('usage_units', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('rate_limits', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
+    ('gpt_signing_keys', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
     ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
     ('schema_migrations', 'SELECT', '*', NULL)
 ) AS rights (name, app, readonly, own);
