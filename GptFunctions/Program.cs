@@ -17,6 +17,7 @@ using GptFunctions.Pages;
 using GptFunctions.Purge;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
+using GptFunctions.Statistics;
 using GptFunctions.Telemetry;
 using GptFunctions.Tokens;
 using GptFunctions.Verification;
@@ -42,6 +43,7 @@ namespace GptFunctions
             builder.AddHosting();     // settings from files, correlation, errors, security headers
             builder.AddTelemetry();   // traces, metrics and logs to a collector, where there is one
             builder.AddData();        // PostgreSQL and its migrations
+            builder.AddStatistics();    // who runs, who uses what, what is refused: counted for operators' pages
             builder.AddTokens();      // signing keys and access tokens
             builder.AddPages();       // what every page for people is made of
             builder.AddKeys();        // which of them signs, agreed by all replicas

@@ -24,6 +24,11 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
         { "finished_callbacks", "verification_callbacks WHERE status <> 'dead'", "finished_at", RetentionEnd },
         { "customer_emails", "verification_sessions WHERE customer_email IS NOT NULL", "decided_at", RetentionEnd },
         { "usage_units", "usage_units", "taken_at", Limit(1) },
+        { "refusals", "refusals", "hour", RetentionEnd },
+        { "refused_requests", "refused_requests", "at", RetentionEnd },
+        { "hourly_counts", "hourly_counts", "hour", RetentionEnd },
+        { "sign_ins", "sign_ins", "at", RetentionEnd },
+        { "gone_replicas", "replicas", "seen_at", Limit(1) },
     };
 
     [Theory]
@@ -69,6 +74,15 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
         Assert.Equal((PurgeRows.Months - 14) * 100_000 / PurgeRows.Months, fixture.Run.Deleted["usage_counters"]);
         Assert.Equal(
             $"{oldest:yyyy-MM-dd} 14", await fixture.Database.ScalarAsync<string>("SELECT min(month) || ' ' || count(DISTINCT month) FROM usage_counters"));
+    }
+
+    [Fact]
+    public async Task Run_leaves_the_usage_of_today_and_of_ninety_days_before_it()
+    {
+        Assert.Equal((PurgeRows.Days - 91) * 100_000 / PurgeRows.Days, fixture.Run.Deleted["client_usage"]);
+        Assert.Equal(
+            $"{DateOnly.FromDateTime(PurgeRows.Present.UtcDateTime).AddDays(-90):yyyy-MM-dd} 91",
+            await fixture.Database.ScalarAsync<string>("SELECT min(day) || ' ' || count(DISTINCT day) FROM client_usage"));
     }
 
     /// <summary>The order stays for those who ask how it ended.</summary>
@@ -117,6 +131,12 @@ public sealed class PurgeClassesTests(PurgeClassesFixture fixture) : IClassFixtu
     [InlineData("customer_emails", "verification_sessions_decided")]
     [InlineData("usage_counters", "usage_counters_pkey")]
     [InlineData("usage_units", "usage_units_taken")]
+    [InlineData("refusals", "refusals_pkey")]
+    [InlineData("refused_requests", "refused_requests_at")]
+    [InlineData("hourly_counts", "hourly_counts_pkey")]
+    [InlineData("sign_ins", "sign_ins_at")]
+    [InlineData("client_usage", "client_usage_day")]
+    [InlineData("gone_replicas", "replicas_seen")]
     public void Delete_is_an_index_scan_with_and_without_known_parameters(string name, string index) => Assert.All(fixture.Plans[name], plan =>
     {
         Assert.Contains(" using " + index, plan, StringComparison.Ordinal);
@@ -183,6 +203,7 @@ public sealed class PurgeClassesFixture : IAsyncLifetime
                 await rows.AddCountdownsAsync();
                 await rows.AddOrdersAsync();
                 await rows.AddUsageAsync();
+                await rows.AddStatisticsAsync();
             }));
         await rows.ExecuteAsync("ANALYZE");
         foreach (var kind in PurgeClass.All)

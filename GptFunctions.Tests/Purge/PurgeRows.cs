@@ -15,6 +15,7 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
     public const int Families = 1000;
     public const int SessionsWithToken = 5000; // on either side of the limit
     public const int Months = 100;
+    public const int Days = 200;
 
     public int Count { get; } = count;
 
@@ -150,6 +151,19 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
         INSERT INTO usage_counters (month, user_id, quota, used)
         SELECT date_trunc('month', {Sql(now)} AT TIME ZONE 'UTC') - n % {Months} * interval '1 month', gen_random_uuid(), 'applications', 1
         FROM generate_series(1, {Count}) n
+        """);
+
+    /// <summary>What is counted for operators' pages, and who ran.</summary>
+    public Task AddStatisticsAsync() => ExecuteAsync($$"""
+        INSERT INTO refusals (hour, endpoint, reason, client_id, count) SELECT ended, '/oauth/token', 'refresh_expired', 'purge', 1 FROM ({{Ends("30 days")}}) ends;
+        INSERT INTO refused_requests (id, at, method, endpoint, status, reason, correlation_id, sent)
+        SELECT gen_random_uuid(), ended, 'POST', '/oauth/token', 400, 'refresh_expired', 'id', '{}' FROM ({{Ends("30 days")}}) ends;
+        INSERT INTO hourly_counts (hour, kind, outcome, count) SELECT ended, 'refresh', 'granted', 1 FROM ({{Ends("30 days")}}) ends;
+        INSERT INTO sign_ins (id, at, client_id, redirect_uri) SELECT gen_random_uuid(), ended, 'purge', 'https://client.example' FROM ({{Ends("30 days")}}) ends;
+        INSERT INTO replicas (instance, name, role, version, safe_mode, started_at, seen_at, batch)
+        SELECT gen_random_uuid(), 'pod', 'http', '1', false, ended, ended, 1 FROM ({{Ends("1 day")}}) ends;
+        INSERT INTO client_usage (client_id, user_id, day, calls, last_call_at)
+        SELECT 'purge', gen_random_uuid(), ({{Sql(now)}} AT TIME ZONE 'UTC')::date - n % {{Days}}, 1, {{Sql(now)}} FROM generate_series(1, {{Count}}) n
         """);
 
     public async Task AddAuditEventsAsync(int years) => await ExecuteAsync($$"""

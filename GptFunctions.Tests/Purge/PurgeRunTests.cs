@@ -21,7 +21,8 @@ public sealed class PurgeRunTests : IAsyncDisposable
             "expired_auth_codes_deleted", "revoked_tokens_deleted", "expired_sessions_deleted", "authorization_requests_deleted", "page_sessions_deleted",
             "webhook_events_deleted",
             "failed_webhook_events_deleted", "finished_countdowns_deleted", "finished_callbacks_deleted", "customer_emails_deleted", "usage_counters_deleted",
-            "usage_units_deleted", "used_assertions_deleted", "unused_clients_deleted", "idle_rate_limits_deleted",
+            "usage_units_deleted", "refusals_deleted", "refused_requests_deleted", "hourly_counts_deleted", "sign_ins_deleted",
+            "client_usage_deleted", "gone_replicas_deleted", "used_assertions_deleted", "unused_clients_deleted", "idle_rate_limits_deleted",
             "maintenance_runs_deleted",
             "audit_partitions_created", "batches", "duration_ms", "completed", "rows_left", "failed",
         ];
@@ -33,16 +34,18 @@ public sealed class PurgeRunTests : IAsyncDisposable
             """purge {"expired_auth_codes_deleted":5000,"revoked_tokens_deleted":0,"expired_sessions_deleted":"""
                 + """0,"authorization_requests_deleted":0,"page_sessions_deleted":0,"webhook_events_deleted":0,"failed_webhook_events_deleted":"""
                 + """0,"finished_countdowns_deleted":0,"finished_callbacks_deleted":"""
-                + """0,"customer_emails_deleted":0,"usage_counters_deleted":0,"usage_units_deleted":0,"used_assertions_deleted":0,"unused_clients_deleted":"""
+                + """0,"customer_emails_deleted":0,"usage_counters_deleted":0,"usage_units_deleted":0,"refusals_deleted":"""
+                + """0,"refused_requests_deleted":0,"hourly_counts_deleted":0,"sign_ins_deleted":0,"client_usage_deleted":"""
+                + """0,"gone_replicas_deleted":0,"used_assertions_deleted":0,"unused_clients_deleted":"""
                 + """0,"idle_rate_limits_deleted":0,"maintenance_runs_deleted":"""
-                + """0,"audit_partitions_created":5,"batches":21,"duration_ms":21000,"completed":true,"rows_left":0,"failed":null}""",
+                + """0,"audit_partitions_created":5,"batches":27,"duration_ms":27000,"completed":true,"rows_left":0,"failed":null}""",
             text);
         Assert.Equal(names.Order(StringComparer.Ordinal), counts.EnumerateObject().Select(count => count.Name).Order(StringComparer.Ordinal));
         Assert.Equal(5000, counts.GetProperty("expired_auth_codes_deleted").GetInt32());
         Assert.Equal(
             1,
             await database.CountAsync(
-                "maintenance_runs", $"started_at = {PurgeRows.Sql(PurgeRows.Present)} AND finished_at = started_at + interval '21 seconds'"));
+                "maintenance_runs", $"started_at = {PurgeRows.Sql(PurgeRows.Present)} AND finished_at = started_at + interval '27 seconds'"));
     }
 
     [Fact]

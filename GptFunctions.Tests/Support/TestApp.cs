@@ -6,6 +6,7 @@ using System.Security.Cryptography;
 using GptFunctions.Data;
 using GptFunctions.Health;
 using GptFunctions.Hosting;
+using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
@@ -118,10 +119,14 @@ internal sealed class TestApp : IAsyncDisposable
 
             Features.Add(builder);
             // The meters of the whole run are read, so each app would test itself among the statements that tests count.
-            foreach (var watch in builder.Services.Where(service => service.ImplementationType == typeof(SelfTestWatch)).ToList())
+            // Likewise what is written every second; tests that look at it write it themselves.
+            Type[] watches = [typeof(SelfTestWatch), typeof(StatisticsWriter)];
+            foreach (var watch in builder.Services.Where(service => watches.Contains(service.ImplementationType)).ToList())
             {
                 builder.Services.Remove(watch);
             }
+
+            builder.Services.AddSingleton<StatisticsWriter>();
 
             builder.Services.AddSingleton<ILoggerProvider>(log);
         }, functions);

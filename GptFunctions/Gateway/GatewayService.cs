@@ -3,6 +3,7 @@ using GptFunctions.Identity;
 using GptFunctions.Plans;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
+using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -36,7 +37,7 @@ internal readonly record struct Verdict(Admission? Admission, GatewayRefusal? Re
 /// <summary>The rules of the gateway, step by step: route, token, session, user, scope, limits, the record of the attempt.</summary>
 internal sealed partial class GatewayService(
     GatewayRoutes routes, ProtectedResources resources, CallerCheck callers, RateLimiter limits, UsageService usage, ActionLog actions, GatewayMetrics metrics,
-    SafeMode safeMode, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
+    ClientUsage clientUsage, SignIns signIns, SafeMode safeMode, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
     private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
@@ -62,6 +63,11 @@ internal sealed partial class GatewayService(
         }
 
         var verdict = await AdmitAsync(request, match, caller!, user, place);
+        if (verdict.Admission is not null && caller!.ClientId is { } clientId)
+        {
+            clientUsage.Add(clientId, user.Id, request.Occasion.Now);
+        }
+
         return verdict.Refusal is { } refusal ? verdict with { Refusal = refusal.Of(caller) } : verdict;
     }
 
@@ -140,6 +146,11 @@ internal sealed partial class GatewayService(
         try
         {
             var (user, refusal) = await callers.AdmitAsync(caller, scope, occasion.Now);
+            if (user is not null && caller.SessionId is { } sessionId)
+            {
+                signIns.Called(sessionId, occasion.Now);
+            }
+
             return (caller, user, refusal switch
             {
                 CallerRefusal.None => default(Verdict),

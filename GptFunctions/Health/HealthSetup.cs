@@ -1,4 +1,3 @@
-using System.Reflection;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -7,12 +6,6 @@ namespace GptFunctions.Health;
 
 /// <summary>When the process started, as a timestamp of the clock.</summary>
 internal sealed record ProcessStart(long Timestamp);
-
-internal static class ProgramVersion
-{
-    /// <summary>With the commit, where the build knew it.</summary>
-    public static string Text { get; } = typeof(ProgramVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
-}
 
 internal static class HealthSetup
 {

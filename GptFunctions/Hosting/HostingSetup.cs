@@ -35,7 +35,7 @@ internal static class HostingSetup
         builder.Services.AddSingleton<ServiceKey>();
         builder.Services.AddSingleton<SafeMode>();
         builder.Services.AddSingleton<RefusedChanges>().AddSingleton<ICheck, SecretsMountCheck>();
-        builder.Services.AddSingleton<Occasions>();
+        builder.Services.AddSingleton<Occasions>().AddSingleton<RefusalTally>();
         builder.Services.AddSingleton<ErrorMapper>();
         builder.Services.AddSingleton<RequestLog>().AddHostedService(services => services.GetRequiredService<RequestLog>());
         builder.Services.AddSingleton<IStartupFilter, RequestPipeline>();

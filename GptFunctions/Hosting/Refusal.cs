@@ -143,6 +143,9 @@ internal sealed class RequestNotes
     /// <summary>The gateway's route that it went to; then a status of 400 or more may be its upstream's own.</summary>
     public string? Action { get; set; }
 
+    /// <summary>The parameters that a refused request sent in its body, by name; null: look at its query.</summary>
+    public Func<string, string?>? Sent { get; set; }
+
     /// <summary>What became of a request that was not refused, where there is more to say than <c>ok</c>.</summary>
     public string? Outcome { get; set; }
 

@@ -24,6 +24,7 @@ internal sealed partial class RequestLog : SteadyService
     private readonly Occasions occasions;
     private readonly TimeProvider clock;
     private readonly ILogger<RequestLog> logger;
+    private readonly RefusalTally tally;
     private readonly LogLevel level;
     private readonly RefusalLines lines;
     private readonly Counter<long> oauth;
@@ -32,10 +33,10 @@ internal sealed partial class RequestLog : SteadyService
     private readonly Counter<long> others;
     private int probes;
 
-    public RequestLog(Occasions occasions, IHostEnvironment environment, TimeProvider clock, ILogger<RequestLog> logger)
+    public RequestLog(Occasions occasions, RefusalTally tally, IHostEnvironment environment, TimeProvider clock, ILogger<RequestLog> logger)
         : base(logger)
     {
-        (this.occasions, this.clock, this.logger) = (occasions, clock, logger);
+        (this.occasions, this.tally, this.clock, this.logger) = (occasions, tally, clock, logger);
         level = environment.IsProduction() ? LogLevel.Information : LogLevel.Debug;
         lines = new RefusalLines(clock);
         oauth = Counter("gpt.oauth.refusals", "Refusals of the authorization server by route and reason");
@@ -75,6 +76,7 @@ internal sealed partial class RequestLog : SteadyService
         {
             var reason = why.Reason.Text();
             CounterOf(route).Add(1, new("route", route ?? "none"), new("reason", reason));
+            tally.Note(context, notes, why, route, occasions.Of(context));
             if (notes is not { IsLogged: true })
             {
                 Write(context, notes, why, route, clock.GetElapsedTime(started).TotalMilliseconds);

@@ -3,6 +3,7 @@ using GptFunctions.Identity;
 using GptFunctions.Pages;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
+using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
@@ -49,7 +50,7 @@ internal sealed record StartedSignIn(StartedRequest Request, Client Client);
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, Clients clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
-    OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<SignInSettings> starts, IOptions<OAuthSettings> settings)
+    OAuthMetrics metrics, SignIns signIns, IOptions<TokenSettings> tokens, IOptions<SignInSettings> starts, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(
         new(RefusalReason.NotInProgress), 403, "This sign-in is not in progress here",
@@ -97,6 +98,7 @@ internal sealed class AuthorizeService(
         };
         var url = await signIn.StartAsync(started.Id, box.Seal(started, browser), browser);
         metrics.Reached(SignInStep.Started);
+        signIns.Asked(started.Id, started.ClientId, started.RedirectUri);
         return new NextStep.Redirect(url);
     }
 
@@ -143,9 +145,13 @@ internal sealed class AuthorizeService(
         var refusal = failure!.IsDenial
             ? new OAuthError("access_denied", "The person did not sign in.").Because(RefusalReason.SignInDenied)
             : new OAuthError("server_error", failure.Reason).Because(RefusalReason.SignInFailed);
-        return await UseUpAsync(request.Id)
-            ? RedirectWithError(request.RedirectUri, request.State, refusal.Of(request.ClientId, null))
-            : NotInProgress;
+        if (!await UseUpAsync(request.Id))
+        {
+            return NotInProgress;
+        }
+
+        signIns.Stopped(request.Id, request.ClientId, refusal.Why.Reason, occasion.Now);
+        return RedirectWithError(request.RedirectUri, request.State, refusal.Of(request.ClientId, null));
     }
 
     /// <summary>
@@ -168,6 +174,11 @@ internal sealed class AuthorizeService(
         if (outcome is SignInOutcome.Noted or SignInOutcome.NotedForKnownBrowser)
         {
             metrics.Reached(SignInStep.SignedIn);
+            signIns.SignedIn(request.Id, request.ClientId, request.RedirectUri, person.Subject, occasion.Now);
+        }
+        else if (outcome == SignInOutcome.AccountClosed)
+        {
+            signIns.Stopped(request.Id, request.ClientId, RefusalReason.AccountClosed, occasion.Now);
         }
 
         return outcome switch
@@ -201,6 +212,7 @@ internal sealed class AuthorizeService(
         }
 
         metrics.Reached(SignInStep.Asked);
+        signIns.Shown(id, request.ClientId, request.RedirectUri, occasion.Now);
         return new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, room));
     }
 
@@ -222,11 +234,15 @@ internal sealed class AuthorizeService(
                 : new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
         }
 
-        return await store.DenyAsync(id, browser.Hash, occasion)
-            ? RedirectWithError(
-                request.RedirectUri, request.State,
-                new OAuthError("access_denied", "The person did not agree.").Because(RefusalReason.ConsentDenied).Of(request.ClientId, null))
-            : NotInProgress;
+        if (!await store.DenyAsync(id, browser.Hash, occasion))
+        {
+            return NotInProgress;
+        }
+
+        signIns.Stopped(id, request.ClientId, RefusalReason.ConsentDenied, occasion.Now);
+        return RedirectWithError(
+            request.RedirectUri, request.State,
+            new OAuthError("access_denied", "The person did not agree.").Because(RefusalReason.ConsentDenied).Of(request.ClientId, null));
     }
 
     /// <summary>The person disconnects another app on the consent page, to make room; then the page is shown again.</summary>
@@ -260,6 +276,7 @@ internal sealed class AuthorizeService(
         }
 
         metrics.Reached(SignInStep.Approved);
+        signIns.Delivered(request.Id, request.ClientId, request.RedirectUri, request.Subject, wasAsked, occasion.Now);
         return RedirectWithCode(approval, code);
     }
 

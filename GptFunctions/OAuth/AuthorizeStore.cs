@@ -130,10 +130,10 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
         ), code AS (
             INSERT INTO gpt_authorization_codes
                 (code_hash, client_id, user_id,
-                 redirect_uri, scopes, resource, code_challenge, created_at, expires_at, may_end)
+                 redirect_uri, scopes, resource, code_challenge, created_at, expires_at, may_end, request_id)
             SELECT
                 @code_hash, client_id, user_id,
-                CASE WHEN redirect_uri_given THEN redirect_uri END, scopes, resource, code_challenge, @now, @now + @code_lifetime, @may_end
+                CASE WHEN redirect_uri_given THEN redirect_uri END, scopes, resource, code_challenge, @now, @now + @code_lifetime, @may_end, id
             FROM request
         ), event AS (
             {Outbox.Tell(AuditEvents.Authorize, "request", $"{Members}, 'consent', CASE WHEN @was_asked THEN 'given' ELSE 'remembered' END")}
@@ -160,7 +160,7 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 
     private static readonly Sql ApproveHeadless = new($"""
         WITH request AS (
-            SELECT @user_id::uuid AS user_id, clerk_user_id, @client_id::text AS client_id,
+            SELECT @id::uuid AS id, @user_id::uuid AS user_id, clerk_user_id, @client_id::text AS client_id,
                    @redirect_uri::text AS redirect_uri, @redirect_uri_given::boolean AS redirect_uri_given,
                    @scopes::text[] AS scopes, @state::text AS state, @code_challenge::text AS code_challenge, @resource::text AS resource
             FROM users
@@ -245,10 +245,11 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
     }
 
     /// <summary>The same for the company's own web app, which asked the person itself; null when the account was deleted or is blocked.</summary>
+    /// <param name="id">Stands for the request, which nobody has written.</param>
     public async Task<Approval?> ApproveAsync(
-        AuthorizationRequest request, Guid userId, string redirectHost, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, Occasion occasion)
+        Guid id, AuthorizationRequest request, Guid userId, string redirectHost, Guid[] mayEnd, byte[] codeHash, TimeSpan codeLifetime, Occasion occasion)
     {
-        var approve = database.Change(ApproveHeadless)
+        var approve = database.Change(ApproveHeadless).Bind("id", id)
             .Bind("user_id", userId).Bind("client_id", request.Client.Id).Bind("redirect_uri", request.RedirectUri)
             .Bind("redirect_uri_given", request.RedirectUriGiven).Bind("scopes", request.Scopes).Bind("state", request.State)
             .Bind("code_challenge", request.CodeChallenge).Bind("resource", request.Resource);

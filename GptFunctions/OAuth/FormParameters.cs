@@ -25,6 +25,9 @@ internal sealed class FormParameters
 
     public string? this[string name] => values.GetValueOrDefault(name);
 
+    /// <summary>Null for one that was not sent.</summary>
+    public string? Find(string name) => this[name];
+
     public static Outcome<FormParameters> OfQuery(HttpRequest request)
     {
         var query = request.QueryString.Value;

@@ -1,6 +1,7 @@
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Sessions;
+using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
@@ -23,7 +24,7 @@ internal sealed record RedirectTo(string Url)
 /// <summary>Consent asked by the company's own web app, for the person whose Clerk session it has.</summary>
 internal sealed class HeadlessConsentService(
     AuthorizationRequests requests, Clients clients, ScopeCatalog catalog, AuthorizeStore store, UserStore users, SessionService sessions,
-    OAuthMetrics metrics, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
+    OAuthMetrics metrics, SignIns signIns, IOptions<TokenSettings> tokens, IOptions<OAuthSettings> settings)
 {
     private static readonly OAuthError Gone =
         new OAuthError("access_denied", "This account was deleted or is blocked.", 403).Because(RefusalReason.AccountClosed);
@@ -90,13 +91,15 @@ internal sealed class HeadlessConsentService(
         var code = Secret.New();
         var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
         var redirectHost = RedirectUri.Host(request.RedirectUri);
-        var approval = await store.ApproveAsync(request, userId, redirectHost, announced, Sha256.Of(code), lifetime, occasion);
+        var id = Guid.CreateVersion7(occasion.Now);
+        var approval = await store.ApproveAsync(id, request, userId, redirectHost, announced, Sha256.Of(code), lifetime, occasion);
         if (approval is null)
         {
             return Gone;
         }
 
         metrics.Reached(SignInStep.Approved);
+        signIns.Delivered(id, request.Client.Id, request.RedirectUri, subject, wasAsked: true, occasion.Now);
         return new RedirectTo(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
     }
 

@@ -1,17 +1,20 @@
 using System.Diagnostics.Metrics;
 using GptFunctions.Hosting;
+using GptFunctions.Statistics;
 
 namespace GptFunctions.OAuth;
 
 /// <summary>Figures of the authorization server, under the meter <c>GptFunctions.OAuth</c>. <see cref="RequestLog"/> counts its refusals.</summary>
 internal sealed class OAuthMetrics : IDisposable
 {
+    private readonly HourlyCounts counts;
     private readonly Counter<long> tokenRequests;
     private readonly Histogram<double> tokenDuration;
     private readonly Counter<long> signIns;
 
-    public OAuthMetrics()
+    public OAuthMetrics(HourlyCounts counts)
     {
+        this.counts = counts;
         tokenRequests = Meter.CreateCounter<long>("gpt.oauth.token_requests", "{request}", "Token requests by grant and outcome");
         tokenDuration = Meter.CreateHistogram<double>("gpt.oauth.token_duration", "s", "Time of a token request by grant and result");
         signIns = Meter.CreateCounter<long>("gpt.oauth.sign_ins", "{sign_in}", "Sign-ins by the step that they reached");
@@ -25,16 +28,25 @@ internal sealed class OAuthMetrics : IDisposable
         var grantTag = new KeyValuePair<string, object?>("grant", grant is "authorization_code" or "refresh_token" ? grant : "other");
         tokenRequests.Add(1, grantTag, new("outcome", outcome.Text));
         tokenDuration.Record(took.TotalSeconds, grantTag, new("result", outcome.Result));
+        if (grant is "authorization_code" or "refresh_token")
+        {
+            counts.Add(grant == "refresh_token" ? HourlyCounts.Refresh : HourlyCounts.Exchange, outcome.Result == "refused" ? "refused" : outcome.Text);
+        }
     }
 
-    public void Reached(SignInStep step) => signIns.Add(1, new KeyValuePair<string, object?>("step", step switch
+    public void Reached(SignInStep step)
     {
-        SignInStep.Started => "started",
-        SignInStep.SignedIn => "signed_in",
-        SignInStep.Asked => "asked",
-        SignInStep.Approved => "approved",
-        _ => "connected",
-    }));
+        var name = step switch
+        {
+            SignInStep.Started => "started",
+            SignInStep.SignedIn => "signed_in",
+            SignInStep.Asked => "asked",
+            SignInStep.Approved => "approved",
+            _ => "connected",
+        };
+        signIns.Add(1, new KeyValuePair<string, object?>("step", name));
+        counts.Add(HourlyCounts.SignIn, name);
+    }
 
     public void Dispose() => Meter.Dispose();
 }

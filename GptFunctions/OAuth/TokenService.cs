@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Sessions;
+using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
@@ -20,7 +21,7 @@ internal sealed record TokenResponse(string AccessToken, string TokenType, int E
 /// <summary>The rules of the token endpoint.</summary>
 internal sealed class TokenService(
     TokenStore store, UsedGenerations used, SessionService sessions, ClientAuthentication authentication, RefreshTokens refreshTokens,
-    AccessTokens accessTokens, ProtectedResources resources, ScopeCatalog catalog, IOptions<OAuthSettings> settings)
+    AccessTokens accessTokens, ProtectedResources resources, ScopeCatalog catalog, SignIns signIns, IOptions<OAuthSettings> settings)
 {
     private static readonly TimeSpan LostAnswerLifetime = TimeSpan.FromDays(1);
 
@@ -59,12 +60,20 @@ internal sealed class TokenService(
         var exchange = new CodeExchange(Sha256.Of(code), form["redirect_uri"], challenge, Around(form["resource"]));
         var first = RefreshTokens.First();
         var (session, hasRoom) = await store.ExchangeAsync(client, exchange, first, settings.Value, occasion);
-        return session is not null ? Answer(session, client, first, session.Scopes, form["resource"])
-            : hasRoom ? await RefuseExchangeAsync(client, exchange, occasion)
-            : NoRoom.Of(client.ClientId, null);
+        if (session is null)
+        {
+            return await RefuseExchangeAsync(client, exchange, hasRoom, occasion);
+        }
+
+        if (session.RequestId is { } requestId)
+        {
+            signIns.Exchanged(requestId, client.ClientId, session.Id, occasion.Now);
+        }
+
+        return Answer(session, client, first, session.Scopes, form["resource"]);
     }
 
-    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, Occasion occasion)
+    private async Task<OAuthError> RefuseExchangeAsync(ClientCredentials client, CodeExchange exchange, bool hasRoom, Occasion occasion)
     {
         var refusal = await store.ExplainExchangeAsync(client, exchange.CodeHash);
         if (refusal.Client.Judge(client) is { } failure)
@@ -72,7 +81,13 @@ internal sealed class TokenService(
             return await authentication.RefuseAsync(client, failure, occasion);
         }
 
-        return (await RefuseExchangeAsync(refusal, client, exchange, occasion)).Of(client.ClientId, null);
+        var error = (hasRoom ? await RefuseExchangeAsync(refusal, client, exchange, occasion) : NoRoom).Of(client.ClientId, null);
+        if (refusal is { IsOwnCode: true, RequestId: { } requestId })
+        {
+            signIns.Stopped(requestId, client.ClientId, error.Why.Reason, occasion.Now);
+        }
+
+        return error;
     }
 
     private async Task<OAuthError> RefuseExchangeAsync(ExchangeRefusal refusal, ClientCredentials client, CodeExchange exchange, Occasion occasion)

@@ -7,7 +7,11 @@ namespace GptFunctions.OAuth;
 
 /// <summary>A session that a grant opened or continued, as the answer needs it.</summary>
 /// <param name="Generation">Of its newest refresh token.</param>
-internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, string Resource, int Generation);
+internal sealed record GrantedSession(Guid Id, string Subject, string[] Scopes, string Resource, int Generation)
+{
+    /// <summary>The authorization request of the code that opened it just now.</summary>
+    public Guid? RequestId { get; init; }
+}
 
 /// <summary>What a client wants in exchange for a code.</summary>
 /// <param name="Resources">One of which its resource has to be; null: any.</param>
@@ -26,6 +30,9 @@ internal sealed record ExchangeRefusal
 
     /// <summary>Whether the client may still have any of the scopes that the person granted.</summary>
     public required bool HasScopes { get; init; }
+
+    /// <summary>The authorization request that the code answered.</summary>
+    public Guid? RequestId { get; init; }
 }
 
 /// <summary>Where a refresh token stands when it could not be rotated.</summary>
@@ -108,7 +115,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
               AND code.code_challenge IS NOT DISTINCT FROM @code_challenge
               AND (@resources::text[] IS NULL OR code.resource = ANY (@resources))
               AND code.scopes && owner.allowed
-            RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.may_end, {AllowedOfCode} AS scopes, code.resource
+            RETURNING code.user_id, owner.clerk_user_id, code.client_id, code.may_end, {AllowedOfCode} AS scopes, code.resource, code.request_id
         ), ended AS (
             SELECT room.*, code.clerk_user_id
             FROM code, gpt_make_room_within(code.user_id, code.client_id, code.may_end, @client_limit, @user_limit, @now) room
@@ -133,13 +140,13 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
             {Outbox.Tell(AuditEvents.SessionRevoked, "ended",
                 "'clerk_user_id', clerk_user_id, 'session_id', ended_id, 'client_id', ended_client_id, 'reason', 'session_limit'")}
         )
-        SELECT clerk_user_id, scopes, resource FROM code
+        SELECT clerk_user_id, scopes, resource, request_id FROM code
         """);
 
     private static readonly ClientSql ExplainExchange = new(by => $"""
         SELECT {by.StandingLater},
                code.client_id = @client_id, code.session_id, code.expires_at, code.redirect_uri, code.code_challenge, code.resource,
-               code.scopes && client.scopes
+               code.scopes && client.scopes, code.request_id
         FROM (VALUES (1)) one
         LEFT JOIN gpt_clients client ON client.client_id = @client_id
         LEFT JOIN gpt_authorization_codes code ON code.code_hash = @code_hash
@@ -232,7 +239,10 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         try
         {
             var session = await command.FirstAsync(reader => new GrantedSession(
-                sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0));
+                sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0)
+                {
+                    RequestId = reader.Get<Guid?>(3),
+                });
             return (Raise(session), true);
         }
         catch (PostgresException error) when (error.SqlState == NoRoom)
@@ -254,6 +264,7 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
             CodeChallenge = reader.Get<string?>(8),
             Resource = reader.Get<string?>(9),
             HasScopes = reader.Get<bool?>(10) ?? false,
+            RequestId = reader.Get<Guid?>(11),
         })!;
     }
 

@@ -51,6 +51,8 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
 
     private const string EmailIsOld = "customer_email IS NOT NULL AND decided_at < @now - interval '30 days'";
 
+    private const string UsageIsOld = "day < (@now AT TIME ZONE 'UTC')::date - 90";
+
     private const string CounterIsOld = "month < date_trunc('month', @now AT TIME ZONE 'UTC') - interval '13 months'";
 
     /// <summary>Everything that is purged, in this order. Audit events (gpt_oauth_events) are not, ever.</summary>
@@ -77,6 +79,13 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
             Statement("usage_counters", CounterIsOld, "month"), Counting("usage_counters", CounterIsOld), DateOnly.MinValue),
         // Nobody gives anything back a day later.
         Of("usage_units", "usage_units", "taken_at < @now - interval '1 day'", orderedBy: "taken_at"),
+        Of("refusals", "refusals", "hour < @cutoff", orderedBy: "hour"),
+        Of("refused_requests", "refused_requests", "at < @cutoff", orderedBy: "at"),
+        Of("hourly_counts", "hourly_counts", "hour < @cutoff", orderedBy: "hour"),
+        Of("sign_ins", "sign_ins", "at < @cutoff", orderedBy: "at"),
+        new("client_usage", Statement("client_usage", UsageIsOld, "day"), Counting("client_usage", UsageIsOld), DateOnly.MinValue),
+        // Of processes that were killed; the others have taken theirs along.
+        Of("gone_replicas", "replicas", "seen_at < @now - interval '1 day'", orderedBy: "seen_at"),
         Of("used_assertions", "gpt_client_assertions", "expires_at < @now", orderedBy: "expires_at"),
         Of("unused_clients", "gpt_clients", IsUnusedClient, orderedBy: "created_at"),
         new("idle_rate_limits", // by the clock that wrote them; in the order of their key, because an index on tat would slow down every try

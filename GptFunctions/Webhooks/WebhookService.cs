@@ -5,6 +5,7 @@ using System.Text.Unicode;
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
+using GptFunctions.Statistics;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -225,11 +226,13 @@ internal sealed partial class WebhookService(
 internal sealed class WebhookMetrics : IDisposable
 {
     private readonly Meter meter = new("GptFunctions.Webhooks");
+    private readonly HourlyCounts counts;
     private readonly Counter<long> deliveries;
     private readonly Histogram<double> duration;
 
-    public WebhookMetrics()
+    public WebhookMetrics(HourlyCounts counts)
     {
+        this.counts = counts;
         deliveries = meter.CreateCounter<long>("gpt.webhooks.deliveries", "{delivery}", "Deliveries by source and outcome");
         duration = meter.CreateHistogram<double>("gpt.webhooks.duration", "s", "From the body's last byte to the answer");
     }
@@ -240,6 +243,7 @@ internal sealed class WebhookMetrics : IDisposable
         var outcomeTag = new KeyValuePair<string, object?>("outcome", outcome);
         deliveries.Add(1, sourceTag, outcomeTag);
         duration.Record(elapsed.TotalSeconds, sourceTag, outcomeTag);
+        counts.Add(HourlyCounts.Webhook, outcome);
     }
 
     /// <summary>Whether an instrument is of this inbox; a test runs several.</summary>
