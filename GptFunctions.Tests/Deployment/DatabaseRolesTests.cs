@@ -23,8 +23,6 @@ public sealed class DatabaseRolesTests(DatabaseRolesFixture fixture) : IClassFix
     [InlineData("DROP TABLE gpt_oauth_events_other")]
     [InlineData("ALTER TABLE gpt_oauth_events DISABLE TRIGGER append_only")]
     [InlineData("SET session_replication_role = replica")]
-    [InlineData("SELECT FROM audit_quarantine")]
-    [InlineData("DELETE FROM audit_quarantine")]
     [InlineData("INSERT INTO schema_migrations (version, name, checksum) VALUES (999, 'x', 'x')")]
     [InlineData("DELETE FROM schema_migrations")]
     [InlineData("DELETE FROM users")]

@@ -150,7 +150,7 @@ public sealed partial class RunbookTests
     private static partial Regex Option();
 
     [GeneratedRegex(
-        @"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit|sessions) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline,
+        @"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit|sessions|messages|countdowns|callbacks) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline,
         matchTimeoutMilliseconds: 1000)]
     private static partial Regex ProgramCall();
 

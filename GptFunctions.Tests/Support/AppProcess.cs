@@ -49,6 +49,14 @@ internal sealed class AppProcess : IAsyncDisposable
         return app;
     }
 
+    /// <summary>Starts a command that takes its time.</summary>
+    public static AppProcess StartCommand(IReadOnlyDictionary<string, string?> settings, params string[] arguments)
+    {
+        var command = new AppProcess(Create(arguments, settings, null, null, null), "http://127.0.0.1:1");
+        command.Begin();
+        return command;
+    }
+
     /// <summary>Runs a command to its end.</summary>
     public static Task<(int ExitCode, string Output, string Error)> RunAsync(IReadOnlyDictionary<string, string?> settings, params string[] arguments) =>
         RunInAsync(Path.GetTempPath(), settings, arguments);

@@ -146,6 +146,8 @@ internal sealed class TestApp : IAsyncDisposable
         ["AzureWebJobs.CloseActions.Disabled"] = "true", // at the full minute, among the statements that tests count
         ["AzureWebJobs.DispatchCountdowns.Disabled"] = "true", // tests say when
         ["AzureWebJobs.SendCallbacks.Disabled"] = "true",
+        ["AzureWebJobs.ReplayWebhooks.Disabled"] = "true",
+        ["AzureWebJobs.PurgeOnDemand.Disabled"] = "true",
         ["GPT_AUTHORIZE_LIMIT"] = "100000", // one address signs in for all
         ["SERVICE_KEY"] = "service-key-of-the-tests-0123456789",
         ["GPT_CLIENT_ID"] = "first-client",

@@ -15,6 +15,9 @@ internal abstract class CommandException(string message) : Exception(message);
 /// <summary>The command line: <c>GptFunctions COMMAND</c>. Commands use the same settings and services as the functions.</summary>
 internal static class Commands
 {
+    /// <summary>For a command that is interrupted, to end what it is at and say so.</summary>
+    private static readonly TimeSpan TimeToStop = TimeSpan.FromSeconds(10);
+
     private const int Refused = 1;
     private const int Unavailable = 69; // EX_UNAVAILABLE of sysexits.h
 
@@ -36,7 +39,8 @@ internal static class Commands
             root.Add(command);
         }
 
-        return root.Parse(args).InvokeAsync(new Invocation(addFeatures) { EnableDefaultExceptionHandler = false });
+        return root.Parse(args).InvokeAsync(
+            new Invocation(addFeatures) { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = TimeToStop });
     }
 
     /// <summary>Runs a command with the program's services; settings and outages that stand in the way become sentences.</summary>

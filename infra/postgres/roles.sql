@@ -103,15 +103,15 @@ SELECT * FROM (VALUES
         'session_id IN (SELECT session.id FROM gpt_sessions session JOIN users ON users.id = session.user_id WHERE users.clerk_user_id = current_setting(''gpt.user_id'', true))'),
     ('stripe_subscriptions', 'SELECT, INSERT, UPDATE', '*', 'clerk_user_id = current_setting(''gpt.user_id'', true)'),
     ('gpt_oauth_events', 'SELECT, INSERT', '*', 'clerk_user_id = current_setting(''gpt.user_id'', true)'),
-    ('audit_quarantine', 'INSERT', 'id, received_at, reason', NULL),
+    ('audit_quarantine', 'SELECT, INSERT, DELETE', 'id, received_at, reason', NULL),
     ('outbox_messages', 'SELECT, INSERT, DELETE', 'position, event_id, routing_key, occurred_at', NULL),
     ('outbox_stranded', 'SELECT, INSERT, DELETE', 'position, event_id, routing_key, occurred_at, stranded_at', NULL),
     ('gpt_open_actions', 'SELECT, INSERT, UPDATE, DELETE', 'id, event_type, correlation_id, seen_at, suspected_at', NULL),
-    ('webhook_events', 'SELECT, INSERT, UPDATE, DELETE', 'source, event_id, type, status, attempts, event_at, received_at, processed_at', NULL),
+    ('webhook_events', 'SELECT, INSERT, UPDATE, DELETE', 'source, event_id, type, status, attempts, event_at, received_at, processed_at, duration_ms', NULL),
     ('webhook_subjects', 'SELECT, INSERT, UPDATE', NULL, NULL),
     ('verification_sessions', 'SELECT, INSERT, UPDATE', 'order_id, status, deadline, created_at, decided_at', NULL),
     ('countdowns', 'SELECT, INSERT, UPDATE, DELETE', 'id, kind, due_at, status, attempts, next_attempt_at, lease_until, created_at, finished_at', NULL),
-    ('verification_callbacks', 'SELECT, INSERT, UPDATE, DELETE', 'id, type, order_id, status, attempts, next_attempt_at, lease_until, created_at, finished_at', NULL),
+    ('verification_callbacks', 'SELECT, INSERT, UPDATE, DELETE', 'id, type, order_id, status, attempts, next_attempt_at, lease_until, created_at, finished_at, replayed_at', NULL),
     ('usage_counters', 'SELECT, INSERT, UPDATE, DELETE', '*', 'user_id = (SELECT id FROM users WHERE clerk_user_id = current_setting(''gpt.user_id'', true))'),
     ('usage_units', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('refusals', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
@@ -122,7 +122,7 @@ SELECT * FROM (VALUES
     ('sign_ins', 'SELECT, INSERT, UPDATE, DELETE', '*', 'clerk_user_id = current_setting(''gpt.user_id'', true)'),
     ('rate_limits', 'SELECT, INSERT, UPDATE, DELETE', NULL, NULL),
     ('gpt_signing_keys', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
-    ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE', '*', NULL),
+    ('maintenance_runs', 'SELECT, INSERT, UPDATE, DELETE', 'id, job, started_at, finished_at, outcome, counts, lease_until', NULL),
     ('schema_migrations', 'SELECT', '*', NULL)
 ) AS rights (name, app, readonly, own);
 
