@@ -48,11 +48,11 @@ internal static class AuditCommands
         tail.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
-            return ParseSince(parsed.GetValue(since)!, now) is { } start
+            return TimeText.Parse(parsed.GetValue(since), now) is { } start
                 ? await PrintAsync(
                     services.GetRequiredService<AuditTrailStore>(), start, parsed.GetValue(user), parsed.GetValue(follow), parsed.GetValue(json),
                     cancellationToken)
-                : await Commands.FailAsync("--since must be a span such as 30m, 24h or 7d, or a time such as 2026-01-31T12:00Z.");
+                : await Commands.FailAsync($"--since: {TimeText.Expected}.");
         }));
         return new Command("audit", "Read the audit trail; look after events that do not get there.") { tail, CreateStranded() };
     }
@@ -75,31 +75,15 @@ internal static class AuditCommands
         }));
         var type = new Option<string?>("--type") { Description = "Only events of this type, such as gpt.oauth.authorize." };
         var requeue = new Command("requeue", "Put them back into the outbox, once exchange and bindings are as they should be (GptFunctions setup).") { type };
-        requeue.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
+        var act = new OperatorOptions(requeue);
+        requeue.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
         {
-            var count = await services.GetRequiredService<OutboxStore>().RequeueAsync(parsed.GetValue(type), cancellationToken);
+            var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command");
+            var count = await services.GetRequiredService<MessageService>().RequeueAsync(parsed.GetValue(type), act.Read(parsed), occasion);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count} events are back in the outbox."));
             return 0;
         }));
         return new Command("stranded", "Events that no queue takes: list them, or put them back.") { list, requeue };
-    }
-
-    /// <summary>A span before <paramref name="now"/>, or a point in time; null for anything else.</summary>
-    internal static DateTimeOffset? ParseSince(string text, DateTimeOffset now)
-    {
-        if (text.Length > 1 && int.TryParse(text[..^1], NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count < 100_000)
-        {
-            return text[^1] switch
-            {
-                's' => now.AddSeconds(-count),
-                'm' => now.AddMinutes(-count),
-                'h' => now.AddHours(-count),
-                'd' => now.AddDays(-count),
-                _ => null,
-            };
-        }
-
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time) ? time.ToUniversalTime() : null;
     }
 
     private static async Task<int> PrintAsync(

@@ -14,6 +14,7 @@ internal static class AuditSetup
         services.AddSingleton<AuditLog>().AddSingleton<AuditTrailStore>().AddSingleton<AuditTrail>();
         services.AddSingleton<Broker>().AddSingleton<Topology>().AddSingleton<ConsumerCheck>().AddSingleton<RetryQueue>();
         services.AddSingleton<OutboxSignal>().AddSingleton<OutboxStore>().AddSingleton<EventPublisher>().AddSingleton<AuditMetrics>();
+        services.AddSingleton<QuarantineStore>().AddSingleton<DeadLetters>().AddSingleton<MessageService>();
         services.AddSingleton<ICheck, BrokerCheck>().AddSingleton<ICheck, OutboxCheck>();
         services.AddHostedService<OutboxRelay>();
     }

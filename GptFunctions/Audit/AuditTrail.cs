@@ -54,11 +54,14 @@ internal sealed partial class AuditTrail(AuditTrailStore store, AuditMetrics met
 
             return null;
         }
-        catch (PostgresException error) when (error.SqlState[..2] is DataException or ProgramLimitExceeded)
+        catch (PostgresException error) when (IsOfTheEvent(error))
         {
             return "PostgreSQL cannot store it: " + error.MessageText;
         }
     }
+
+    /// <summary>Whether PostgreSQL has no room for the content of an event.</summary>
+    public static bool IsOfTheEvent(PostgresException error) => error.SqlState[..2] is DataException or ProgramLimitExceeded;
 
     /// <summary>Makes the monthly partitions that the trail will need.</summary>
     /// <returns>How many were missing.</returns>

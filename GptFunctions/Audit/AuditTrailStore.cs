@@ -74,12 +74,15 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
     /// <returns>False for an event that is there already.</returns>
     public async Task<bool> InsertAsync(AuditEvent row, CancellationToken cancellationToken)
     {
-        await using var command = new Statement(Insert)
-            .Bind("event_id", row.Id).Bind("event_type", row.Type).Bind("subject", row.Subject).Bind("client_id", row.ClientId)
-            .Bind("session_id", row.SessionId).Bind("correlation_id", row.CorrelationId).Bind("address", row.Address).Bind("metadata", row.Metadata)
-            .Bind("source", row.Source).Bind("occurred_at", row.OccurredAt).On(dataSource);
+        await using var command = ToInsert(row).On(dataSource);
         return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
     }
+
+    /// <summary>The same for a transaction of the caller's own.</summary>
+    public static Statement ToInsert(AuditEvent row) => new Statement(Insert)
+        .Bind("event_id", row.Id).Bind("event_type", row.Type).Bind("subject", row.Subject).Bind("client_id", row.ClientId)
+        .Bind("session_id", row.SessionId).Bind("correlation_id", row.CorrelationId).Bind("address", row.Address).Bind("metadata", row.Metadata)
+        .Bind("source", row.Source).Bind("occurred_at", row.OccurredAt);
 
     public async Task QuarantineAsync(string reason, ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
     {

@@ -1,4 +1,5 @@
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 
 namespace GptFunctions.Audit;
@@ -68,14 +69,20 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
         """);
 
     // At the end of the queue, in their order.
-    private static readonly Sql Requeue = new("""
+    private static readonly Sql Requeue = new($"""
         WITH back AS (
             DELETE FROM outbox_stranded
             WHERE @routing_key::text IS NULL OR routing_key = @routing_key
             RETURNING position, event_id, routing_key, envelope, occurred_at
+        ), requeued AS (
+            INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at)
+            SELECT event_id, routing_key, envelope, occurred_at FROM back ORDER BY position
+        ), total AS (
+            SELECT count(*) AS count FROM back HAVING count(*) > 0
+        ), event AS (
+            {OperatorAct.Tell(MessageService.Returned, "total", "'from', 'stranded', 'count', count, 'event_type', @routing_key::text")}
         )
-        INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at)
-        SELECT event_id, routing_key, envelope, occurred_at FROM back ORDER BY position
+        SELECT coalesce((SELECT count FROM total), 0)
         """);
 
     /// <summary>
@@ -137,10 +144,10 @@ internal sealed class OutboxStore(NpgsqlDataSource dataSource)
 
     /// <summary>Puts what was set aside back into the outbox; returns how many.</summary>
     /// <param name="routingKey">Only events of this type; null for all.</param>
-    public async Task<int> RequeueAsync(string? routingKey, CancellationToken cancellationToken)
+    public async Task<long> RequeueAsync(string? routingKey, OperatorAct act, Occasion occasion, CancellationToken cancellationToken)
     {
-        await using var command = new Statement(Requeue).Bind("routing_key", routingKey).On(dataSource);
-        return await command.ExecuteNonQueryAsync(cancellationToken);
+        await using var command = new Statement(Requeue).Bind("routing_key", routingKey).Bind(act).Bind(occasion).On(dataSource);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     public async Task<OutboxBacklog> ReadBacklogAsync(CancellationToken cancellationToken)
