@@ -29,7 +29,7 @@ internal sealed class CountdownBench(TestApp app)
 
     /// <summary>One process's dispatcher.</summary>
     public CountdownService Dispatcher(params ICountdownHandler[] more) => new(
-        app.Get<CountdownStore>(), [new EffectHandler(Instead), .. more], app.Get<CountdownMetrics>(), app.Get<TimeProvider>(),
+        app.Get<CountdownStore>(), app.Get<CountdownListStore>(), [new EffectHandler(Instead), .. more], app.Get<CountdownMetrics>(), app.Get<TimeProvider>(),
         new Logger<CountdownService>(new LoggerFactory([app.Log])));
 
     public Task RunAsync() => Dispatcher().RunAsync(CancellationToken.None);

@@ -64,19 +64,21 @@ public sealed class CountdownCommandsTests : IAsyncLifetime
         await bench.ScheduleAsync("cancelled");
         await Database.ExecuteAsync($"UPDATE countdowns SET status = '{status}', finished_at = {finishedAt}");
         var id = await Database.ScalarAsync<Guid>("SELECT id FROM countdowns");
-        Assert.Equal((0, $"{id} is cancelled\n"), await ResultAsync("cancel", id));
-        Assert.Single(await Database.EventsAsync(CountdownStore.Cancelled, "countdown_id", id.ToString()));
+        Assert.Equal((0, $"{id} is cancelled\n"), await ResultAsync("cancel", id, "--reason", "a mistake"));
+        var told = Assert.Single(await Database.EventsAsync(CountdownStore.Cancelled, "countdown_id", id.ToString())).GetProperty("payload");
+        Assert.Equal(("a mistake", "command:"), (told.GetProperty("reason").GetString(), told.GetProperty("operator").GetString()![..8]));
         await bench.RunAsync();
         Assert.Equal(0, await bench.EffectsAsync());
-        Assert.Equal(1, (await RunAsync("cancel", id.ToString())).ExitCode);
+        Assert.Contains("no active or dead", (await RunAsync("cancel", id.ToString(), "--reason", "again")).Error, StringComparison.Ordinal);
+        Assert.Contains("--reason", (await RunAsync("cancel", id.ToString())).Error, StringComparison.Ordinal);
     }
 
     private Task<(int ExitCode, string Output, string Error)> RunAsync(params string[] arguments) =>
         AppProcess.RunAsync(bench.App.Settings, ["countdowns", .. arguments]);
 
-    private async Task<(int ExitCode, string Output)> ResultAsync(string command, Guid id)
+    private async Task<(int ExitCode, string Output)> ResultAsync(string command, Guid id, params string[] more)
     {
-        var (exitCode, output, _) = await RunAsync(command, id.ToString());
+        var (exitCode, output, _) = await RunAsync([command, id.ToString(), .. more]);
         return (exitCode, output);
     }
 }

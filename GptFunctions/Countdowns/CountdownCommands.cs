@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Serialization;
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -19,57 +19,31 @@ internal static class CountdownCommands
 
     private static Command CreateList()
     {
-        var status = new Option<string?>("--status") { Description = "Only countdowns in this status." };
-        status.AcceptOnlyFromAmong("active", "completed", "cancelled", "dead");
+        var status = new Option<string?>("--status") { Description = "Only countdowns in this status; late: active, and due for longer than 15 s." };
+        status.AcceptOnlyFromAmong([.. CountdownService.Statuses]);
         var kind = new Option<string?>("--kind") { Description = "Only this kind, for example verification.expiry." };
         var subject = new Option<string?>("--subject") { Description = "Only of this subject, for example the id of an order." };
-        var limit = new Option<int>("--limit") { Description = "How many.", DefaultValueFactory = _ => 50 };
-        var json = new Option<bool>("--json") { Description = "One JSON object a line." };
-        var command = new Command("list", "List countdowns, those that end last first.") { status, kind, subject, limit, json };
+        var command = new Command("list", "List countdowns: active ones by when they are due, others by when they ended, the last first.")
+        {
+            status, kind, subject,
+        };
+        var list = new ListOptions(command);
         command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
         {
-            if (parsed.GetValue(limit) < 1)
-            {
-                return await Commands.FailAsync("--limit must be 1 or more.");
-            }
-
-            var rows = await services.GetRequiredService<CountdownService>()
-                .ListAsync(parsed.GetValue(status), parsed.GetValue(kind), parsed.GetValue(subject), parsed.GetValue(limit));
-            foreach (var row in rows)
-            {
-                Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(row, CountdownCommandsJson.Default.CountdownRow) : ToText(row));
-            }
-
-            return 0;
+            var rows = await services.GetRequiredService<CountdownService>().ListAsync(
+                new CountdownFilter(parsed.GetValue(status), parsed.GetValue(kind), parsed.GetValue(subject)), after: null, list.Limit(parsed));
+            return list.Print(parsed, rows, CountdownCommandsJson.Default.CountdownRow, ToText);
         }));
         return command;
     }
 
-    private static Command CreateReplay() => Change(
-        "replay", "Start a dead countdown anew: it is worked off by the next run.", "is active again",
-        (countdowns, id, occasion) => countdowns.ReplayAsync(id, occasion));
+    private static Command CreateReplay() => ActOnId.Create(
+        "replay", "Start a dead countdown anew: it is worked off by the next run.", "is active again", isReasonRequired: false,
+        (services, id, act, occasion) => services.GetRequiredService<CountdownService>().ReplayAsync(id, act, occasion));
 
-    private static Command CreateCancel() => Change(
-        "cancel", "Call a countdown off: what it was for does not happen.", "is cancelled",
-        (countdowns, id, occasion) => countdowns.CancelAsync(id, occasion));
-
-    private static Command Change(string name, string description, string done, Func<CountdownService, Guid, Occasion, Task<string?>> change)
-    {
-        var id = new Argument<Guid>("id") { Description = "The countdown's id, as the list shows it." };
-        var command = new Command(name, description + " The audit trail says so.") { id };
-        command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
-        {
-            var occasion = Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command");
-            if (await change(services.GetRequiredService<CountdownService>(), parsed.GetValue(id), occasion) is { } problem)
-            {
-                return await Commands.FailAsync(problem);
-            }
-
-            Console.WriteLine($"{parsed.GetValue(id)} {done}");
-            return 0;
-        }));
-        return command;
-    }
+    private static Command CreateCancel() => ActOnId.Create(
+        "cancel", "Call a countdown off: what it was for does not happen.", "is cancelled", isReasonRequired: true,
+        (services, id, act, occasion) => services.GetRequiredService<CountdownService>().CancelAsync(id, act, occasion));
 
     private static string ToText(CountdownRow row) => string.Create(
         CultureInfo.InvariantCulture,

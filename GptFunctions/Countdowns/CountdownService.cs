@@ -1,3 +1,4 @@
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Npgsql;
@@ -9,10 +10,13 @@ namespace GptFunctions.Countdowns;
 /// when the lease is over.
 /// </summary>
 internal sealed partial class CountdownService(
-    CountdownStore store, IEnumerable<ICountdownHandler> handlers, CountdownMetrics metrics, TimeProvider clock, ILogger<CountdownService> logger)
+    CountdownStore store, CountdownListStore list, IEnumerable<ICountdownHandler> handlers, CountdownMetrics metrics, TimeProvider clock, ILogger<CountdownService> logger)
 {
     /// <summary>How late a countdown may be at rest.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
+
+    /// <summary>What a list can be narrowed to.</summary>
+    public static IReadOnlyList<string> Statuses { get; } = ["active", "late", "completed", "cancelled", "dead"];
 
     private const int BatchSize = 200;
     private const int AtOnce = 8;
@@ -47,15 +51,16 @@ internal sealed partial class CountdownService(
     /// <summary>How the countdowns of all processes stand.</summary>
     public Task<CountdownState> ReadStateAsync() => store.ReadStateAsync(Patience);
 
-    public Task<List<CountdownRow>> ListAsync(string? status, string? kind, string? subject, int count) =>
-        store.ListAsync(status, kind, subject, count);
+    /// <inheritdoc cref="CountdownListStore.ListAsync"/>
+    public Task<List<CountdownRow>> ListAsync(CountdownFilter filter, CountdownPosition? after, int count) =>
+        list.ListAsync(filter, Patience, after, count);
 
     /// <summary>Null when done, else why not.</summary>
-    public async Task<string?> ReplayAsync(Guid id, Occasion occasion)
+    public async Task<string?> ReplayAsync(Guid id, OperatorAct act, Occasion occasion)
     {
         try
         {
-            return await store.ReplayAsync(id, occasion) ? null : $"There is no dead countdown {id}: see 'countdowns list --status dead'.";
+            return await store.ReplayAsync(id, act, occasion) ? null : $"There is no dead countdown {id}: see 'countdowns list --status dead'.";
         }
         catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.UniqueViolation)
         {
@@ -64,8 +69,8 @@ internal sealed partial class CountdownService(
     }
 
     /// <summary>Null when done, else why not.</summary>
-    public async Task<string?> CancelAsync(Guid id, Occasion occasion) =>
-        await store.CancelAsync(id, occasion) ? null : $"There is no active or dead countdown {id}: see 'countdowns list'.";
+    public async Task<string?> CancelAsync(Guid id, OperatorAct act, Occasion occasion) =>
+        await store.CancelAsync(id, act, occasion) ? null : $"There is no active or dead countdown {id}: see 'countdowns list'.";
 
     private async Task RunAsync(List<DueCountdown> due, Func<bool> isOver)
     {

@@ -5,28 +5,6 @@ using Npgsql;
 
 namespace GptFunctions.Countdowns;
 
-/// <summary>A countdown as operators see it.</summary>
-internal sealed record CountdownRow
-{
-    public required Guid Id { get; init; }
-
-    public required string Kind { get; init; }
-
-    public required string Subject { get; init; }
-
-    public required string Status { get; init; }
-
-    public required DateTimeOffset DueAt { get; init; }
-
-    public required int Attempts { get; init; }
-
-    public required DateTimeOffset NextAttemptAt { get; init; }
-
-    public required DateTimeOffset? FinishedAt { get; init; }
-
-    public required string? LastError { get; init; }
-}
-
 /// <summary>How the countdowns stand.</summary>
 /// <param name="Late">Due for longer than a run may take to come.</param>
 /// <param name="Oldest">How long the one that has waited longest has been due, in seconds.</param>
@@ -80,16 +58,6 @@ internal sealed class CountdownStore(Database database, OutboxSignal outbox)
         SELECT count(*) > 0 FROM dead
         """);
 
-    private static readonly Sql List = new("""
-        SELECT id, kind, subject, status, due_at, attempts, next_attempt_at, finished_at, last_error
-        FROM countdowns
-        WHERE (@status::text IS NULL OR status = @status)
-          AND (@kind::text IS NULL OR kind = @kind)
-          AND (@subject::text IS NULL OR subject = @subject)
-        ORDER BY coalesce(finished_at, next_attempt_at) DESC, id
-        LIMIT @count
-        """);
-
     private static readonly Sql Replay = new($"""
         WITH replayed AS (
             UPDATE countdowns
@@ -97,7 +65,7 @@ internal sealed class CountdownStore(Database database, OutboxSignal outbox)
             WHERE id = @id AND status = 'dead'
             RETURNING id, kind, subject
         ), event AS (
-            {Outbox.Tell(Replayed, "replayed", "'countdown_id', id, 'kind', kind, 'subject', subject")}
+            {OperatorAct.Tell(Replayed, "replayed", "'countdown_id', id, 'kind', kind, 'subject', subject")}
         )
         SELECT count(*) > 0 FROM replayed
         """);
@@ -109,7 +77,7 @@ internal sealed class CountdownStore(Database database, OutboxSignal outbox)
             WHERE id = @id AND status IN ('active', 'dead')
             RETURNING id, kind, subject
         ), event AS (
-            {Outbox.Tell(Cancelled, "cancelled", "'countdown_id', id, 'kind', kind, 'subject', subject")}
+            {OperatorAct.Tell(Cancelled, "cancelled", "'countdown_id', id, 'kind', kind, 'subject', subject")}
         )
         SELECT count(*) > 0 FROM cancelled
         """);
@@ -166,35 +134,20 @@ internal sealed class CountdownStore(Database database, OutboxSignal outbox)
     /// <summary>Gives back what was claimed and not begun.</summary>
     public Task ReleaseAsync(Guid[] ids) => database.Change(Release).Bind("ids", ids).ExecuteAsync();
 
-    public Task<List<CountdownRow>> ListAsync(string? status, string? kind, string? subject, int count) =>
-        database.Report(List).Bind("status", status).Bind("kind", kind).Bind("subject", subject).Bind("count", count)
-            .AllAsync(reader => new CountdownRow
-            {
-                Id = reader.GetGuid(0),
-                Kind = reader.GetString(1),
-                Subject = reader.GetString(2),
-                Status = reader.GetString(3),
-                DueAt = reader.GetFieldValue<DateTimeOffset>(4),
-                Attempts = reader.GetInt32(5),
-                NextAttemptAt = reader.GetFieldValue<DateTimeOffset>(6),
-                FinishedAt = reader.Get<DateTimeOffset?>(7),
-                LastError = reader.Get<string?>(8),
-            });
-
     /// <summary>Makes a dead countdown active again; false when there is none of this id.</summary>
     /// <exception cref="PostgresException">23505: another one of its kind and subject is active.</exception>
-    public Task<bool> ReplayAsync(Guid id, Occasion occasion) => ChangeAsync(Replay, id, occasion);
+    public Task<bool> ReplayAsync(Guid id, OperatorAct act, Occasion occasion) => ChangeAsync(Replay, id, act, occasion);
 
     /// <summary>Ends an active or dead countdown without its effect; false when there is none of this id.</summary>
-    public Task<bool> CancelAsync(Guid id, Occasion occasion) => ChangeAsync(Cancel, id, occasion);
+    public Task<bool> CancelAsync(Guid id, OperatorAct act, Occasion occasion) => ChangeAsync(Cancel, id, act, occasion);
 
     public async Task<CountdownState> ReadStateAsync(TimeSpan patience) =>
         (await database.LookUp(State).Bind("patience", patience)
             .FirstAsync(reader => new CountdownState(reader.GetInt64(0), reader.GetDouble(1), reader.GetInt64(2))))!;
 
-    private async Task<bool> ChangeAsync(Sql sql, Guid id, Occasion occasion)
+    private async Task<bool> ChangeAsync(Sql sql, Guid id, OperatorAct act, Occasion occasion)
     {
-        var isDone = await database.Change(sql).Bind("id", id).Bind(occasion).FirstAsync(reader => reader.GetBoolean(0));
+        var isDone = await database.Change(sql).Bind("id", id).Bind(act).Bind(occasion).FirstAsync(reader => reader.GetBoolean(0));
         outbox.Raise();
         return isDone;
     }

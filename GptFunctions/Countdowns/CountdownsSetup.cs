@@ -8,7 +8,7 @@ internal static class CountdownsSetup
 {
     /// <summary>What happens later. The kinds belong to their features: <see cref="AddCountdown"/>.</summary>
     public static void AddCountdowns(this IHostApplicationBuilder builder) =>
-        builder.Services.AddSingleton<CountdownStore>().AddSingleton<CountdownMetrics>().AddSingleton<CountdownService>()
+        builder.Services.AddSingleton<CountdownStore>().AddSingleton<CountdownListStore>().AddSingleton<CountdownMetrics>().AddSingleton<CountdownService>()
             .AddSingleton<ICheck, CountdownCheck>();
 
     public static void AddCountdown<THandler>(this IHostApplicationBuilder builder)

@@ -4,6 +4,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -23,7 +24,7 @@ internal sealed partial class CallbackJson : JsonSerializerContext;
 /// the countdown's id as webhook-id in every attempt. A redirect is a failure: what is told of a customer goes to the URL of the settings only.
 /// </summary>
 internal sealed partial class CallbackService(
-    CallbackStore store, IOptions<VerificationSettings> settings, IOptionsMonitor<CallbackKeys> keys, SafeMode safeMode, TimeProvider clock,
+    CallbackStore store, CallbackListStore list, IOptions<VerificationSettings> settings, IOptionsMonitor<CallbackKeys> keys, SafeMode safeMode, TimeProvider clock,
     ILogger<CallbackService> logger) : IDisposable
 {
     private const int BatchSize = 50;
@@ -61,6 +62,17 @@ internal sealed partial class CallbackService(
     /// <summary>How an order stands; null when nobody has told of it.</summary>
     public Task<OrderVerification?> FindOrderAsync(string orderId) => store.FindAsync(orderId);
 
+    /// <inheritdoc cref="CallbackListStore.ListAsync"/>
+    public Task<List<CallbackRow>> ListAsync(string status, (DateTimeOffset Time, Guid Id)? after, int count) => list.ListAsync(status, after, count);
+
+    /// <summary>Null when done, else why not.</summary>
+    public async Task<string?> ReplayAsync(Guid id, OperatorAct act, Occasion occasion) =>
+        await list.ReplayAsync(id, act, occasion) ? null : $"There is no dead callback {id}: see 'callbacks list --status dead'.";
+
+    /// <summary>Null when done, else why not.</summary>
+    public async Task<string?> CancelAsync(Guid id, OperatorAct act, Occasion occasion) =>
+        await list.CancelAsync(id, act, occasion) ? null : $"There is no pending or dead callback {id}: see 'callbacks list'.";
+
     public void Dispose() => http.Dispose();
 
     private async Task SendAsync(Callback callback)
@@ -75,7 +87,7 @@ internal sealed partial class CallbackService(
         {
             await store.FinishAsync(callback.Id, "sent", attempt: 1, error: null, occasion);
         }
-        else if (occasion.Now - callback.CreatedAt >= Persistence)
+        else if (occasion.Now - callback.TriedSince >= Persistence)
         {
             await store.FinishAsync(callback.Id, "dead", attempt: 1, failure, occasion);
             LogDead(callback.Type, callback.Id, callback.OrderId, callback.Attempts + 1, failure);

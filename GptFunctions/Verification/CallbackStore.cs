@@ -15,6 +15,9 @@ internal sealed record Callback
 
     public required DateTimeOffset CreatedAt { get; init; }
 
+    /// <summary>Since when it is tried: since it was written, or started anew by an operator.</summary>
+    public required DateTimeOffset TriedSince { get; init; }
+
     public required string OrderId { get; init; }
 
     public required string? CustomerEmail { get; init; }
@@ -64,7 +67,7 @@ internal sealed class CallbackStore(Database database, OutboxSignal outbox)
         )
         SELECT claimed.id, claimed.type, claimed.attempts, claimed.created_at, claimed.order_id,
                session.customer_email, session.order_total, session.deadline, session.decided_at,
-               claimed.type = '{Reminder}' AND session.status <> 'pending_verification'
+               claimed.type = '{Reminder}' AND session.status <> 'pending_verification', coalesce(claimed.replayed_at, claimed.created_at)
         FROM claimed
         JOIN verification_sessions session ON session.order_id = claimed.order_id
         """);
@@ -122,6 +125,7 @@ internal sealed class CallbackStore(Database database, OutboxSignal outbox)
             Deadline = reader.Get<DateTimeOffset?>(7),
             DecidedAt = reader.Get<DateTimeOffset?>(8),
             IsMoot = reader.GetBoolean(9),
+            TriedSince = reader.GetFieldValue<DateTimeOffset>(10),
         });
 
     /// <summary>Ends a callback, with its audit event.</summary>

@@ -14,7 +14,7 @@ internal static class VerificationSetup
         builder.AddSettings<CallbackKeys>();
         builder.AddCountdown<VerificationExpiry>();
         builder.AddCountdown<VerificationReminder>();
-        builder.Services.AddSingleton<CallbackStore>().AddSingleton<CallbackService>().AddSingleton<CallbackDestination>();
+        builder.Services.AddSingleton<CallbackStore>().AddSingleton<CallbackListStore>().AddSingleton<CallbackService>().AddSingleton<CallbackDestination>();
         builder.Services.AddSingleton<IOutsideProvider>(services => services.GetRequiredService<CallbackDestination>());
         builder.Services.AddSingleton<ICheck, CallbackCheck>();
     }
