@@ -30,11 +30,13 @@ public sealed partial class PurgeCommandsTests : IAsyncLifetime
         Assert.Contains("Nothing was deleted (--dry-run).", output, StringComparison.Ordinal);
         Assert.Equal((4000, 0), (await database.CountAsync("gpt_authorization_codes"), await database.CountAsync("maintenance_runs")));
 
-        var (runCode, runOutput, _) = await RunAsync();
+        var (runCode, runOutput, _) = await RunAsync("--by", "ada", "--reason", "disk is full");
         Assert.Equal(0, runCode);
         Assert.Equal(Figures(output), Figures(runOutput));
         Assert.Contains("4000 rows deleted in ", runOutput, StringComparison.Ordinal);
         Assert.Equal((2000, 1), (await database.CountAsync("gpt_authorization_codes"), await database.CountAsync("maintenance_runs")));
+        var told = await database.EventsAsync(PurgeStore.Started, "operator", "command:ada");
+        Assert.Equal("disk is full", Assert.Single(told).GetProperty("payload").GetProperty("reason").GetString());
     }
 
     [Fact]

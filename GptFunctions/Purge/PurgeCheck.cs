@@ -16,7 +16,7 @@ internal sealed class PurgeCheck(Database database) : ICheck
         LEFT JOIN LATERAL (
             SELECT outcome, finished_at
             FROM maintenance_runs
-            WHERE job = 'purge'
+            WHERE job = 'purge' AND finished_at IS NOT NULL
             ORDER BY started_at DESC
             LIMIT 1
         ) run ON true
@@ -36,7 +36,7 @@ internal sealed class PurgeCheck(Database database) : ICheck
                 CultureInfo.InvariantCulture, $"No purge has ended for {age.TotalHours:0} hours: does a process run {PurgeFunctions.Name}?"));
         }
 
-        if (outcome is not (null or "completed"))
+        if (outcome is not (null or "completed" or "stopped"))
         {
             finding.Say(CheckState.Degraded, $"The last purge ended as {outcome} (its figures: maintenance_runs, log 4001).");
         }

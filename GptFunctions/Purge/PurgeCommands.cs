@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -24,16 +25,18 @@ internal static class PurgeCommands
         {
             dryRun, olderThan,
         };
+        var act = new OperatorOptions(command);
         command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var purge = services.GetRequiredService<PurgeService>();
             var days = parsed.GetValue(olderThan);
+            var by = new By(act.Read(parsed), Occasion.OfCommand(services.GetRequiredService<TimeProvider>().GetUtcNow(), "command"));
             var retention = days is null ? purge.Retention : ParseDays(days);
             return retention switch
             {
                 null => await Commands.FailAsync($"--older-than must be a number of days between 1d and {PurgeSettings.LongestRetentionDays}d."),
-                { } span when parsed.GetValue(dryRun) => await CountAsync(purge, span, cancellationToken),
-                { } span => await RunAsync(purge, span, services.GetRequiredService<TimeProvider>(), cancellationToken),
+                { } span when parsed.GetValue(dryRun) => await CountAsync(purge, span, by, cancellationToken),
+                { } span => await RunAsync(purge, span, by, services.GetRequiredService<TimeProvider>(), cancellationToken),
             };
         }));
         return command;
@@ -45,8 +48,9 @@ internal static class PurgeCommands
             ? TimeSpan.FromDays(days)
             : null;
 
-    private static async Task<int> CountAsync(PurgeService purge, TimeSpan retention, CancellationToken cancellationToken)
+    private static async Task<int> CountAsync(PurgeService purge, TimeSpan retention, By by, CancellationToken cancellationToken)
     {
+        await purge.TellStartedAsync(isDryRun: true, retention, by.Act, by.Occasion);
         foreach (var (name, rows) in await purge.CountAsync(retention, cancellationToken))
         {
             Print(name, rows);
@@ -56,7 +60,7 @@ internal static class PurgeCommands
         return 0;
     }
 
-    private static async Task<int> RunAsync(PurgeService purge, TimeSpan retention, TimeProvider clock, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(PurgeService purge, TimeSpan retention, By by, TimeProvider clock, CancellationToken cancellationToken)
     {
         var reported = clock.GetTimestamp();
         void Report(PurgeClass rows, long deleted)
@@ -70,7 +74,7 @@ internal static class PurgeCommands
 
         try
         {
-            if (await purge.RunAsync(retention, Report, cancellationToken) is not { } run)
+            if (await purge.RunAsync(retention, by.Act, by.Occasion, Report, cancellationToken) is not { } run)
             {
                 Console.WriteLine("Another run holds the lock: it does the work.");
                 return 0;
@@ -85,6 +89,8 @@ internal static class PurgeCommands
             return await Commands.FailAsync($"{error.Message}{string.Concat(error.Run.Errors.Select(step => $"\n - {step.Key}: {step.Value.Message}"))}");
         }
     }
+
+    private sealed record By(OperatorAct Act, Occasion Occasion);
 
     private static void Print(PurgeRun run)
     {

@@ -1,4 +1,5 @@
 using GptFunctions.Audit;
+using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using NCrontab;
@@ -26,10 +27,34 @@ internal sealed partial class PurgeService(
     /// <param name="report">Told after each batch how many rows of its class are gone.</param>
     /// <returns>Null when another run is at work.</returns>
     /// <exception cref="PurgeFailedException">Something failed; all the rest was done before this was thrown.</exception>
-    public async Task<PurgeRun?> RunAsync(TimeSpan? retention, Action<PurgeClass, long>? report, CancellationToken cancellationToken)
+    public Task<PurgeRun?> RunAsync(TimeSpan? retention, Action<PurgeClass, long>? report, CancellationToken cancellationToken) =>
+        RunAsync(new PurgeRun(clock.GetUtcNow(), retention ?? Retention), report, begin: null, RecordAsync, cancellationToken);
+
+    /// <summary>The same by hand, with its audit event.</summary>
+    /// <inheritdoc cref="RunAsync(TimeSpan?, Action{PurgeClass, long}?, CancellationToken)"/>
+    public Task<PurgeRun?> RunAsync(
+        TimeSpan retention, OperatorAct act, Occasion occasion, Action<PurgeClass, long>? report, CancellationToken cancellationToken) =>
+        RunAsync(
+            new PurgeRun(clock.GetUtcNow(), retention), report, () => store.TellStartedAsync(isDryRun: false, retention, act, occasion), RecordAsync,
+            cancellationToken);
+
+    /// <summary>The same for a run that is recorded already, from its start.</summary>
+    /// <param name="startedAt">Of that record.</param>
+    /// <inheritdoc cref="RunAsync(TimeSpan?, Action{PurgeClass, long}?, CancellationToken)"/>
+    public Task<PurgeRun?> ResumeAsync(
+        DateTimeOffset startedAt, TimeSpan retention, Action<PurgeRun> report, CancellationToken cancellationToken)
+    {
+        var run = new PurgeRun(startedAt, retention);
+        return RunAsync(run, (_, _) => report(run), begin: null, record: null, cancellationToken);
+    }
+
+    private Task RecordAsync(PurgeRun run) =>
+        store.RecordAsync(run.StartedAt, run.StartedAt + run.Duration, run.Outcome, run.Summarise().ToString(), CancellationToken.None);
+
+    private async Task<PurgeRun?> RunAsync(
+        PurgeRun run, Action<PurgeClass, long>? report, Func<Task>? begin, Func<PurgeRun, Task>? record, CancellationToken cancellationToken)
     {
         var started = clock.GetTimestamp();
-        var run = new PurgeRun(clock.GetUtcNow(), retention ?? Retention);
         await using (var ownLock = await store.TryLockAsync(cancellationToken))
         {
             if (ownLock is null)
@@ -39,6 +64,7 @@ internal sealed partial class PurgeService(
                 return null;
             }
 
+            await (begin?.Invoke() ?? Task.CompletedTask);
             await DeleteAsync(run, started, report, cancellationToken);
             await TryAsync(
                 run, "audit_partitions", async () => run.PartitionsCreated = await auditTrail.CreatePartitionsAsync(run.StartedAt, cancellationToken),
@@ -46,10 +72,7 @@ internal sealed partial class PurgeService(
             run.Duration = clock.GetElapsedTime(started);
             await CountLeftAsync(run, cancellationToken);
             // Also when the program stops. Under the lock, so that runs are recorded in their order.
-            await TryAsync(
-                run, "record",
-                () => store.RecordAsync(run.StartedAt, run.StartedAt + run.Duration, run.Outcome, run.Summarise().ToString(), CancellationToken.None),
-                CancellationToken.None);
+            await TryAsync(run, "record", () => record?.Invoke(run) ?? Task.CompletedTask, CancellationToken.None);
         }
 
         metrics.Ended(run);
@@ -72,6 +95,10 @@ internal sealed partial class PurgeService(
 
         return counts;
     }
+
+    /// <inheritdoc cref="PurgeStore.TellStartedAsync"/>
+    public Task TellStartedAsync(bool isDryRun, TimeSpan retention, OperatorAct act, Occasion occasion) =>
+        store.TellStartedAsync(isDryRun, retention, act, occasion);
 
     /// <summary>Runs when the last scheduled time went by without a run.</summary>
     public async Task CatchUpAsync(CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using GptFunctions.Maintenance;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
@@ -10,8 +11,10 @@ internal static class PurgeSetup
     public static void AddPurge(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<PurgeSettings>();
-        builder.Services.AddSingleton<PurgeStore>().AddSingleton<PurgeService>().AddSingleton<PurgeMetrics>()
+        builder.Services.AddSingleton<PurgeStore>().AddSingleton<PurgeService>().AddSingleton<PurgeMetrics>().AddSingleton<PurgeRequests>()
             .AddSingleton<ICheck, PurgeCheck>();
+        builder.AddJob<PurgeJob>();
+        builder.AddJob<PurgeDryRunJob>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, PurgeFunctions.Name))
         {
             builder.Services.AddHostedService<PurgeCatchUp>();

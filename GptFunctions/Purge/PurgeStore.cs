@@ -1,4 +1,6 @@
+using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 using NpgsqlTypes;
 
@@ -16,7 +18,10 @@ internal sealed record PurgeWindow(DateTimeOffset Now, DateTimeOffset Cutoff);
 
 internal sealed class PurgeStore(NpgsqlDataSource dataSource)
 {
-    private const string Job = "purge";
+    /// <summary>In <c>maintenance_runs</c>.</summary>
+    public const string Job = "purge";
+
+    public const string Started = "gpt.operator.purge_started";
     private const long LockKey = 0x6770_7466_0003;
 
     // Held by a transaction, not by the session: behind a pooler in transaction mode a session is nobody's. The transaction has no
@@ -26,7 +31,7 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
     private static readonly Sql LastRun = new("""
         SELECT started_at
         FROM maintenance_runs
-        WHERE job = @job
+        WHERE job = @job AND finished_at IS NOT NULL
         ORDER BY started_at DESC
         LIMIT 1
         """);
@@ -35,6 +40,9 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
         INSERT INTO maintenance_runs (job, started_at, finished_at, outcome, counts)
         VALUES (@job, @started_at, @finished_at, @outcome, @counts)
         """);
+
+    private static readonly Sql TellStarted = new(OperatorAct.Tell(
+        Started, "(VALUES (1))", "'asked', jsonb_build_object('dry_run', @dry_run::boolean, 'retention_days', @retention_days::integer)"));
 
     /// <summary>Takes the lock that lets one purge run at a time, over all processes; null when another run holds it.</summary>
     public async Task<PurgeLock?> TryLockAsync(CancellationToken cancellationToken)
@@ -95,6 +103,14 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
         await using var command = new Statement(LastRun).Bind("job", Job).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         return await reader.ReadAsync(cancellationToken) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
+    }
+
+    /// <summary>Writes that an operator began a run, which itself has no transaction of its own.</summary>
+    public async Task TellStartedAsync(bool isDryRun, TimeSpan retention, OperatorAct act, Occasion occasion)
+    {
+        await using var command = new Statement(TellStarted)
+            .Bind("dry_run", isDryRun).Bind("retention_days", (int)retention.TotalDays).Bind(act).Bind(occasion).On(dataSource);
+        await command.ExecuteNonQueryAsync();
     }
 
     /// <param name="counts">A JSON object.</param>
