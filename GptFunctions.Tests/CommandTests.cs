@@ -236,7 +236,7 @@ public sealed class CommandTests(CommandFixture fixture) : IClassFixture<Command
 
     [Theory]
     [InlineData("clients     Register and change OAuth clients.", "--help")]
-    [InlineData("Handle a failed event again, from the payload that was kept.", "webhooks", "replay", "--help")]
+    [InlineData("Handle failed events again, from the payloads that were kept.", "webhooks", "replay", "--help")]
     [InlineData("List events, newest first.", "webhooks", "--help")]
     [InlineData("Idempotent; says what it did.", "setup", "--help")]
     [InlineData("--retire-old", "clients", "rotate-secret", "--help")]

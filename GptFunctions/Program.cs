@@ -10,6 +10,7 @@ using GptFunctions.Health;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Keys;
+using GptFunctions.Maintenance;
 using GptFunctions.Mcp;
 using GptFunctions.OAuth;
 using GptFunctions.Operations;
@@ -34,8 +35,8 @@ namespace GptFunctions
     {
         public static Command[] Commands =>
         [
-            SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(), SessionCommands.Create(),
-            CountdownCommands.Create(), KeyCommands.Create(), DoctorCommand.Create(),
+            SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), MessageCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(),
+            SessionCommands.Create(), CountdownCommands.Create(), CallbackCommands.Create(), KeyCommands.Create(), DoctorCommand.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)
@@ -56,6 +57,7 @@ namespace GptFunctions
             builder.AddCountdowns();  // what happens later, once
             builder.AddVerification(); // orders are verified in time, or a refund is due
             builder.AddAudit();       // outbox, relay, audit trail
+            builder.AddMaintenance(); // what operators ask for and what takes its time
             builder.AddPurge();       // old rows go, every six hours
             builder.AddGateway();     // from a token to an internal user, limited and forwarded
             builder.AddMcp();         // the same routes as MCP tools

@@ -1,11 +1,9 @@
 using System.Collections.Frozen;
-using System.Diagnostics.Metrics;
 using System.Text.Json;
 using System.Text.Unicode;
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
-using GptFunctions.Statistics;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -56,8 +54,30 @@ internal sealed partial class WebhookService(
     }
 
     /// <summary>Handles a failed event once more, from the payload that was kept; null when there is no such event, or when it has not failed.</summary>
-    public async Task<WebhookResult?> ReplayAsync(IWebhookSource source, string eventId, Occasion occasion) =>
-        await store.FindPayloadAsync(source.Name, eventId) is { } payload ? await AcceptAsync(source, _ => null, payload, occasion, eventId) : null;
+    /// <param name="act">Of whoever asked for this event; null when it is one of many that were asked for.</param>
+    /// <param name="failedBefore">Only one that has not failed again since; null for any.</param>
+    public async Task<WebhookResult?> ReplayAsync(
+        IWebhookSource source, string eventId, OperatorAct? act, Occasion occasion, DateTimeOffset? failedBefore = null)
+    {
+        if (await store.FindPayloadAsync(source.Name, eventId, failedBefore) is not { } payload)
+        {
+            return null;
+        }
+
+        var result = await AcceptAsync(source, _ => null, payload, occasion, new Replay(eventId, act));
+        if (result == WebhookResult.Malformed) // by a release that reads more strictly than the one that kept it
+        {
+            await store.RecordUnreadableAsync(
+                source.Name, eventId, "what was kept of it cannot be read as an event any more", Latest(occasion.Now), act is null ? null : (act, occasion));
+        }
+
+        if (act is not null)
+        {
+            outbox.Raise();
+        }
+
+        return result;
+    }
 
     private WebhookResult? Refuse(IWebhookSource source, IReadOnlyList<string> secrets, Func<string, string?> headers, byte[] body)
     {
@@ -86,10 +106,11 @@ internal sealed partial class WebhookService(
         return WebhookResult.InvalidSignature;
     }
 
-    private async Task<WebhookResult> AcceptAsync(IWebhookSource source, Func<string, string?> headers, byte[] body, Occasion occasion, string? eventId = null)
+    private async Task<WebhookResult> AcceptAsync(
+        IWebhookSource source, Func<string, string?> headers, byte[] body, Occasion occasion, Replay? replay = null)
     {
         await using var changes = new NpgsqlBatch();
-        if (Parse(source, body, eventId ?? source.Signature.EventId(headers), changes, occasion) is not { } webhook)
+        if (Parse(source, body, replay?.EventId ?? source.Signature.EventId(headers), changes, occasion) is not { } webhook)
         {
             return WebhookResult.Malformed;
         }
@@ -100,7 +121,8 @@ internal sealed partial class WebhookService(
         }
 
         var started = clock.GetTimestamp();
-        var result = await HandleAsync(source, webhook, changes, body);
+        var delivery = new Delivery(source.Name, webhook, changes, occasion, replay?.Act);
+        var result = await HandleAsync(source, delivery, body);
         if (clock.GetElapsedTime(started) is var elapsed && elapsed > SlowHandling)
         {
             LogSlow(source.Name, webhook.Type, webhook.Id, elapsed.TotalSeconds, result.Outcome);
@@ -109,35 +131,40 @@ internal sealed partial class WebhookService(
         return result;
     }
 
-    private async Task<WebhookResult> HandleAsync(IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, byte[] body)
+    private async Task<WebhookResult> HandleAsync(IWebhookSource source, Delivery delivery, byte[] body)
     {
         var now = clock.GetUtcNow();
+        var webhook = delivery.Event;
         using var limit = new CancellationTokenSource(HandlerLimit, clock);
         try
         {
             return await database.RunAsync(Patience, async (connection, cancellationToken) =>
             {
                 using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-                return await HandleAsync(connection, source, webhook, changes, now, both.Token);
+                return await HandleAsync(connection, source, delivery, now, both.Token);
             });
         }
         catch (Exception error) when (limit.IsCancellationRequested || !ErrorMapper.IsOutage(error))
         {
             var reason = limit.IsCancellationRequested ? $"took longer than {HandlerLimit.TotalSeconds} s" : Describe(error);
             LogFailed(source.Name, webhook.Type, webhook.Id, reason, error);
-            await store.RecordFailureAsync(source.Name, webhook, body, reason, now, clock.GetUtcNow());
+            await store.RecordFailureAsync(
+                source.Name, webhook, body, reason, now, Latest(delivery.Occasion.Now), delivery.Act is { } act ? (act, delivery.Occasion) : null);
             return WebhookResult.Failed;
         }
     }
+
+    /// <summary>Now, but not before what was said to be now: a replay must be able to tell what has failed again since it began.</summary>
+    private DateTimeOffset Latest(DateTimeOffset known) => clock.GetUtcNow() is var now && now > known ? now : known;
 
     /// <summary>
     /// The transaction: the claim of the event and, if it is to take effect, its changes. Two round trips, of which the first begins it and the second
     /// commits it.
     /// </summary>
     private async Task<WebhookResult> HandleAsync(
-        NpgsqlConnection connection, IWebhookSource source, WebhookEvent webhook, NpgsqlBatch changes, DateTimeOffset now,
-        CancellationToken cancellationToken)
+        NpgsqlConnection connection, IWebhookSource source, Delivery delivery, DateTimeOffset now, CancellationToken cancellationToken)
     {
+        var (webhook, changes) = (delivery.Event, delivery.Changes);
         await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
         switch (await WebhookStore.ClaimAsync(connection, source.Name, webhook, now, cancellationToken))
         {
@@ -148,10 +175,22 @@ internal sealed partial class WebhookService(
             case "already_completed":
                 return WebhookResult.Duplicate;
             case var recorded:
+                if (delivery.ToReplayed(recorded) is { } told)
+                {
+                    await using var tell = told.On(connection);
+                    await tell.ExecuteNonQueryAsync(cancellationToken);
+                }
+
                 await transaction.CommitAsync(cancellationToken);
                 return recorded == "ignored" ? WebhookResult.Ignored : WebhookResult.SkippedStale;
         }
 
+        if (delivery.ToReplayed("completed") is { } replayed)
+        {
+            changes.Add(replayed);
+        }
+
+        changes.Add(WebhookStore.ToDuration(source.Name, webhook.Id));
         changes.Add(new Statement(Commit));
         changes.Connection = connection;
         WebhookResult result;
@@ -206,6 +245,16 @@ internal sealed partial class WebhookService(
         return text.Length > MaximumError ? text[..(char.IsHighSurrogate(text[MaximumError - 1]) ? MaximumError - 1 : MaximumError)] + "..." : text;
     }
 
+    /// <summary>An event that is handled again.</summary>
+    private sealed record Replay(string EventId, OperatorAct? Act);
+
+    /// <summary>An event on its way through its transaction.</summary>
+    private sealed record Delivery(string Source, WebhookEvent Event, NpgsqlBatch Changes, Occasion Occasion, OperatorAct? Act)
+    {
+        /// <summary>What tells of the replay that an operator asked for; null for a delivery.</summary>
+        public Statement? ToReplayed(string outcome) => Act is null ? null : WebhookStore.ToReplayed(Source, Event, outcome, Act, Occasion);
+    }
+
     [LoggerMessage(5002, LogLevel.Warning, "Webhook of {Source} accepted without a signature, because {Setting} is not set")]
     private partial void LogUnverified(string source, string setting);
 
@@ -220,34 +269,4 @@ internal sealed partial class WebhookService(
 
     [LoggerMessage(5006, LogLevel.Warning, "Webhook of {Source} refused: its signature was made with none of our secrets, or too long ago")]
     private partial void LogInvalidSignature(string source);
-}
-
-/// <summary>Figures of the inbox, under the meter <c>GptFunctions.Webhooks</c>.</summary>
-internal sealed class WebhookMetrics : IDisposable
-{
-    private readonly Meter meter = new("GptFunctions.Webhooks");
-    private readonly HourlyCounts counts;
-    private readonly Counter<long> deliveries;
-    private readonly Histogram<double> duration;
-
-    public WebhookMetrics(HourlyCounts counts)
-    {
-        this.counts = counts;
-        deliveries = meter.CreateCounter<long>("gpt.webhooks.deliveries", "{delivery}", "Deliveries by source and outcome");
-        duration = meter.CreateHistogram<double>("gpt.webhooks.duration", "s", "From the body's last byte to the answer");
-    }
-
-    public void Record(string source, string outcome, TimeSpan elapsed)
-    {
-        var sourceTag = new KeyValuePair<string, object?>("source", source);
-        var outcomeTag = new KeyValuePair<string, object?>("outcome", outcome);
-        deliveries.Add(1, sourceTag, outcomeTag);
-        duration.Record(elapsed.TotalSeconds, sourceTag, outcomeTag);
-        counts.Add(HourlyCounts.Webhook, outcome);
-    }
-
-    /// <summary>Whether an instrument is of this inbox; a test runs several.</summary>
-    internal bool Owns(Instrument instrument) => instrument.Meter == meter;
-
-    public void Dispose() => meter.Dispose();
 }

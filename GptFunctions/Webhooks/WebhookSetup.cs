@@ -1,4 +1,5 @@
 using GptFunctions.Hosting;
+using GptFunctions.Maintenance;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -20,6 +21,8 @@ internal static class WebhookSetup
 
         builder.AddSettings(services => new WebhookKeys(services.GetServices<IWebhookSource>(), services.GetRequiredService<IConfiguration>()));
         builder.Services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
+        builder.Services.AddSingleton<InboxStore>().AddSingleton<InboxService>();
+        builder.AddJob<WebhookReplayJob>();
         builder.Services.AddSingleton<ICheck, StripeCheck>();
         if (FunctionCatalog.IsEnabled(builder.Configuration, WebhookFunctions.Receive))
         {

@@ -1,4 +1,6 @@
+using GptFunctions.Audit;
 using GptFunctions.Data;
+using GptFunctions.Hosting;
 using Npgsql;
 
 namespace GptFunctions.Webhooks;
@@ -24,12 +26,41 @@ internal sealed record RecordedEvent
 
     public required DateTimeOffset ProcessedAt { get; init; }
 
+    /// <summary>Of the last handling, in milliseconds; null of an event that had nothing to change.</summary>
+    public required int? DurationMs { get; init; }
+
     public required string? Error { get; init; }
 }
+
+/// <summary>Which events are asked for; null stands for all.</summary>
+internal sealed record WebhookFilter
+{
+    public string? Source { get; init; }
+
+    public string? Type { get; init; }
+
+    public string? Status { get; init; }
+
+    public string? Subject { get; init; }
+
+    /// <summary>Handled at this time or after.</summary>
+    public DateTimeOffset? Since { get; init; }
+
+    /// <summary>Handled before this time.</summary>
+    public DateTimeOffset? Until { get; init; }
+}
+
+/// <summary>Where a list of events goes on: behind this event.</summary>
+internal sealed record WebhookPosition(DateTimeOffset ProcessedAt, string Source, string EventId);
+
+/// <summary>A failed event that is to be handled again.</summary>
+internal sealed record FailedEvent(string Source, string EventId, DateTimeOffset ProcessedAt);
 
 /// <summary>The inbox: claims events, and records those that failed.</summary>
 internal sealed class WebhookStore(Database database)
 {
+    public const string Replayed = "gpt.operator.webhook_replayed";
+
     /// <summary>
     /// The one place that decides whether an event takes effect, or is a duplicate or stale: a function, because each of its statements must see what
     /// was committed before it (V007_Webhooks.sql). It records what becomes of the event, in the caller's transaction.
@@ -37,30 +68,45 @@ internal sealed class WebhookStore(Database database)
     private static readonly Sql Claim = new("SELECT webhook_claim(@source, @event_id, @type, @subject, @event_at, @is_handled, @event_order, @now)");
 
     // Not while another delivery handles the event: its result will count, and this one must not wait for it.
-    private static readonly Sql RecordFailure = new("""
-        INSERT INTO webhook_events AS known (source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error, payload)
-        SELECT @source, @event_id, @type, @subject, 'failed', 1, @event_at, @received_at, greatest(@received_at, @failed_at), @error, @payload
+    private const string Failure = """
+        INSERT INTO webhook_events AS known
+            (source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, duration_ms, error, payload)
+        SELECT @source, @event_id, @type, @subject, 'failed', 1, @event_at, @received_at, greatest(@received_at, @failed_at), @duration_ms, @error, @payload
         WHERE pg_try_advisory_xact_lock(hashtextextended(@source || ' ' || @event_id, 0))
         ON CONFLICT (source, event_id) DO UPDATE SET
             attempts = known.attempts + 1,
             processed_at = excluded.processed_at,
+            duration_ms = excluded.duration_ms,
             error = excluded.error,
             payload = excluded.payload
         WHERE known.status = 'failed'
+        """;
+
+    private const string Unreadable = """
+        UPDATE webhook_events
+        SET attempts = attempts + 1, processed_at = greatest(received_at, @failed_at), duration_ms = NULL, error = @error
+        WHERE source = @source AND event_id = @event_id AND status = 'failed'
+        """;
+
+    private static readonly Sql RecordFailure = new(Failure);
+    private static readonly Sql RecordFailedReplay = Told(Failure);
+    private static readonly Sql RecordUnreadable = new(Unreadable);
+    private static readonly Sql RecordUnreadableReplay = Told(Unreadable);
+
+    private static readonly Sql TellReplay = new(OperatorAct.Tell(Replayed, "(VALUES (1))",
+        "'source', @source::text, 'event_id', @event_id::text, 'type', @type::text, 'subject', @subject::text, 'outcome', @outcome::text"));
+
+    // The time that the changes took, without a round trip more: from the beginning of the transaction to here.
+    private static readonly Sql NoteDuration = new("""
+        UPDATE webhook_events
+        SET duration_ms = extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000
+        WHERE source = @source AND event_id = @event_id
         """);
 
     private static readonly Sql FindPayload = new("""
         SELECT payload
         FROM webhook_events
-        WHERE source = @source AND event_id = @event_id AND status = 'failed'
-        """);
-
-    private static readonly Sql List = new("""
-        SELECT source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error
-        FROM webhook_events
-        WHERE (@source::text IS NULL OR source = @source) AND (@status::text IS NULL OR status = @status)
-        ORDER BY processed_at DESC
-        LIMIT @count
+        WHERE source = @source AND event_id = @event_id AND status = 'failed' AND (@before::timestamptz IS NULL OR processed_at < @before)
         """);
 
     /// <returns>
@@ -82,40 +128,53 @@ internal sealed class WebhookStore(Database database)
         return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
+    /// <summary>How long the changes took: for the end of their batch.</summary>
+    public static Statement ToDuration(string source, string eventId) => new Statement(NoteDuration).Bind("source", source).Bind("event_id", eventId);
+
+    /// <summary>The audit event of a replay that an operator asked for, for the transaction of what it changed.</summary>
+    public static Statement ToReplayed(string source, WebhookEvent webhook, string outcome, OperatorAct act, Occasion occasion) =>
+        new Statement(TellReplay)
+            .Bind("source", source).Bind("event_id", webhook.Id).Bind("type", webhook.Type).Bind("subject", webhook.Subject).Bind("outcome", outcome)
+            .Bind(act).Bind(occasion);
+
     /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
+    /// <param name="replay">Of an operator who had it handled again; null for a delivery.</param>
     public async Task RecordFailureAsync(
-        string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt)
+        string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt,
+        (OperatorAct Act, Occasion Occasion)? replay = null)
     {
-        var command = Describe(database.Change(RecordFailure), source, webhook)
-            .Bind("received_at", receivedAt).Bind("failed_at", failedAt).Bind("error", error).Bind("payload", payload);
-        await command.ExecuteAsync();
+        var command = Describe(database.Change(replay is null ? RecordFailure : RecordFailedReplay), source, webhook)
+            .Bind("received_at", receivedAt).Bind("failed_at", failedAt).Bind("error", error).Bind("payload", payload)
+            .Bind("duration_ms", (int)Math.Clamp((failedAt - receivedAt).TotalMilliseconds, 0, int.MaxValue));
+        await Bind(command, replay).ExecuteAsync();
     }
 
+    /// <summary>Notes of a failed event that what was kept of it cannot be read any more.</summary>
+    /// <inheritdoc cref="RecordFailureAsync"/>
+    public Task RecordUnreadableAsync(
+        string source, string eventId, string error, DateTimeOffset failedAt, (OperatorAct Act, Occasion Occasion)? replay = null) =>
+        Bind(database.Change(replay is null ? RecordUnreadable : RecordUnreadableReplay)
+            .Bind("source", source).Bind("event_id", eventId).Bind("error", error).Bind("failed_at", failedAt), replay).ExecuteAsync();
+
     /// <summary>The payload of a failed event; null for any other.</summary>
-    public async Task<byte[]?> FindPayloadAsync(string source, string eventId)
+    /// <param name="failedBefore">Only of one that has not failed again since; null for any.</param>
+    public async Task<byte[]?> FindPayloadAsync(string source, string eventId, DateTimeOffset? failedBefore)
     {
-        var command = database.LookUp(FindPayload).Bind("source", source).Bind("event_id", eventId);
+        var command = database.LookUp(FindPayload).Bind("source", source).Bind("event_id", eventId).Bind("before", failedBefore);
         return await command.FirstAsync(reader => reader.Get<byte[]?>(0));
     }
 
-    /// <summary>The newest events, of all sources or one, in every status or one.</summary>
-    public async Task<IReadOnlyList<RecordedEvent>> ListAsync(string? source, string? status, int limit)
-    {
-        var command = database.Report(List).Bind("source", source).Bind("status", status).Bind("count", limit);
-        return await command.AllAsync(reader => new RecordedEvent
-        {
-            Source = reader.GetString(0),
-            EventId = reader.GetString(1),
-            Type = reader.GetString(2),
-            Subject = reader.Get<string?>(3),
-            Status = reader.GetString(4),
-            Attempts = reader.GetInt32(5),
-            EventAt = reader.Get<DateTimeOffset?>(6),
-            ReceivedAt = reader.GetFieldValue<DateTimeOffset>(7),
-            ProcessedAt = reader.GetFieldValue<DateTimeOffset>(8),
-            Error = reader.Get<string?>(9),
-        });
-    }
+    private static Sql Told(string change) => new($"""
+        WITH changed AS (
+            {change}
+            RETURNING source, event_id, type, subject, error
+        )
+        {OperatorAct.Tell(Replayed, "changed",
+            "'source', source, 'event_id', event_id, 'type', type, 'subject', subject, 'outcome', 'failed', 'error', error")}
+        """);
+
+    private static LimitedStatement Bind(LimitedStatement statement, (OperatorAct Act, Occasion Occasion)? replay) =>
+        replay is { } by ? statement.Bind(by.Act).Bind(by.Occasion) : statement;
 
     private static TStatement Describe<TStatement>(TStatement statement, string source, WebhookEvent webhook)
         where TStatement : Statement =>
