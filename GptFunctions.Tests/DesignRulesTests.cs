@@ -24,7 +24,9 @@ public sealed partial class DesignRulesTests
 
     /// <summary>What the examples of docs/adding.md add.</summary>
     private static readonly string[] Added =
-        ["GptFunctions/OAuth/Pages/HelpPage.razor", "GptFunctions/OAuth/HelpFunctions.cs", "GptFunctions/Data/Migrations/V###_Name.sql",
+        [
+            "GptFunctions/OAuth/Pages/HelpPage.razor", "GptFunctions/Pages/Languages/Swedish.cs", "GptFunctions/OAuth/HelpFunctions.cs",
+            "GptFunctions/Data/Migrations/V###_Name.sql",
             "GptFunctions/Webhooks/ReturnWebhooks.cs", "GptFunctions.Tests/Webhooks/ReturnWebhooksTests.cs"];
 
     private sealed record Rule(int Number, string Text, string[] Tests);

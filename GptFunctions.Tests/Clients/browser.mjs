@@ -41,7 +41,7 @@ async function walk(look) {
   await page.goto(link(clients[0], 'jobs:read'));
   await examine(page, look, 'sign-in', ['user_id', 'Sign in']);
   await signIn(page, user);
-  await examine(page, look, 'consent', ['Allow', 'Cancel']);
+  await examine(page, look, 'consent', ['Not you?', 'Allow', 'Cancel']);
   await page.getByRole('button', { name: 'Allow' }).click();
   await exchange(await arrive(page, look, clients[0]), clients[0]);
 
@@ -52,7 +52,7 @@ async function walk(look) {
   await page.keyboard.type(user);
   await page.keyboard.press('Enter');
   await page.waitForURL(/continue=/);
-  await examine(page, look, 'consent-grown', ['Allow', 'Cancel']);
+  await examine(page, look, 'consent-grown', ['Not you?', 'Allow', 'Cancel']);
   if (await page.getByText('New', { exact: true }).count() !== 3) {
     problems.push(`${look.name}: not three scopes are marked as new`);
   }
@@ -67,7 +67,7 @@ async function walk(look) {
   await connect(page, look, clients[1], user);
   await page.goto(link(clients[2], 'jobs:read'));
   await signIn(page, user);
-  await examine(page, look, 'session-limit', ['Disconnect', 'Disconnect', 'Allow', 'Cancel']);
+  await examine(page, look, 'session-limit', ['Not you?', 'Disconnect', 'Disconnect', 'Allow', 'Cancel']);
   await page.getByRole('button', { name: /^Disconnect/ }).last().click();
   if (await page.getByRole('button', { name: /^Disconnect/ }).count() !== 0) {
     problems.push(`${look.name}: the page still asks to disconnect an app`);

@@ -87,7 +87,7 @@ public sealed class ClientDocumentTests(ClientDocumentFixture fixture) : IClassF
         var authority = new Uri(Url).Authority;
 
         Assert.Contains("Nobody here has checked this app.", html, StringComparison.Ordinal);
-        Assert.Contains($"<dd>{authority}</dd>", html, StringComparison.Ordinal);
+        Assert.Contains($"<dd><bdi>{authority}</bdi></dd>", html, StringComparison.Ordinal);
         Assert.Null(await app.Get<ClientService>().UpdateAsync(Url, new ClientChange(IsApproved: true)));
         using var afterwards = await new TestBrowser(app.Http).SignInAsync("user_asked", OAuthFlow.Parameters(client, Pkce));
         Assert.NotNull(OAuthFlow.Parameter(afterwards.Headers.Location!, "code"));
@@ -99,7 +99,7 @@ public sealed class ClientDocumentTests(ClientDocumentFixture fixture) : IClassF
         using var stranger = await new TestBrowser(app.Http).SignInAsync("user_first_time", OAuthFlow.Parameters(client, Pkce));
         var page = await stranger.Content.ReadAsStringAsync();
         Assert.DoesNotContain("has checked this app", page, StringComparison.Ordinal);
-        Assert.Contains($"<dd>{authority}</dd>", page, StringComparison.Ordinal);
+        Assert.Contains($"<dd><bdi>{authority}</bdi></dd>", page, StringComparison.Ordinal);
     }
 
     [Fact]

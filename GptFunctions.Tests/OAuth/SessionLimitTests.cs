@@ -99,7 +99,7 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         Assert.Equal((HttpStatusCode.BadRequest, "invalid_grant"), (refused.Status, refused.Error));
         Assert.Contains("start again at the authorization endpoint", refused["error_description"], StringComparison.Ordinal);
         Assert.Equal("True", alive["active"]);
-        Assert.Contains("<strong>Third app</strong> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("<bdi>Third app</bdi> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, otherTokens.Status);
         Assert.Equal("False", (await flow.IntrospectAsync(third, thirdTokens["access_token"]!))["active"]);
         Assert.Equal("True", (await flow.IntrospectAsync(one, oneTokens["access_token"]!))["active"]);
@@ -123,7 +123,7 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
         var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!);
 
-        Assert.Contains("<strong>Named app</strong> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("<bdi>Named app</bdi> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, tokens.Status);
         Assert.Equal("False", (await flow.IntrospectAsync(named, namedTokens["access_token"]!))["active"]);
         Assert.Equal("True", (await flow.IntrospectAsync(busy, busyTokens["access_token"]!))["active"]);
@@ -146,7 +146,7 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
 
         Assert.DoesNotContain("is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, pageAgain.StatusCode);
-        Assert.Contains("<strong>First app</strong> is disconnected", await pageAgain.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("<bdi>First app</bdi> is disconnected", await pageAgain.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, (await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!)).Status);
     }
 
@@ -165,7 +165,7 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
         var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!);
 
-        Assert.Contains("<strong>Older app, Older app</strong>", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Contains("<bdi>Older app</bdi>, <bdi>Older app</bdi>", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.OK, tokens.Status);
         Assert.Equal(
             $"{kept.Id} {client.Id}",
@@ -193,7 +193,7 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
 
         var html = await page.Content.ReadAsStringAsync();
         Assert.Equal(HttpStatusCode.Redirect, silent.StatusCode);
-        Assert.Contains("You have connected Restless app 2 times already", html, StringComparison.Ordinal);
+        Assert.Contains("You have connected <bdi>Restless app</bdi> 2 times already", html, StringComparison.Ordinal);
         Assert.Contains("it takes the place of the one that was used least recently", html, StringComparison.Ordinal);
         Assert.Equal(2, DisconnectButton().Count(html));
         Assert.DoesNotContain("Bystander", html, StringComparison.Ordinal);
@@ -212,8 +212,8 @@ public sealed partial class SessionLimitTests(SessionLimitFixture fixture) : ICl
         using var page = await new TestBrowser(own.Http).SignInAsync(user, OAuthFlow.Parameters(await OAuthFlow.AddClientAsync(app)));
 
         var html = await page.Content.ReadAsStringAsync();
-        Assert.Contains("You have 150 connected apps already", html, StringComparison.Ordinal);
-        Assert.Contains("<strong>Oldest app</strong> is disconnected", html, StringComparison.Ordinal);
+        Assert.Contains("You have 150 connections already", html, StringComparison.Ordinal);
+        Assert.Contains("<bdi>Oldest app</bdi> is disconnected", html, StringComparison.Ordinal);
         Assert.Equal(100, DisconnectButton().Count(html));
     }
 

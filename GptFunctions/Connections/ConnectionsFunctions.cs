@@ -4,6 +4,7 @@ using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth;
 using GptFunctions.Pages;
+using GptFunctions.Pages.Languages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -116,8 +117,11 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
     }
 
     [Function("ConnectionsSignedOut")]
-    public static IResult SignedOut([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "connections/signed-out")] HttpRequest request) =>
-        PageResults.Render<SignedOutPage>(request.HttpContext, []);
+    public static IResult SignedOut([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "connections/signed-out")] HttpRequest request)
+    {
+        Language.Choose(request.HttpContext, Language.English);
+        return PageResults.Render<SignedOutPage>(request.HttpContext, []);
+    }
 
     /// <summary>What other products call the same page.</summary>
     [Function("ConnectedApps")]
@@ -129,6 +133,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
     private async Task<IResult> SignedInAsync(HttpRequest request, Func<PageSession, Occasion, Task<IResult>> answer)
     {
         var occasion = occasions.Of(request.HttpContext);
+        Language.Choose(request.HttpContext, Language.English); // which its words are
         return await pages.FindAsync(request.HttpContext, occasion) is { } session
             ? await answer(session, occasion)
             : await pages.SignInAsync(

@@ -13,8 +13,7 @@ internal static class ConnectionsSetup
         builder.Services.AddSingleton<ConnectionsStore>().AddSingleton<ConnectionsService>();
         foreach (var page in (string[])["/connections", "/connected-apps"])
         {
-            builder.Services.AddSingleton(new ErrorFormat(page, (context, failure) =>
-                PageResults.Error(context, failure.Status, failure.Title, failure.Detail, new PageLink("Your connected apps", "/connections"))));
+            builder.Services.AddSingleton(new ErrorFormat(page, PageResults.Error));
         }
     }
 }

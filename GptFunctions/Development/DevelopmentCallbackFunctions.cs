@@ -23,8 +23,7 @@ internal sealed class DevelopmentCallbackFunctions(IHostEnvironment environment,
     {
         if (!environment.IsDevelopment() || FormParameters.OfQuery(request).Value is not { } parameters)
         {
-            return PageResults.Refuse(
-                request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "There is nothing here", "This page exists in Development only.");
+            return PageResults.Refuse(request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, texts => texts.NothingHere);
         }
 
         // The command is made to be pasted into a shell, and anybody can link to this page: only what is certainly a code goes into it.

@@ -5,7 +5,7 @@ namespace GptFunctions.Development;
 /// <summary>Sign-in for Development: the person types who they are. Registered only in Development and only without CLERK_ISSUER.</summary>
 internal sealed class DevelopmentSignIn : ISignIn
 {
-    public Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser) =>
+    public Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser, SignInWish wish) =>
         Task.FromResult($"/dev/sign-in?request={state}");
 
     public Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error) =>

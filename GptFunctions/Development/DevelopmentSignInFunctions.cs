@@ -23,16 +23,14 @@ internal sealed class DevelopmentSignInFunctions(
     {
         if (signIn is not DevelopmentSignIn)
         {
-            return PageResults.Refuse(
-                request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, "There is nothing here", "People sign in at the identity "
-                    + "provider.");
+            return PageResults.Refuse(request.HttpContext, RefusalReason.NotFound, StatusCodes.Status404NotFound, texts => texts.NothingHere);
         }
 
         var parsed = HttpMethods.IsPost(request.Method) ? await FormParameters.OfBodyAsync(request, MaximumBody) : FormParameters.OfQuery(request);
         if (parsed.Value is not { } form)
         {
             return PageResults.Refuse(
-                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
+                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, texts => texts.UnreadableForm, parsed.Error.Description);
         }
 
         if (BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is not { } browser
@@ -99,9 +97,7 @@ internal sealed class DevelopmentSignInFunctions(
         text.Length <= MaximumUserId && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '.' or '_' or '-' or '@');
 
     private static IResult NotInProgress(HttpRequest request) =>
-        PageResults.Refuse(
-            request.HttpContext, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "This sign-in is not in progress here",
-            "Go back to the app or page that you came from, and begin again.");
+        PageResults.Refuse(request.HttpContext, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, texts => texts.NotInProgress);
 
     private static IResult Page(HttpRequest request, SignInForm page, string? problem) =>
         PageResults.Render<DevelopmentSignInPage>(request.HttpContext, new()

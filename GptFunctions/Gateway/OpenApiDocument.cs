@@ -100,7 +100,7 @@ internal sealed partial class OpenApiDocument
                 ["authorizationUrl"] = baseUrl + "/oauth/authorize",
                 ["tokenUrl"] = baseUrl + "/oauth/token",
                 ["refreshUrl"] = baseUrl + "/oauth/token",
-                ["scopes"] = new JsonObject(scopes.Names.Select(name => KeyValuePair.Create(name, (JsonNode?)scopes.Sentence(name)))),
+                ["scopes"] = new JsonObject(scopes.Names.Select(name => KeyValuePair.Create(name, (JsonNode?)scopes.Sentence(name, "en").Text))),
             },
         },
     };

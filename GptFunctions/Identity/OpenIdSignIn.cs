@@ -20,7 +20,7 @@ internal sealed partial class OpenIdSignIn(
 
     private string CallbackUrl => tokens.Value.PublicBaseUrl + CallbackPath;
 
-    public async Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser)
+    public async Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser, SignInWish wish)
     {
         var configuration = await provider.ReadConfigurationAsync();
         return UrlQuery.Add(
@@ -32,7 +32,9 @@ internal sealed partial class OpenIdSignIn(
             ("state", state),
             ("nonce", browser.Derive("nonce", requestId)),
             ("code_challenge", Pkce.Challenge(browser.Derive("verifier", requestId))),
-            ("code_challenge_method", "S256"));
+            ("code_challenge_method", "S256"),
+            ("prompt", wish.AsSomebodyElse ? PromptOf(configuration) : null),
+            ("ui_locales", wish.Languages));
     }
 
     public async Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error)
@@ -71,6 +73,10 @@ internal sealed partial class OpenIdSignIn(
             return null;
         }
     }
+
+    // OpenID Connect Core 3.1.2.1: every provider knows login; one that lets people choose among their accounts is asked for that.
+    private static string PromptOf(OpenIdConnectConfiguration configuration) =>
+        configuration.PromptValuesSupported.Contains("select_account") ? "select_account" : "login";
 
     // OpenID Connect Core 3.1.3.7
     private string? ProblemWith(Jwt? jwt, string nonce) => jwt switch

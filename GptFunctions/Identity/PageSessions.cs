@@ -81,7 +81,7 @@ internal sealed class PageSessions(
         var (browser, id) = (BrowserBinding.Find(context, IsHttps) ?? BrowserBinding.New(), Guid.CreateVersion7(occasion.Now));
         var expires = (occasion.Now + SignInLifetime).UtcTicks.ToString(CultureInfo.InvariantCulture);
         var state = StatePrefix + Base64Url.EncodeToString(browser.Seal($"{id:N} {expires} {returnTo}", StatePurpose));
-        var url = await signIn.StartAsync(id, state, browser);
+        var url = await signIn.StartAsync(id, state, browser, new SignInWish());
         browser.KeepForSignIn(context, IsHttps);
         return new SeeOther(url);
     }

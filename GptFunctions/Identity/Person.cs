@@ -27,6 +27,11 @@ internal sealed record Block(bool? IsBanned, bool? IsLocked, DateTimeOffset? Loc
 /// <param name="IsDenial">The person chose not to; anything else is a fault of the answer we got.</param>
 internal sealed record SignInFailure(string Reason, bool IsDenial);
 
+/// <summary>How somebody is to be asked who they are.</summary>
+/// <param name="AsSomebodyElse">Whoever is signed in at the provider is not meant: it asks.</param>
+/// <param name="Languages">OpenID Connect Core 3.1.2.1, <c>ui_locales</c>; null: the browser's.</param>
+internal sealed record SignInWish(bool AsSomebodyElse = false, string? Languages = null);
+
 /// <summary>Where people prove who they are: Clerk, or in Development a page of ours.</summary>
 internal interface ISignIn
 {
@@ -35,7 +40,7 @@ internal interface ISignIn
     /// posts to <c>/dev/sign-in</c>.
     /// </summary>
     /// <exception cref="Hosting.ServiceOutageException">The provider cannot be reached.</exception>
-    Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser);
+    Task<string> StartAsync(Guid requestId, string state, BrowserBinding browser, SignInWish wish);
 
     /// <summary>Turns the provider's answer (the code it sent to the callback) into a person.</summary>
     Task<(Person? Person, SignInFailure? Failure)> FinishAsync(Guid requestId, BrowserBinding browser, string? code, string? error);

@@ -2,6 +2,7 @@ using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.OAuth.Pages;
 using GptFunctions.Pages;
+using GptFunctions.Pages.Languages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -23,7 +24,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
         if (parsed.Value is not { } parameters)
         {
             return PageResults.Refuse(
-                request.HttpContext, parsed.Error!.Why.Reason, StatusCodes.Status400BadRequest, "This link is broken", parsed.Error.Description);
+                request.HttpContext, parsed.Error!.Why.Reason, StatusCodes.Status400BadRequest, texts => texts.BrokenLink, parsed.Error.Description);
         }
 
         if (HttpMethods.IsHead(request.Method))
@@ -36,12 +37,31 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
         if (parameters["continue"] is { } handle)
         {
             return Guid.TryParseExact(handle, "N", out var id) && FindSignedIn(request) is { } known
-                ? Show(request, known, await service.ContinueAsync(id, known, occasions.Of(request.HttpContext)))
+                ? await ContinueAsync(request, id, known, parameters[ConsentView.NotYou])
                 : Show(request, null, AuthorizeService.NotInProgress);
         }
 
         var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
         return Show(request, browser, await service.StartAsync(parameters, browser, occasions.Of(request.HttpContext)));
+    }
+
+    private async Task<IResult> ContinueAsync(HttpRequest request, Guid id, BrowserBinding known, string? notYou)
+    {
+        var occasion = occasions.Of(request.HttpContext);
+        if (notYou is null)
+        {
+            return Show(request, known, await service.ContinueAsync(id, known, occasion));
+        }
+
+        // A link of our page alone: somebody else's could end what the person is about to answer. And a link rather than a form, because form-action
+        // would have to name each host that the provider sends people on to.
+        if (!known.Is(notYou, ConsentView.NotYou, id))
+        {
+            return Show(request, null, AuthorizeService.NotInProgress);
+        }
+
+        var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
+        return Show(request, null, await service.StartAgainAsync(id, known, browser, NextStep.Continue.AskedIn(request.HttpContext), occasion));
     }
 
     [Function("OAuthAuthorizeDecision")]
@@ -51,7 +71,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
         if (parsed.Value is not { } form)
         {
             return PageResults.Refuse(
-                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description);
+                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, texts => texts.UnreadableForm, parsed.Error.Description);
         }
 
         if (!Guid.TryParseExact(form["request"], "N", out var id) || FindSignedIn(request) is not { } browser || !browser.Is(form["csrf"], CsrfPurpose, id))
@@ -64,8 +84,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
             : form["decision"] is "approve" or "deny"
                 ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
             : PageResults.Refuse(
-                request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, "Nothing was chosen",
-                "Go back and press Allow or Cancel.");
+                request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, texts => texts.NothingChosen);
     }
 
     [Function("OAuthCallback")]
@@ -85,49 +104,55 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
 
     private BrowserBinding? FindSignedIn(HttpRequest request) => BrowserBinding.FindSignedIn(request.HttpContext, settings.Value.IsHttps);
 
-    private IResult Show(HttpRequest request, BrowserBinding? browser, NextStep step) => step switch
+    private IResult Show(HttpRequest request, BrowserBinding? browser, NextStep step)
     {
-        NextStep.Redirect redirect => Redirect(request, redirect),
-        NextStep.SignedIn signedIn => signedIn.Show(request.HttpContext, settings.Value.IsHttps),
-        NextStep.AskConsent { Question: var question } => PageResults.Render<ConsentPage>(
-            request.HttpContext, new() { [nameof(ConsentPage.View)] = View(question, browser!) },
-            RedirectUri.FormTargets(question.Request.ClientRedirectUris, question.Request.RedirectUri)),
-        NextStep.Refuse refuse => refuse.Show(request.HttpContext),
-        _ => throw new System.Diagnostics.UnreachableException(),
-    };
-
-    private static SeeOther Redirect(HttpRequest request, NextStep.Redirect redirect)
-    {
-        if (redirect.Why is { } refusal)
+        Language.Choose(request.HttpContext, step.Language);
+        return step switch
         {
-            RequestNotes.Of(request.HttpContext).Refuse(refusal);
-        }
-
-        return new SeeOther(redirect.Url);
+            NextStep.Redirect redirect => redirect.Show(request.HttpContext),
+            NextStep.Continue next => next.Show(request.HttpContext),
+            NextStep.SignedIn signedIn => signedIn.Show(request.HttpContext, settings.Value.IsHttps),
+            NextStep.AskConsent { Question: var question } => PageResults.Render<ConsentPage>(
+                request.HttpContext, new() { [nameof(ConsentPage.View)] = View(request.HttpContext, question, browser!) },
+                RedirectUri.FormTargets(question.Request.ClientRedirectUris, question.Request.RedirectUri)),
+            NextStep.Refuse refuse => refuse.Show(request.HttpContext),
+            _ => throw new System.Diagnostics.UnreachableException(),
+        };
     }
 
-    private ConsentView View(ConsentQuestion question, BrowserBinding browser)
+    private ConsentView View(HttpContext context, ConsentQuestion question, BrowserBinding browser)
     {
         var (pending, room) = (question.Request, question.Room);
+        var language = Language.Of(context);
+        var asked = NextStep.Continue.AskedIn(context);
         var shown = room.Ending.Count == 0 ? [] : room.IsFull ? room.Sessions : room.Own;
         return new ConsentView
         {
             RequestId = pending.Id.ToString("N"),
+            Action = UrlQuery.Add("/oauth/authorize/decision", (Language.Parameter, asked?.Tag)),
+            NotYouUrl = UrlQuery.Add(
+                NextStep.Continue.UrlOf(pending.Id, asked), (ConsentView.NotYou, browser.Derive(ConsentView.NotYou, pending.Id))),
             Csrf = browser.Derive(CsrfPurpose, pending.Id),
             ClientName = pending.ClientName,
             IsSelfRegistered = pending.IsSelfRegistered,
-            DocumentHost = pending.IsOfDocument ? new Uri(pending.ClientId).Authority : null,
-            RedirectHost = RedirectUri.Host(pending.RedirectUri),
-            SignedInAs = pending.Email ?? pending.Subject,
-            Scopes = [.. pending.Scopes.Select(scope => new ScopeLine(
-                scopes.Sentence(scope), pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
+            DocumentHost = pending.IsOfDocument ? Name.OfAddress(new Uri(pending.ClientId).Authority) : (Name?)null,
+            RedirectsTo = Destination(language, pending.RedirectUri),
+            SignedInAs = Name.OfAddress(pending.Email ?? pending.Subject),
+            Scopes = [.. pending.Scopes.Select(scope => scopes.Sentence(scope, language.Tag)).Zip(pending.Scopes, (sentence, scope) => new ScopeLine(
+                sentence.Text, sentence.Language, pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
             SessionCount = shown.Count,
             IsFull = room.IsFull,
             Sessions = [.. shown.Take(ShownSessions).Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
             Ends = SessionIds.Write(room.Ending.Select(session => session.Id)),
-            EndingNames = [.. room.Ending.Select(session => session.ClientName)],
+            EndingNames = [.. room.Ending.Select(session => (Name)session.ClientName)],
         };
     }
+
+    /// <summary>Where the answer goes, as people would say it: what listens on a port of theirs, or opens an own scheme, is an app of theirs.</summary>
+    private static string Destination(Texts texts, string redirectUri) =>
+        RedirectUri.IsLoopback(redirectUri) ? texts.AppOnThisDevice
+        : RedirectUri.IsWeb(redirectUri) ? Name.OfAddress(RedirectUri.Host(redirectUri)).ToString()
+        : texts.AppOnThisDeviceWith(Name.OfAddress(RedirectUri.Host(redirectUri)));
 }
 
 /// <summary>Ids of sessions in a form field: what was announced comes back with the answer.</summary>

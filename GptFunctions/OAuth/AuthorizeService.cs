@@ -1,6 +1,7 @@
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Pages;
+using GptFunctions.Pages.Languages;
 using GptFunctions.RateLimits;
 using GptFunctions.Sessions;
 using GptFunctions.Statistics;
@@ -10,67 +11,28 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
-/// <summary>What the browser is shown or told next.</summary>
-internal abstract record NextStep
-{
-    /// <summary>Go to a URL: the sign-in, the client's redirect URI, or the consent page.</summary>
-    internal sealed record Redirect(string Url) : NextStep
-    {
-        /// <summary>Why the client gets an error there; null when it gets what it wanted.</summary>
-        public Refusal? Why { get; init; }
-    }
-
-    /// <summary>Ask for consent.</summary>
-    internal sealed record AskConsent(ConsentQuestion Question) : NextStep;
-
-    /// <summary>Go on with the request, and from now on with this cookie.</summary>
-    internal sealed record SignedIn(Guid RequestId, BrowserBinding Browser) : NextStep
-    {
-        public IResult Show(HttpContext context, bool isHttps)
-        {
-            Browser.KeepSignedIn(context, isHttps);
-            return new SeeOther($"/oauth/authorize?continue={RequestId:N}");
-        }
-    }
-
-    /// <summary>Show an error page, because there is no address that an error could safely be sent to.</summary>
-    internal sealed record Refuse(Refusal Why, int Status, string Title, string Detail, int? RetryAfterSeconds = null) : NextStep
-    {
-        public IResult Show(HttpContext context) => PageResults.Refuse(context, Why, Status, Title, Detail, RetryAfterSeconds);
-    }
-}
-
-/// <summary>What the consent page says.</summary>
-/// <param name="Room">The person's connected apps, and whether there is room for this one.</param>
-internal sealed record ConsentQuestion(PendingRequest Request, SessionRoom Room);
-
-/// <summary>A request before its sign-in, with the client that it is from.</summary>
-internal sealed record StartedSignIn(StartedRequest Request, Client Client);
-
 /// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
 internal sealed class AuthorizeService(
     AuthorizationRequests requests, SealedRequests box, Clients clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
     OAuthMetrics metrics, SignIns signIns, IOptions<TokenSettings> tokens, IOptions<SignInSettings> starts, IOptions<OAuthSettings> settings)
 {
     public static readonly NextStep NotInProgress = new NextStep.Refuse(
-        new(RefusalReason.NotInProgress), 403, "This sign-in is not in progress here",
-        "It belongs to another browser, took longer than ten minutes, or has already been answered. Go back to the app and connect again.");
+        new(RefusalReason.NotInProgress), StatusCodes.Status403Forbidden, texts => texts.NotInProgress);
 
     private const int TriesOfCallback = 10;
+    private const int MaximumLanguages = 100;
     private static readonly TimeSpan RequestLifetime = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan LimitWindow = TimeSpan.FromMinutes(1);
 
     private static readonly NextStep AccountClosed = new NextStep.Refuse(
-        new(RefusalReason.AccountClosed), 403, "This account was deleted or is blocked", "Choose another account.");
+        new(RefusalReason.AccountClosed), StatusCodes.Status403Forbidden, texts => texts.AccountClosed);
 
     /// <summary>Checks a new request and sends the browser to sign in. Nothing is kept of it here: see <see cref="SealedRequests"/>.</summary>
     public async Task<NextStep> StartAsync(FormParameters parameters, BrowserBinding browser, Occasion occasion)
     {
-        if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", starts.Value.StartLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
+        if (await ProblemWithPaceAsync(occasion) is { } tooMany)
         {
-            return new NextStep.Refuse(
-                new(RefusalReason.RateLimited), 429, "Too many connections were started",
-                $"They came from your network within a minute. Wait {seconds} seconds, then go back to the app and connect again.", seconds);
+            return tooMany;
         }
 
         var outcome = await requests.CheckAsync(parameters);
@@ -79,11 +41,12 @@ internal sealed class AuthorizeService(
             return outcome.RedirectUri is { } redirectUri
                 ? RedirectWithError(redirectUri, outcome.State, error)
                 : new NextStep.Refuse(
-                    error.Why, error.Status, error.RetryAfterSeconds is null ? "This app cannot be connected" : "This app cannot be connected right now",
-                    error.Description, error.RetryAfterSeconds);
+                    error.Why, error.Status, texts => error.RetryAfterSeconds is null ? texts.CannotBeConnected : texts.CannotBeConnectedNow,
+                    error.RetryAfterSeconds, error.Description);
         }
 
         var (request, now) = (outcome.Request!, occasion.Now);
+        var languages = parameters[Language.Parameter];
         var started = new StartedRequest
         {
             Id = Guid.CreateVersion7(now),
@@ -95,12 +58,65 @@ internal sealed class AuthorizeService(
             State = request.State,
             CodeChallenge = request.CodeChallenge,
             Resource = request.Resource,
+            Language = Language.Asked(languages)?.Tag,
         };
-        var url = await signIn.StartAsync(started.Id, box.Seal(started, browser), browser);
+        // The provider may have more languages than we.
+        return await SignInAsync(started, browser, new SignInWish(Languages: IsListOfLanguages(languages) ? languages : null));
+    }
+
+    /// <summary>
+    /// Somebody else is to answer the request: it goes back to before its sign-in, and the provider asks who they are. What the one who is signed in
+    /// was asked can be answered no more.
+    /// </summary>
+    /// <param name="signedIn">What the browser got at the sign-in. The caller has checked that the person asked for this.</param>
+    /// <param name="browser">What the browser brings to the next one.</param>
+    public async Task<NextStep> StartAgainAsync(Guid id, BrowserBinding signedIn, BrowserBinding browser, Texts? language, Occasion occasion)
+    {
+        if (await ProblemWithPaceAsync(occasion) is { } tooMany)
+        {
+            return tooMany;
+        }
+
+        if (await FindAsync(id, signedIn, occasion.Now) is not { } request)
+        {
+            return NotInProgress;
+        }
+
+        var again = new StartedRequest
+        {
+            Id = Guid.CreateVersion7(occasion.Now),
+            ExpiresAt = occasion.Now + RequestLifetime,
+            ClientId = request.ClientId,
+            RedirectUri = request.RedirectUri,
+            RedirectUriGiven = request.RedirectUriGiven,
+            Scopes = request.Scopes,
+            State = request.State,
+            CodeChallenge = request.CodeChallenge,
+            Resource = request.Resource,
+            Language = language?.Tag,
+        };
+        // First the way on, then the end of what was: an outage of the provider leaves the person where they are.
+        var next = await SignInAsync(again, browser, new SignInWish(AsSomebodyElse: true, language?.Tag));
+        return await store.ForgetAsync(id, signedIn.Hash) ? next : NotInProgress;
+    }
+
+    private async Task<NextStep> SignInAsync(StartedRequest started, BrowserBinding browser, SignInWish wish)
+    {
+        var url = await signIn.StartAsync(started.Id, box.Seal(started, browser), browser, wish);
         metrics.Reached(SignInStep.Started);
         signIns.Asked(started.Id, started.ClientId, started.RedirectUri);
         return new NextStep.Redirect(url);
     }
+
+    private async Task<NextStep?> ProblemWithPaceAsync(Occasion occasion) =>
+        (await limits.TryTakeAsync($"authorize|{occasion.Network}", starts.Value.StartLimit, LimitWindow)).RetryAfterSeconds is { } seconds
+            ? new NextStep.Refuse(
+                new(RefusalReason.RateLimited), StatusCodes.Status429TooManyRequests, texts => texts.TooManyStarted(seconds), seconds)
+            : null;
+
+    // What cannot be one is not the provider's to see either (BCP 47: letters, digits, hyphens).
+    private static bool IsListOfLanguages(string? text) =>
+        text is { Length: <= MaximumLanguages } && text.All(character => char.IsAsciiLetterOrDigit(character) || character is '-' or ' ');
 
     /// <summary>The request that was sealed in <paramref name="state"/>, if this browser started it and its ten minutes are not over.</summary>
     /// <exception cref="ServiceOutageException">What the client says of itself cannot be read right now.</exception>
@@ -134,7 +150,7 @@ internal sealed class AuthorizeService(
         if (person is not null)
         {
             var next = await SignedInAsync(started, signedIn, person, occasion);
-            return next == AccountClosed
+            return next is NextStep.Refuse { Why.Reason: RefusalReason.AccountClosed }
                 ? RedirectWithError(
                     request.RedirectUri, request.State,
                     new OAuthError("access_denied", "This account was deleted or is blocked.").Because(RefusalReason.AccountClosed).Of(request.ClientId, null))
@@ -147,7 +163,7 @@ internal sealed class AuthorizeService(
             : new OAuthError("server_error", failure.Reason).Because(RefusalReason.SignInFailed);
         if (!await UseUpAsync(request.Id))
         {
-            return NotInProgress;
+            return NotInProgress with { Language = started.Language };
         }
 
         signIns.Stopped(request.Id, request.ClientId, refusal.Why.Reason, occasion.Now);
@@ -165,7 +181,7 @@ internal sealed class AuthorizeService(
         var request = started.Request;
         if (!await UseUpAsync(request.Id))
         {
-            return NotInProgress;
+            return NotInProgress with { Language = started.Language };
         }
 
         // Two tabs of one person go on side by side with one cookie; any other one may have been planted.
@@ -183,10 +199,10 @@ internal sealed class AuthorizeService(
 
         return outcome switch
         {
-            SignInOutcome.Noted => new NextStep.SignedIn(request.Id, fresh),
-            SignInOutcome.NotedForKnownBrowser => new NextStep.SignedIn(request.Id, signedIn!),
-            SignInOutcome.AccountClosed => AccountClosed,
-            _ => NotInProgress,
+            SignInOutcome.Noted => new NextStep.SignedIn(request.Id, fresh) { Language = started.Language },
+            SignInOutcome.NotedForKnownBrowser => new NextStep.SignedIn(request.Id, signedIn!) { Language = started.Language },
+            SignInOutcome.AccountClosed => AccountClosed with { Language = started.Language },
+            _ => NotInProgress with { Language = started.Language },
         };
     }
 
@@ -231,7 +247,7 @@ internal sealed class AuthorizeService(
             // The page may be older than the last of the person's connected apps: then it is shown again, with what approval means now.
             return (await ReadRoomAsync(request, occasion.Now)).IsEnough(announced)
                 ? await ApproveAsync(request, browser, wasAsked: true, announced, occasion)
-                : new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
+                : new NextStep.Continue(id);
         }
 
         if (!await store.DenyAsync(id, browser.Hash, occasion))
@@ -254,7 +270,7 @@ internal sealed class AuthorizeService(
         }
 
         await sessions.DisconnectAsync(new SessionOwner(subject, null), sessionId, occasion);
-        return new NextStep.Redirect($"/oauth/authorize?continue={id:N}");
+        return new NextStep.Continue(id);
     }
 
     /// <summary>The request, if somebody signed in for it in this browser and it has not been decided.</summary>

@@ -13,8 +13,11 @@ internal sealed record PendingRequest
     public required string ClientName { get; init; }
     public required string[] ClientRedirectUris { get; init; }
     public required string RedirectUri { get; init; }
+    public required bool RedirectUriGiven { get; init; }
     public required string[] Scopes { get; init; }
     public string? State { get; init; }
+    public string? CodeChallenge { get; init; }
+    public required string Resource { get; init; }
     public required Guid UserId { get; init; }
     public required string Subject { get; init; }
     public string? Email { get; init; }
@@ -50,7 +53,8 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
 {
     private static readonly Sql Find = new($"""
         SELECT request.id, request.client_id, client.name, client.redirect_uris, request.redirect_uri, request.scopes, request.state,
-               users.id, users.clerk_user_id, users.email, {Client.IsUnchecked}, client.kind = 'metadata_document'
+               users.id, users.clerk_user_id, users.email, {Client.IsUnchecked}, client.kind = 'metadata_document',
+               request.redirect_uri_given, request.code_challenge, request.resource
         FROM gpt_authorization_requests request
         JOIN gpt_clients client ON client.client_id = request.client_id AND client.disabled_at IS NULL
         JOIN users ON users.id = request.user_id
@@ -179,6 +183,13 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
         SELECT count(*) FROM request
         """);
 
+    private static readonly Sql Forget = new("""
+        WITH request AS (
+            DELETE FROM gpt_authorization_requests WHERE id = @id AND browser_hash = @browser_hash AND decided_at IS NULL RETURNING id
+        )
+        SELECT count(*) FROM request
+        """);
+
     /// <summary>The request, if this browser signed in for it, nobody decided it and its ten minutes are not over. Consents are not read here.</summary>
     public async Task<PendingRequest?> FindAsync(Guid id, byte[] browserHash, DateTimeOffset now)
     {
@@ -197,6 +208,9 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
             Email = reader.Get<string?>(9),
             IsSelfRegistered = reader.GetBoolean(10),
             IsOfDocument = reader.GetBoolean(11),
+            RedirectUriGiven = reader.GetBoolean(12),
+            CodeChallenge = reader.Get<string?>(13),
+            Resource = reader.GetString(14),
             ConsentedScopes = [],
         });
     }
@@ -255,6 +269,10 @@ internal sealed class AuthorizeStore(Database database, OutboxSignal outbox)
             .Bind("code_challenge", request.CodeChallenge).Bind("resource", request.Resource);
         return await ApproveAsync(approve, redirectHost, wasAsked: true, mayEnd, codeHash, codeLifetime, occasion);
     }
+
+    /// <summary>Ends a request of which nothing is known to anybody yet; false when it was decided before or is gone.</summary>
+    public async Task<bool> ForgetAsync(Guid id, byte[] browserHash) =>
+        await database.Change(Forget).Bind("id", id).Bind("browser_hash", browserHash).FirstAsync(reader => reader.GetInt64(0)) > 0;
 
     /// <summary>Ends a request with no; false when it was decided before or is gone.</summary>
     public async Task<bool> DenyAsync(Guid id, byte[] browserHash, Occasion occasion)

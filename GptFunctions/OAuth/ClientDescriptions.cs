@@ -1,6 +1,5 @@
-using System.Globalization;
-using System.Text;
 using System.Text.Json;
+using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
 
@@ -14,8 +13,6 @@ internal sealed record RegistrationRequest(
 /// <summary>The rules for what a client says of itself.</summary>
 internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments documents, IOptions<OAuthSettings> settings)
 {
-    private const int MaximumNameLength = 100;
-
     // OpenID Connect Dynamic Client Registration 1.0, section 2
     private const string Web = "web";
     private const string Native = "native";
@@ -52,7 +49,8 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
         { GrantTypes: { } grants } when !grants.Contains("authorization_code") =>
             "grant_types must hold authorization_code: there is no other way to begin.",
         { ResponseTypes: { } responses } when !responses.Contains("code") => "response_types must hold code.",
-        { ClientName: { } name } when Clean(name).Length > MaximumNameLength => $"client_name is longer than {MaximumNameLength} characters.",
+        { ClientName: { } name } when DisplayText.Clean(name).Length > DisplayText.MaximumName =>
+            $"client_name is longer than {DisplayText.MaximumName} characters.",
         { Scope: { } scope } when ScopeCatalog.Split(scope).Length > 0 && Known(scope).Length == 0 =>
             $"scope holds none of the scopes that exist: {string.Join(' ', scopes.Names)}.",
         _ => null,
@@ -61,7 +59,8 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
     private string[] Known(string scope) => [.. ScopeCatalog.Split(scope).Intersect(scopes.Names, StringComparer.Ordinal)];
 
     /// <summary>What people read: its name without what they would not see, or else where it is.</summary>
-    public static string NameOf(RegistrationRequest request, string host) => Clean(request.ClientName ?? "") is { Length: > 0 } clean ? clean : host;
+    public static string NameOf(RegistrationRequest request, string host) =>
+        DisplayText.Clean(request.ClientName ?? "") is { Length: > 0 } clean ? clean : host;
 
     /// <summary>The scopes that it names; null: all there are. Blank counts as omitted, which some hosts send.</summary>
     public string[]? DefaultScopes(RegistrationRequest request) => Known(request.Scope ?? "") is { Length: > 0 } known ? known : null;
@@ -78,20 +77,4 @@ internal sealed class ClientDescriptions(ScopeCatalog scopes, OutsideDocuments d
         { Jwks: { } keys } => ClientKeys.ProblemWith(keys.GetRawText()),
         _ => null,
     };
-
-    /// <summary>Without what people would not see, or what would turn the text around it: control and format characters, line ends.</summary>
-    private static string Clean(string name)
-    {
-        var clean = new StringBuilder(name.Length);
-        foreach (var rune in name.EnumerateRunes()) // a surrogate alone becomes U+FFFD
-        {
-            if (Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
-                or UnicodeCategory.ParagraphSeparator or UnicodeCategory.PrivateUse or UnicodeCategory.OtherNotAssigned))
-            {
-                clean.Append(rune);
-            }
-        }
-
-        return clean.ToString().Trim();
-    }
 }

@@ -30,7 +30,7 @@ internal static class OAuthSetup
             OAuthResults.Error(context.Request, new OAuthError(CodeFor(failure.Status), failure.Detail, failure.Status))));
         foreach (var page in (string[])["/oauth/authorize", "/oauth/callback"])
         {
-            services.AddSingleton(new ErrorFormat(page, (context, failure) => PageResults.Error(context, failure.Status, failure.Title, failure.Detail)));
+            services.AddSingleton(new ErrorFormat(page, PageResults.Error));
         }
     }
 

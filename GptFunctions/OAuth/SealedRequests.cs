@@ -19,6 +19,9 @@ internal sealed record StartedRequest
     public string? State { get; init; }
     public string? CodeChallenge { get; init; }
     public required string Resource { get; init; }
+
+    /// <summary>BCP 47, of one of our languages; null: the browser's.</summary>
+    public required string? Language { get; init; }
 }
 
 /// <summary>
@@ -33,7 +36,7 @@ internal sealed class SealedRequests : IDisposable
 {
     private const int NonceBytes = 12;
     private const int TagBytes = 16;
-    private static readonly byte[] Purpose = Encoding.ASCII.GetBytes("authorization request 1"); // the number is the format's
+    private static readonly byte[] Purpose = Encoding.ASCII.GetBytes("authorization request 2"); // the number is the format's
     private readonly IDisposable? subscription;
     private byte[][] keys;
 
@@ -96,6 +99,7 @@ internal sealed class SealedRequests : IDisposable
         writer.Write(request.State ?? ""); // an empty parameter is none
         writer.Write(request.CodeChallenge ?? "");
         writer.Write(request.Resource);
+        writer.Write(request.Language ?? "");
         writer.Flush();
         return bytes.ToArray();
     }
@@ -114,6 +118,7 @@ internal sealed class SealedRequests : IDisposable
             State = NullIfEmpty(reader.ReadString()),
             CodeChallenge = NullIfEmpty(reader.ReadString()),
             Resource = reader.ReadString(),
+            Language = NullIfEmpty(reader.ReadString()),
         };
     }
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using GptFunctions.Hosting;
+using GptFunctions.Pages.Languages;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Http;
@@ -9,7 +10,10 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions.Pages;
 
-/// <summary>Renders pages: server-side components, no script, with headers that forbid framing, foreign content and caching.</summary>
+/// <summary>
+/// Renders pages: server-side components, no script, with headers that forbid framing, foreign content and caching, in the language of the request
+/// (<see cref="Language"/>).
+/// </summary>
 internal static class PageResults
 {
     /// <param name="formTargets">Where a form of the page may lead, redirects after the post included: browsers apply form-action to the whole chain.</param>
@@ -19,9 +23,11 @@ internal static class PageResults
     {
         var headers = context.Response.Headers;
         var targets = string.Join(' ', (formTargets ?? []).Distinct(StringComparer.Ordinal).Prepend("'self'"));
-        headers.ContentSecurityPolicy = $"default-src 'none'; img-src data:; style-src '{PageStyle.Source}'; form-action {targets}; base-uri 'none'; "
-            + "frame-ancestors 'none'";
+        var sources = context.RequestServices.GetRequiredService<Brand>().Sources;
+        headers.ContentSecurityPolicy = $"{sources}; form-action {targets}; base-uri 'none'; frame-ancestors 'none'";
         headers.CacheControl = "no-store";
+        headers.ContentLanguage = Language.Of(context).Tag;
+        headers.Vary = "Accept-Language"; // RFC 9110 12.5.5
 
         // The components' navigation is given a URL, which would be made of the Host header, whatever stands there.
         var publicBase = new Uri(context.RequestServices.GetRequiredService<IOptions<TokenSettings>>().Value.PublicBaseUrl!);
@@ -30,8 +36,11 @@ internal static class PageResults
     }
 
     /// <summary>The page of a refusal, which is noted for the log.</summary>
+    /// <param name="forItsMakers">What only the makers of a client can do something about, in English.</param>
+    /// <param name="lead">Where the page leads on, beside the links of every such page.</param>
     public static IResult Refuse(
-        HttpContext context, Refusal refusal, int status, string title, string detail, int? retryAfterSeconds = null, PageLink? link = null)
+        HttpContext context, Refusal refusal, int status, Func<Texts, Notice> say, int? retryAfterSeconds = null, string? forItsMakers = null,
+        Func<Texts, PageLink>? lead = null)
     {
         RequestNotes.Of(context).Refuse(refusal);
         if (retryAfterSeconds is { } seconds)
@@ -39,19 +48,42 @@ internal static class PageResults
             context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         }
 
-        return Error(context, status, title, detail, link);
+        return Error(context, status, say(Language.Of(context)), forItsMakers, lead?.Invoke(Language.Of(context)));
+    }
+
+    public static IResult Refuse(HttpContext context, RefusalReason reason, int status, Func<Texts, Notice> say, string? forItsMakers = null, Func<Texts, PageLink>? lead = null) =>
+        Refuse(context, new Refusal(reason), status, say, null, forItsMakers, lead);
+
+    /// <summary>The same on a page that is in English whatever somebody asks for: for engineers.</summary>
+    public static IResult Refuse(
+        HttpContext context, Refusal refusal, int status, string title, string detail, int? retryAfterSeconds = null, PageLink? link = null)
+    {
+        Language.Choose(context, Language.English);
+        return Refuse(context, refusal, status, _ => new Notice(title, detail), retryAfterSeconds, null, link is null ? null : _ => link);
     }
 
     public static IResult Refuse(HttpContext context, RefusalReason reason, int status, string title, string detail, PageLink? link = null) =>
         Refuse(context, new Refusal(reason), status, title, detail, link: link);
 
     /// <summary>The page of a failure that has been noted already (<see cref="ErrorMapper"/>).</summary>
-    public static IResult Error(HttpContext context, int status, string title, string detail, PageLink? link = null) => Render<ErrorPage>(context, new()
+    public static IResult Error(HttpContext context, Failure failure)
     {
-        [nameof(ErrorPage.Title)] = title,
-        [nameof(ErrorPage.Detail)] = detail,
+        var texts = Language.Of(context);
+        return Error(context, failure.Status, failure switch
+        {
+            _ when failure == Failure.Outage => texts.Outage,
+            _ when failure == Failure.Bug => texts.Bug,
+            { Status: StatusCodes.Status413PayloadTooLarge } => texts.TooLarge,
+            _ => texts.Unreadable,
+        });
+    }
+
+    private static IResult Error(HttpContext context, int status, Notice notice, string? forItsMakers = null, PageLink? link = null) =>
+        Render<ErrorPage>(context, new()
+    {
+        [nameof(ErrorPage.Notice)] = notice,
+        [nameof(ErrorPage.ForItsMakers)] = forItsMakers,
         [nameof(ErrorPage.Link)] = link,
-        [nameof(ErrorPage.CorrelationId)] = context.CorrelationId(),
     }, status: status);
 }
 

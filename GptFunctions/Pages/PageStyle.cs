@@ -1,8 +1,9 @@
-using GptFunctions.Hosting;
-
 namespace GptFunctions.Pages;
 
-/// <summary>The style sheet of all pages, in the page itself: one request, and a Content-Security-Policy that admits exactly this text.</summary>
+/// <summary>
+/// The style sheet of all pages, in the page itself: one request, and a Content-Security-Policy that admits exactly this text (<see cref="Brand"/>,
+/// which adds the company's colour).
+/// </summary>
 internal static class PageStyle
 {
     public const string Sheet = """
@@ -20,6 +21,15 @@ internal static class PageStyle
         h2{font-size:1rem;margin:1.75rem 0 .25rem}
         p{margin:.75rem 0;overflow-wrap:anywhere}
         main>:last-child{margin-bottom:0}
+        .brand{width:100%;max-width:29rem;padding:1.25rem 1.5rem 0;background:var(--card);font-weight:700;font-size:1.0625rem;overflow-wrap:anywhere}
+        .brand img{display:block;max-width:12rem;max-height:2.5rem}
+        @media (min-width:32rem){.brand{background:none;padding:0 .25rem 1rem}}
+        @media (prefers-color-scheme:dark){.brand img{background:#fff;border-radius:.5rem;padding:.375rem;box-sizing:content-box}}
+        footer{width:100%;max-width:29rem;padding:1rem 1.5rem 1.25rem;background:var(--card);font-size:.875rem}
+        @media (min-width:32rem){footer{background:none;padding:1rem .25rem 0}}
+        footer,.links{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem}
+        footer a,.links a{display:inline-flex;align-items:center;min-height:2.5rem}
+        footer a{color:var(--soft)}
         .badge{display:flex;align-items:center;justify-content:center;width:3rem;height:3rem;margin:0 0 1rem;border-radius:.75rem;
           background:var(--tint);color:var(--accent);font-size:1.375rem;font-weight:700;overflow:hidden}
         .soft{color:var(--soft);font-size:.9375rem}
@@ -51,7 +61,7 @@ internal static class PageStyle
           color:var(--text);cursor:pointer;flex:1;min-height:3rem}
         button.main{background:var(--accent);border-color:var(--accent);color:var(--on-accent)}
         button.small{flex:none;min-height:2.75rem;padding:.25rem .75rem;font-size:.875rem}
-        a{color:var(--accent)}
+        a{color:var(--accent);text-underline-offset:.15em}
         a.button{display:inline-flex;align-items:center;justify-content:center;min-height:3rem;font-weight:600;text-decoration:none;
           border-radius:.625rem;padding:.5rem 1rem;border:1px solid var(--edge);color:var(--text)}
         a.button.main{background:var(--accent);border-color:var(--accent);color:var(--on-accent)}
@@ -59,7 +69,4 @@ internal static class PageStyle
         code,pre{font-family:ui-monospace,"SF Mono",Consolas,monospace;font-size:.875rem;overflow-wrap:anywhere}
         pre{white-space:pre-wrap;background:var(--ground);border:1px solid var(--line);border-radius:.625rem;padding:.875rem;margin:1rem 0}
         """;
-
-    /// <summary>The CSP source expression for <see cref="Sheet"/>.</summary>
-    public static string Source { get; } = "sha256-" + Convert.ToBase64String(Sha256.Of(Sheet));
 }

@@ -6,45 +6,34 @@ namespace GptFunctions.Tokens;
 /// <summary>The scopes that exist, in the order in which they are shown, each with a sentence for people.</summary>
 internal sealed class ScopeCatalog
 {
-    private const string Default =
-        "jobs:read=Search job offers and read their details;"
-        + "applications:read=See the applications you have sent and how they stand;"
-        + "applications:write=Send job applications in your name;"
-        + "resume:read=Read your résumé and comment on it";
+    private const string Default = """
+        {
+          "jobs:read": { "en": "Search job offers and read their details", "de": "Stellenangebote suchen und ihre Einzelheiten lesen" },
+          "applications:read": {
+            "en": "See the applications you have sent and how they stand", "de": "Sehen, welche Bewerbungen Sie verschickt haben und wie sie stehen"
+          },
+          "applications:write": { "en": "Send job applications in your name", "de": "In Ihrem Namen Bewerbungen verschicken" },
+          "resume:read": { "en": "Read your résumé and comment on it", "de": "Ihren Lebenslauf lesen und dazu Rat geben" }
+        }
+        """;
 
-    private readonly FrozenDictionary<string, string> sentences;
+    private readonly FrozenDictionary<string, ScopeSentence[]> sentences;
 
     public ScopeCatalog(IOptions<TokenSettings> settings)
     {
-        if (!TryParse(settings.Value.Scopes ?? Default, out var scopes))
-        {
-            throw new InvalidOperationException("GPT_SCOPES was not validated.");
-        }
-
-        Names = [.. scopes.Select(scope => scope.Key)];
+        var (scopes, problem) = ScopeList.Read(settings.Value.Scopes ?? Default);
+        Names = [.. (scopes ?? throw new InvalidOperationException(problem)).Select(scope => scope.Key)];
         sentences = scopes.ToFrozenDictionary(StringComparer.Ordinal);
     }
 
     public IReadOnlyList<string> Names { get; }
 
     /// <summary>The sentence for people; the scope's name for one that is no longer configured.</summary>
-    public string Sentence(string scope) => sentences.GetValueOrDefault(scope, scope);
-
-    public static bool TryParse(string text, out List<KeyValuePair<string, string>> scopes)
+    /// <param name="language">BCP 47. Where there is no sentence in it: English, else the first there is.</param>
+    public ScopeSentence Sentence(string scope, string language)
     {
-        scopes = [];
-        foreach (var entry in text.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
-        {
-            var parts = entry.Split('=', 2, StringSplitOptions.TrimEntries);
-            if (parts.Length != 2 || !IsScopeToken(parts[0]) || parts[1].Length == 0 || scopes.Exists(scope => scope.Key == parts[0]))
-            {
-                return false;
-            }
-
-            scopes.Add(new(parts[0], parts[1]));
-        }
-
-        return scopes.Count > 0;
+        var known = sentences.GetValueOrDefault(scope) ?? [new ScopeSentence(null, scope)];
+        return Array.Find(known, sentence => sentence.Language == language) ?? Array.Find(known, sentence => sentence.Language == "en") ?? known[0];
     }
 
     /// <summary>

@@ -20,7 +20,8 @@ internal sealed class TokenSettings : ISettings
             + "those who verify keep the key set (300)")]
     public int KeyPublishSeconds { get; set; } = 600;
 
-    [Setting("GPT_SCOPES", Meaning = "scopes and the sentence people read: `name=sentence;name=sentence`", Default = "four, for jobs and applications")]
+    [Setting("GPT_SCOPES", Meaning = "scopes and the sentence people read: `name=sentence;name=sentence`, or JSON with a sentence in each language: "
+        + "`{\"name\": {\"en\": \"sentence\", \"de\": \"Satz\"}}`", Default = "four, for jobs and applications")]
     public string? Scopes { get; set; }
 
     /// <summary>Plain http is for Development only; it decides the cookie's name and its Secure attribute.</summary>
@@ -31,9 +32,9 @@ internal sealed class TokenSettings : ISettings
 
     public IEnumerable<string> Problems(bool isProduction)
     {
-        if (Scopes is not null && !ScopeCatalog.TryParse(Scopes, out _))
+        if (Scopes is not null && ScopeList.Read(Scopes).Problem is { } problem)
         {
-            yield return "GPT_SCOPES must be a list of name=sentence separated by ';', for example jobs:read=See job offers.";
+            yield return problem;
         }
     }
 }

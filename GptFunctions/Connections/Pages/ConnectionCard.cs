@@ -36,7 +36,7 @@ public sealed record ConnectionCard
             IsOnDevice = away.Count < hosts.Length,
             IsUnchecked = connection.IsUnchecked,
             IsDisabled = connection.IsDisabled,
-            Sentences = [.. scopes.Names.Intersect(connection.Scopes, StringComparer.Ordinal).Select(scopes.Sentence)],
+            Sentences = [.. scopes.Names.Intersect(connection.Scopes, StringComparer.Ordinal).Select(scope => scopes.Sentence(scope, "en").Text)],
             Since = connection.Since,
             LastUsed = connection.LastUsed,
             Places = connection.Places,

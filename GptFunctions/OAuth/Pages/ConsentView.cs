@@ -1,20 +1,33 @@
+using GptFunctions.Pages;
+
 namespace GptFunctions.OAuth.Pages;
 
 /// <summary>What the consent page says.</summary>
 public sealed record ConsentView
 {
+    /// <summary>The parameter of the way back to the sign-in, and the purpose of its token.</summary>
+    public const string NotYou = "not_you";
+
     public required string RequestId { get; init; }
     public required string Csrf { get; init; }
-    public required string ClientName { get; init; }
+
+    /// <summary>Where the answer is posted to.</summary>
+    public required string Action { get; init; }
+
+    /// <summary>Where somebody else signs in for the same request.</summary>
+    public required string NotYouUrl { get; init; }
+    public required Name ClientName { get; init; }
     public required bool IsSelfRegistered { get; init; }
 
     /// <summary>Where the document is that the client is known by: who it is. Null for other clients.</summary>
-    public required string? DocumentHost { get; init; }
-    public required string RedirectHost { get; init; }
-    public required string SignedInAs { get; init; }
+    public required Name? DocumentHost { get; init; }
+
+    /// <summary>A host, or an app on the person's device: a text of their language.</summary>
+    public required string RedirectsTo { get; init; }
+    public required Name SignedInAs { get; init; }
     public required IReadOnlyList<ScopeLine> Scopes { get; init; }
 
-    /// <summary>The person's connected apps, or only this one's connections, when there are as many as allowed; 0 otherwise.</summary>
+    /// <summary>The person's connections, or only this app's, when there are as many as allowed; 0 otherwise.</summary>
     public required int SessionCount { get; init; }
 
     /// <summary>Whether there are as many as allowed over all apps, and not only of this one.</summary>
@@ -27,10 +40,11 @@ public sealed record ConsentView
     public required string Ends { get; init; }
 
     /// <summary>And their names.</summary>
-    public required IReadOnlyList<string> EndingNames { get; init; }
+    public required IReadOnlyList<Name> EndingNames { get; init; }
 }
 
+/// <param name="Language">BCP 47, of the sentence; null when nobody said so.</param>
 /// <param name="IsNew">The person agreed to less before.</param>
-public sealed record ScopeLine(string Sentence, bool IsNew);
+public sealed record ScopeLine(string Sentence, string? Language, bool IsNew);
 
-public sealed record SessionLine(Guid Id, string ClientName, DateTimeOffset LastActive);
+public sealed record SessionLine(Guid Id, Name ClientName, DateTimeOffset LastActive);
