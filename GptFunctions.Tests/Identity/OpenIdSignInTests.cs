@@ -48,6 +48,26 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
         Assert.StartsWith(client.RedirectUri + "?code=", second.Headers.Location!.OriginalString, StringComparison.Ordinal);
     }
 
+    /// <summary>The provider's own session would answer for the person who is not meant: it is asked to ask, and in which language.</summary>
+    [Fact]
+    public async Task Sign_in_as_somebody_else_asks_the_provider_for_it()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        using var browser = new Browser();
+        using var consent = await SignInAsync(browser, client, "user_sister");
+        var html = WebUtility.HtmlDecode(await consent.Content.ReadAsStringAsync());
+
+        using var login = await browser.GetAsync(new Uri(app.BaseUrl + html.Split("<dd><bdi>")[1].Split("href=\"")[1].Split('"')[0]));
+        using var agreed = await browser.SubmitAsync(login, ("login", "user_brother"), ("password", "any"));
+        using var page = await browser.SubmitAsync(agreed);
+
+        Assert.NotEqual(new Uri(app.BaseUrl).Authority, login.RequestMessage!.RequestUri!.Authority); // it did not come straight back
+        Assert.Contains("user_brother@example.com", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
+        var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!);
+        Assert.Equal("user_brother", AccessTokenText.Claims(tokens["access_token"]!).GetProperty("sub").GetString());
+    }
+
     [Fact]
     public async Task Person_who_cancels_at_the_provider_is_access_denied_for_the_client()
     {

@@ -1,5 +1,7 @@
 using GptFunctions.Gateway;
+using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.Pages;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -24,6 +26,7 @@ internal static class DevelopmentSetup
         builder.Services.AddSingleton<ISignIn>(services => services.GetRequiredService<IOptions<ClerkSettings>>().Value.Issuer is null
             ? new DevelopmentSignIn()
             : ActivatorUtilities.CreateInstance<OpenIdSignIn>(services));
+        builder.Services.AddSingleton<RecentRequests>().AddSingleton<IFrontPage, DevelopmentFrontPage>();
         builder.Services.AddSingleton(services => new DefaultRoutes(() => DemoUpstream.Load(services.GetRequiredService<IConfiguration>())));
     }
 }

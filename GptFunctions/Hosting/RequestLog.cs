@@ -25,6 +25,7 @@ internal sealed partial class RequestLog : SteadyService
     private readonly TimeProvider clock;
     private readonly ILogger<RequestLog> logger;
     private readonly RefusalTally tally;
+    private readonly RecentRequests? recent;
     private readonly LogLevel level;
     private readonly RefusalLines lines;
     private readonly Counter<long> oauth;
@@ -33,10 +34,11 @@ internal sealed partial class RequestLog : SteadyService
     private readonly Counter<long> others;
     private int probes;
 
-    public RequestLog(Occasions occasions, RefusalTally tally, IHostEnvironment environment, TimeProvider clock, ILogger<RequestLog> logger)
+    public RequestLog(
+        Occasions occasions, RefusalTally tally, IHostEnvironment environment, TimeProvider clock, ILogger<RequestLog> logger, RecentRequests? recent = null)
         : base(logger)
     {
-        (this.occasions, this.tally, this.clock, this.logger) = (occasions, tally, clock, logger);
+        (this.occasions, this.tally, this.clock, this.logger, this.recent) = (occasions, tally, clock, logger, recent);
         level = environment.IsProduction() ? LogLevel.Information : LogLevel.Debug;
         lines = new RefusalLines(clock);
         oauth = Counter("gpt.oauth.refusals", "Refusals of the authorization server by route and reason");
@@ -72,6 +74,13 @@ internal sealed partial class RequestLog : SteadyService
         var status = context.Response.StatusCode;
         var route = RouteOf(context);
         var refusal = notes?.Refusal ?? Unexplained(notes, status, route);
+        if (recent is not null && !IsHealthyProbe(route, status))
+        {
+            recent.Add(new RecentRequest(
+                clock.GetUtcNow(), context.Request.Method, route, notes?.Action, status, clock.GetElapsedTime(started).TotalMilliseconds,
+                refusal?.Reason.Text() ?? notes?.Outcome ?? "ok", context.CorrelationId()));
+        }
+
         if (refusal is { } why)
         {
             var reason = why.Reason.Text();

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using GptFunctions.Hosting;
 
 namespace GptFunctions.Identity;
 
@@ -7,6 +8,7 @@ namespace GptFunctions.Identity;
 internal sealed record Person(string Subject, string? Email, string? Name)
 {
     private const int MaximumSubject = 255;
+    private const int MaximumShown = 255;
 
     /// <summary>What the provider signed about it, for the end of its session there; null where there is none.</summary>
     public string? IdToken { get; init; }
@@ -15,8 +17,11 @@ internal sealed record Person(string Subject, string? Email, string? Name)
     public static bool IsSubject([NotNullWhen(true)] string? text) =>
         text is { Length: > 0 and <= MaximumSubject } && text.All(character => character is >= ' ' and <= '~');
 
-    /// <summary>A text that is only shown: null when it has characters that cannot be shown.</summary>
-    public static string? Shown(string? text) => text is null || text.Any(char.IsControl) ? null : text;
+    /// <summary>
+    /// A text that is only shown, above all an address: null when it holds what people would not see, or is longer than one can be. Without what is
+    /// hidden in it, it would be another one.
+    /// </summary>
+    public static string? Shown(string? text) => text is { Length: > 0 and <= MaximumShown } && DisplayText.Clean(text) == text.Trim() ? text : null;
 }
 
 /// <summary>Whether the identity provider keeps a person out; null where it does not say.</summary>

@@ -125,7 +125,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
         var (pending, room) = (question.Request, question.Room);
         var language = Language.Of(context);
         var asked = NextStep.Continue.AskedIn(context);
-        var shown = room.Ending.Count == 0 ? [] : room.IsFull ? room.Sessions : room.Own;
+        var shown = room.Ending.Count == 0 ? [] : room.EndsOthers ? room.Sessions : room.Own;
         return new ConsentView
         {
             RequestId = pending.Id.ToString("N"),
@@ -141,7 +141,7 @@ internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions 
             Scopes = [.. pending.Scopes.Select(scope => scopes.Sentence(scope, language.Tag)).Zip(pending.Scopes, (sentence, scope) => new ScopeLine(
                 sentence.Text, sentence.Language, pending.ConsentedScopes.Length > 0 && !pending.ConsentedScopes.Contains(scope)))],
             SessionCount = shown.Count,
-            IsFull = room.IsFull,
+            EndsOthers = room.EndsOthers,
             Sessions = [.. shown.Take(ShownSessions).Select(session => new SessionLine(session.Id, session.ClientName, session.LastActive))],
             Ends = SessionIds.Write(room.Ending.Select(session => session.Id)),
             EndingNames = [.. room.Ending.Select(session => (Name)session.ClientName)],

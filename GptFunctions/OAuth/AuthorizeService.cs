@@ -222,7 +222,7 @@ internal sealed class AuthorizeService(
         var room = await ReadRoomAsync(request, occasion.Now);
         var hasConsent = !request.Scopes.Except(consented, StringComparer.Ordinal).Any();
         // With consent remembered nobody is asked, unless another app would be disconnected to make room.
-        if (hasConsent && room.Ending.All(session => session.ClientId == request.ClientId))
+        if (hasConsent && !room.EndsOthers)
         {
             return await ApproveAsync(request, browser, wasAsked: false, [], occasion);
         }

@@ -65,7 +65,8 @@ internal sealed class ClientService(
             Jwks = request.Jwks,
             JwksUri = request.JwksUri,
         };
-        var wrong = ProblemWithKeys(request) ?? ProblemWithGpts(request.GptIds) ?? ProblemWith(client) ?? ProblemWithRedirectUris(client.RedirectUris)
+        var wrong = DisplayText.ProblemWithName("--name", client.Name) ?? ProblemWithKeys(request) ?? ProblemWithGpts(request.GptIds) ?? ProblemWith(client)
+            ?? ProblemWithRedirectUris(client.RedirectUris)
             ?? ProblemWithScopes(client.Scopes);
         if (wrong is { } problem)
         {
@@ -107,7 +108,7 @@ internal sealed class ClientService(
         }
 
         // Only what changes is asked about: whatever was registered under older rules or scopes, a client can still be disabled.
-        return ProblemWith(changed)
+        return (change.Name is { } name ? DisplayText.ProblemWithName("--name", name) : null) ?? ProblemWith(changed)
             ?? (changed.HasSecret != client.HasSecret ? "A client cannot change between a secret and keys: add a new one." : null)
             ?? (change.RedirectUris is { } uris ? ProblemWithRedirectUris(uris) : null)
             ?? (change.Scopes is { } named ? ProblemWithScopes(named) : null)
@@ -177,7 +178,6 @@ internal sealed class ClientService(
     private static string? ProblemWith(Client client) => client switch
     {
         _ when !Client.IsId(client.Id) => "--id must be 1 to 512 printable ASCII characters without spaces.",
-        _ when string.IsNullOrWhiteSpace(client.Name) => "--name is empty.",
         _ when client.SecretCount > 0
             && client.AuthMethods.Except([AuthMethods.Basic, AuthMethods.Post], StringComparer.Ordinal).FirstOrDefault() is { } method =>
                 $"The auth method {method} is not known: use {AuthMethods.Basic} or {AuthMethods.Post}, or --public.",

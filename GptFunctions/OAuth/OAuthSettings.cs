@@ -88,6 +88,11 @@ internal sealed class OAuthSettings : ISettings
             yield return "GPT_CLIENT_METADATA_HOSTS must be host names such as chatgpt.com, separated by spaces, or *.";
         }
 
+        if (ClientName is not null && DisplayText.ProblemWithName("GPT_CLIENT_NAME", ClientName) is { } wrongName)
+        {
+            yield return wrongName;
+        }
+
         if (ClientId is not null && !Client.IsId(ClientId))
         {
             yield return "GPT_CLIENT_ID must be 1 to 512 printable ASCII characters without spaces.";

@@ -11,27 +11,25 @@ internal sealed record SessionLimits(int InOneClient, int InAll);
 
 /// <summary>What one more session in a client would mean for those that a person has: the rule of gpt_make_room_within.</summary>
 /// <param name="Sessions">All live ones, the least recently active first.</param>
-internal sealed record SessionRoom(IReadOnlyList<Session> Sessions, string ClientId, SessionLimits Limits)
+/// <param name="Own">Those of the same app: of the client, and of others that are the same app registered anew.</param>
+internal sealed record SessionRoom(IReadOnlyList<Session> Sessions, IReadOnlyList<Session> Own, SessionLimits Limits)
 {
-    /// <summary>The client's own.</summary>
-    public IReadOnlyList<Session> Own { get; } = [.. Sessions.Where(session => session.ClientId == ClientId)];
+    /// <summary>Whether another app has to go: connecting one again takes the place of its own sessions, as long as it has any.</summary>
+    public bool EndsOthers => Ending.Except(Own).Any();
 
-    /// <summary>Whether the person has as many sessions as may be, in whatever client.</summary>
-    public bool IsFull => Sessions.Count >= Limits.InAll;
-
-    /// <summary>Those that end to make room, as people are told: the client's own beyond its limit, then any.</summary>
+    /// <summary>Those that end to make room, as people are told: the app's own, then any.</summary>
     public IReadOnlyList<Session> Ending
     {
         get
         {
-            Session[] own = [.. Own.Take(Own.Count - (Limits.InOneClient - 1))];
-            return [.. own, .. Sessions.Except(own).Take(Sessions.Count - (Limits.InAll - 1) - own.Length)];
+            var surplus = Math.Max(Sessions.Count - (Limits.InAll - 1), Own.Count - (Limits.InOneClient - 1));
+            return [.. Own.Concat(Sessions.Except(Own)).Take(surplus)];
         }
     }
 
     /// <summary>Whether there is room with what was announced and with the client's own sessions, which need no announcement.</summary>
     public bool IsEnough(IEnumerable<Guid> announced) =>
-        Sessions.Count(session => session.ClientId == ClientId || announced.Contains(session.Id)) >= Sessions.Count - (Limits.InAll - 1);
+        Own.Select(session => session.Id).Union(Sessions.Select(session => session.Id).Intersect(announced)).Count() >= Sessions.Count - (Limits.InAll - 1);
 }
 
 /// <summary>Whose sessions are meant: all of a person's, or only those in one client.</summary>
@@ -51,8 +49,11 @@ internal sealed class SessionService(SessionStore store)
     }
 
     /// <summary>Whether there is room for one more session of a person in a client.</summary>
-    public async Task<SessionRoom> ReadRoomAsync(string subject, string clientId, SessionLimits limits, DateTimeOffset now) =>
-        new(await store.ListByActivityAsync(subject, now), clientId, limits);
+    public async Task<SessionRoom> ReadRoomAsync(string subject, string clientId, SessionLimits limits, DateTimeOffset now)
+    {
+        var sessions = await store.ListByActivityAsync(subject, clientId, now);
+        return new([.. sessions.Select(session => session.Session)], [.. sessions.Where(session => session.IsOwn).Select(session => session.Session)], limits);
+    }
 
     /// <summary>The user disconnects one app; false when the owner has no such live session.</summary>
     public Task<bool> DisconnectAsync(SessionOwner owner, Guid sessionId, Occasion occasion) =>

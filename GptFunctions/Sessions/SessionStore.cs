@@ -132,7 +132,16 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         """);
 
     // In the order in which gpt_make_room_within takes them. All of them: there are at most as many as GPT_MAX_SESSIONS_IN_ALL says.
-    private static readonly Sql ListByActivity = new($"{Live} ORDER BY session.last_active, session.id");
+    private static readonly Sql ListByActivity = new("""
+        SELECT session.id, session.client_id, client.name, session.granted_scopes, session.created_at, session.last_active, session.expires_at,
+               coalesce(gpt_is_same_app(client, connecting), false)
+        FROM gpt_sessions session
+        JOIN users ON users.id = session.user_id
+        JOIN gpt_clients client ON client.client_id = session.client_id
+        LEFT JOIN gpt_clients connecting ON connecting.client_id = @client_id
+        WHERE users.clerk_user_id = @subject AND session.revoked_at IS NULL AND session.expires_at > @now
+        ORDER BY session.last_active, session.id
+        """);
 
     private static readonly Sql ReadEnd = new("""
         SELECT session.expires_at
@@ -248,11 +257,11 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
         return await command.AllAsync(ReadSession);
     }
 
-    /// <summary>All live sessions, the least recently active first.</summary>
-    public async Task<IReadOnlyList<Session>> ListByActivityAsync(string subject, DateTimeOffset now)
+    /// <summary>All live sessions, the least recently active first, and whether they are of the same app as a client.</summary>
+    public async Task<IReadOnlyList<(Session Session, bool IsOwn)>> ListByActivityAsync(string subject, string clientId, DateTimeOffset now)
     {
-        var command = database.LookUp(ListByActivity).Bind("subject", subject).Bind("now", now);
-        return await command.AllAsync(ReadSession);
+        var command = database.LookUp(ListByActivity).Bind("subject", subject).Bind("client_id", clientId).Bind("now", now);
+        return await command.AllAsync(reader => (ReadSession(reader), reader.GetBoolean(7)));
     }
 
     /// <summary>When a session ends if nobody ends it before; null when it has been ended, its client is disabled, or it never was.</summary>
@@ -277,7 +286,7 @@ internal sealed class SessionStore(Database database, OutboxSignal outbox)
     }
 
     private static Session ReadSession(NpgsqlDataReader reader) => new(
-        reader.GetGuid(0), reader.GetString(1), reader.GetString(2), reader.GetFieldValue<string[]>(3),
+        reader.GetGuid(0), reader.GetString(1), DisplayText.Clean(reader.GetString(2), DisplayText.MaximumName), reader.GetFieldValue<string[]>(3),
         reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5), reader.GetFieldValue<DateTimeOffset>(6));
 
     private async Task<int> EndAsync(LimitedStatement end, string reason, Occasion occasion)

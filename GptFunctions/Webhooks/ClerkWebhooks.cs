@@ -45,7 +45,7 @@ internal sealed class ClerkWebhooks : IWebhookSource
                 SessionStore.AddEndAll(batch, new SessionOwner(webhook.Subject!, null), "user_deleted", occasion);
                 break;
             case EventOrder.Change:
-                var person = new Person(webhook.Subject!, Email(webhook.Data), FullName(webhook.Data));
+                var person = new Person(webhook.Subject!, Person.Shown(Email(webhook.Data)), DisplayText.NameOf(FullName(webhook.Data)));
                 UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, occasion);
                 if (BlockedBecause(webhook.Data) is { } reason)
                 {

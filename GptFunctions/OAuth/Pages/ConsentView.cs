@@ -27,11 +27,11 @@ public sealed record ConsentView
     public required Name SignedInAs { get; init; }
     public required IReadOnlyList<ScopeLine> Scopes { get; init; }
 
-    /// <summary>The person's connections, or only this app's, when there are as many as allowed; 0 otherwise.</summary>
+    /// <summary>The person's connections, or only this app's, when something ends; 0 otherwise.</summary>
     public required int SessionCount { get; init; }
 
-    /// <summary>Whether there are as many as allowed over all apps, and not only of this one.</summary>
-    public required bool IsFull { get; init; }
+    /// <summary>Whether another app has to go, and not only this one's own connections.</summary>
+    public required bool EndsOthers { get; init; }
 
     /// <summary>Those of them that are shown, the least recently used first.</summary>
     public required IReadOnlyList<SessionLine> Sessions { get; init; }
