@@ -58,10 +58,13 @@ public sealed partial class OpenIdSignInTests(OpenIdProviderProcess provider) : 
         var html = WebUtility.HtmlDecode(await consent.Content.ReadAsStringAsync());
 
         using var login = await browser.GetAsync(new Uri(app.BaseUrl + html.Split("<dd><bdi>")[1].Split("href=\"")[1].Split('"')[0]));
-        using var agreed = await browser.SubmitAsync(login, ("login", "user_brother"), ("password", "any"));
-        using var page = await browser.SubmitAsync(agreed);
-
         Assert.NotEqual(new Uri(app.BaseUrl).Authority, login.RequestMessage!.RequestUri!.Authority); // it did not come straight back
+        var page = login;
+        for (var step = 0; step < 5 && page.RequestMessage!.RequestUri!.Authority != new Uri(app.BaseUrl).Authority; step++)
+        {
+            page = await browser.SubmitAsync(page, ("login", "user_brother"), ("password", "any"));
+        }
+
         Assert.Contains("user_brother@example.com", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
         var tokens = await flow.ExchangeAsync(client, OAuthFlow.Parameter(approved.Headers.Location!, "code")!);

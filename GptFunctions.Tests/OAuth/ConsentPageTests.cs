@@ -70,9 +70,9 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
         var otherTokens = await walk.TokensAsync(other, user);
         app.Clock.Advance(TimeSpan.FromSeconds(1));
         var first = await RegisterAsync("Host");
-        var firstTokens = await walk.TokensAsync(first, user, Pkce);
+        var firstTokens = await TokensAsync(walk, first, user);
         app.Clock.Advance(TimeSpan.FromSeconds(1));
-        var secondTokens = await walk.TokensAsync(await RegisterAsync("Host"), user, Pkce);
+        var secondTokens = await TokensAsync(walk, await RegisterAsync("Host"), user);
         app.Clock.Advance(TimeSpan.FromSeconds(1));
 
         var browser = new TestBrowser(own.Http);
@@ -103,7 +103,7 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
         var user = $"user_other_{name.Length}_{uri.Length}";
         await using var own = await app.StartReplicaAsync(("GPT_MAX_SESSIONS_IN_ALL", "1"), ("PUBLIC_BASE_URL", app.BaseUrl));
         var walk = new OAuthFlow(own.Http);
-        await walk.TokensAsync(await RegisterAsync("Host"), user, Pkce);
+        await TokensAsync(walk, await RegisterAsync("Host"), user);
 
         using var page = await new TestBrowser(own.Http).SignInAsync(user, OAuthFlow.Parameters(await RegisterAsync(name, uri), Pkce));
 
@@ -122,6 +122,13 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
         var secret = client["client_secret"]!.GetValue<string>();
         RunLog.NoteSecret(secret);
         return new TestClient(client["client_id"]!.GetValue<string>(), secret, uri);
+    }
+
+    private static async Task<JsonAnswer> TokensAsync(OAuthFlow walk, TestClient client, string user)
+    {
+        var tokens = await walk.ExchangeAsync(client, await walk.CodeAsync(client, user, Pkce), ("code_verifier", OAuthFlow.Verifier));
+        Assert.Equal(HttpStatusCode.OK, tokens.Status);
+        return tokens;
     }
 
     private async Task<string> PageAsync(TestClient client, string user)

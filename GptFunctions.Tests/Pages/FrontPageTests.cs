@@ -1,4 +1,5 @@
 using System.Net;
+using GptFunctions.OAuth;
 using GptFunctions.Pages;
 using GptFunctions.Tests.Support;
 using Microsoft.AspNetCore.Http;
@@ -14,6 +15,7 @@ public sealed class FrontPageTests(AppFixture<FrontPageTests> fixture) : IClassF
     [Fact]
     public async Task Development_leads_through_the_flow_by_a_link_that_works()
     {
+        await app.Get<ClientService>().EnsureFirstAsync(); // as setup does
         using var page = await app.Http.GetAsync(new Uri("/", UriKind.Relative));
         var html = WebUtility.HtmlDecode(await page.Content.ReadAsStringAsync());
         var browser = new TestBrowser(app.Http);
