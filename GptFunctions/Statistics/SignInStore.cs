@@ -62,18 +62,20 @@ internal sealed class SignInStore(Database database)
 {
     private static readonly Guid Highest = new("ffffffff-ffff-ffff-ffff-ffffffffffff");
 
-    // A statement for each set of conditions: one with "or" in it would have a plan that is good for none of them.
-    private static readonly Sql[] Lists = [
-        .. Enumerable.Range(0, 16).Select(which => List((which & 1) != 0, (which & 2) != 0, (which & 4) != 0, (which & 8) != 0))];
+    // A statement for each set of conditions: one with "or" in it would have a plan that is good for none of them. So would one with the step as a
+    // parameter: the planner would go through all of them to find those of a step that is rare.
+    private static readonly Dictionary<(bool HasClient, bool HasUser, SignInReached? Reached), Sql> Lists = new(
+        from hasClient in (bool[])[false, true]
+        from hasUser in (bool[])[false, true]
+        from reached in (SignInReached?[])[null, .. Enum.GetValues<SignInReached>()]
+        select KeyValuePair.Create((hasClient, hasUser, reached), List(hasClient, hasUser, reached)));
 
     /// <summary>The newest of those that match, at most so many.</summary>
     public Task<List<SignInEntry>> ReadAsync(SignInFilter filter, int limit)
     {
-        var (hasClient, hasUser) = (filter.ClientId is not null, filter.Subject is not null);
-        var (hasStep, isRefused) = (filter.Reached is > SignInReached.Refused, filter.Reached is SignInReached.Refused);
         var before = filter.To is { } to ? UuidTime.Lowest(to) : Highest;
-        return database.LookUp(Lists[(hasClient ? 1 : 0) + (hasUser ? 2 : 0) + (hasStep ? 4 : 0) + (isRefused ? 8 : 0)])
-            .BindIfUsed("client_id", filter.ClientId).BindIfUsed("subject", filter.Subject).BindIfUsed("step", (short)(filter.Reached ?? 0))
+        return database.LookUp(Lists[(filter.ClientId is not null, filter.Subject is not null, filter.Reached)])
+            .BindIfUsed("client_id", filter.ClientId).BindIfUsed("subject", filter.Subject)
             .Bind("from", filter.From is { } from ? UuidTime.Lowest(from) : Guid.Empty)
             .Bind("before", filter.After is { } after && after.CompareTo(before) < 0 ? after : before).Bind("limit", limit)
             .AllAsync(static row => new SignInEntry
@@ -105,14 +107,14 @@ internal sealed class SignInStore(Database database)
     }
 
     // What was refused at once is among the newest refusals only; what was refused later has a row of its own, and its refusal is told there.
-    private static Sql List(bool hasClient, bool hasUser, bool hasStep, bool isRefused)
+    private static Sql List(bool hasClient, bool hasUser, SignInReached? reached)
     {
         var started = $"""
             SELECT id, at, step, client_id, redirect_uri, clerk_user_id, signed_in_at, shown_at, consented_at, was_asked, delivered_at, exchanged_at,
                    session_id, called_at, stopped_at, stopped_by, NULL AS endpoint, NULL AS correlation_id, NULL AS user_agent, NULL AS sent
             FROM sign_ins
             WHERE id < @before AND id >= @from{(hasClient ? " AND client_id = @client_id" : "")}{(hasUser ? " AND clerk_user_id = @subject" : "")}
-                {(hasStep ? "AND step = @step" : "")}
+                {(reached is { } step ? $"AND step = {(int)step}" : "")}
             ORDER BY id DESC
             LIMIT @limit
             """;
@@ -128,7 +130,9 @@ internal sealed class SignInStore(Database database)
             ORDER BY id DESC
             LIMIT @limit
             """;
-        var both = isRefused && !hasUser ? refused : hasUser || hasStep ? started : $"({started}) UNION ALL ({refused}) ORDER BY id DESC LIMIT @limit";
+        var both = reached is SignInReached.Refused && !hasUser ? refused
+            : hasUser || reached is not null ? started
+            : $"({started}) UNION ALL ({refused}) ORDER BY id DESC LIMIT @limit";
         return new Sql($"""
             SELECT page.*, client.name, client.redirect_uris, token.reason
             FROM ({both}) page

@@ -1,3 +1,5 @@
+using GptFunctions.Hosting;
+
 namespace GptFunctions.Statistics;
 
 /// <summary>How it stands with an authorization request.</summary>
@@ -15,6 +17,8 @@ internal enum SignInState
 /// <param name="Cure">What that usually means and what to do; null where there is nothing to do.</param>
 internal sealed record SignInStory(SignInState State, string Sentence, string? Cure)
 {
+    private const int MostUris = 5;
+    private const int LongestUri = 300;
     private static readonly TimeSpan RequestLifetime = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2); // codes live a minute, five at most
 
@@ -91,7 +95,7 @@ internal sealed record SignInStory(SignInState State, string Sentence, string? C
     {
         "redirect_uri_unregistered" => Stopped(
             $"The redirect URI is not registered: it sent {entry.RedirectUri ?? "none"}, registered {(entry.ClientRedirectUris.Length == 1 ? "is" : "are")} "
-            + $"{string.Join(", ", entry.ClientRedirectUris)}.",
+            + $"{Registered(entry.ClientRedirectUris)}.",
             "It must be the same to the byte. A GPT gets a new one when it is copied: GptFunctions clients update ID --redirect-uri. The values of a query are "
             + "not kept here."),
         "client_unknown" => Stopped(
@@ -114,6 +118,10 @@ internal sealed record SignInStory(SignInState State, string Sentence, string? C
         { } reason => Stopped($"It was refused: {reason}.", "The table of reasons (docs/refusals.md) says what to do."),
         null => Stopped("It was refused.", null),
     };
+
+    private static string Registered(string[] uris) =>
+        string.Join(", ", uris.Take(MostUris).Select(uri => SafeText.Of(uri, LongestUri)))
+            + (uris.Length > MostUris ? $" and {uris.Length - MostUris} more" : "");
 
     private static SignInStory Stopped(string sentence, string? cure) => new(SignInState.Stopped, sentence, cure);
 
