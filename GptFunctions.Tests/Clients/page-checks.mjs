@@ -1,8 +1,37 @@
 // What must be true of every page, whatever it says. The functions given to evaluate run inside the page.
 
-// stops: where Tab must lead, in this order: an input's name or a button's text.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const copies = new WeakMap();
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// stops: where Tab must lead, in this order: an input's name or the text of a button or link.
 export async function findings(page, stops) {
-  return [...await page.evaluate(sideways), ...await page.evaluate(contrast), ...await page.evaluate(structure), ...await keyboard(page, stops)];
+  return [
+    ...await page.evaluate(sideways), ...await page.evaluate(contrast), ...await page.evaluate(structure), ...await keyboard(page, stops),
+    ...await accessibility(page),
+  ];
+}
+
+// axe-core, with every rule that it has for WCAG and good practice. It waits for timers and promises, which a page without script does not have, so it
+// gets a copy of the page, in a window of the same size and colours.
+async function accessibility(page) {
+  const copy = await copyFor(page);
+  await copy.setContent(await page.content());
+  await copy.evaluate(axe);
+  return copy.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ['violations'] })).violations
+    .map(({ id, help, nodes }) => `axe ${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 100)).join(' ')}`));
+}
+
+async function copyFor(page) {
+  const context = page.context();
+  if (!copies.has(context)) {
+    const isDark = await page.evaluate(() => matchMedia('(prefers-color-scheme: dark)').matches);
+    const own = await context.browser().newContext({ viewport: page.viewportSize(), colorScheme: isDark ? 'dark' : 'light' });
+    copies.set(context, await own.newPage());
+  }
+  return copies.get(context);
 }
 
 async function keyboard(page, stops) {

@@ -1,9 +1,9 @@
 // The README's pictures, from a running instance.
-// usage: node screenshots.mjs BASE_URL FOLDER CLIENT_ID REDIRECT_URI
+// usage: GPT_CLIENT_SECRET=... node screenshots.mjs BASE_URL FOLDER CLIENT_ID REDIRECT_URI
 import { launch, looks } from './chromium.mjs';
 
 const [baseUrl, folder, clientId, redirectUri] = process.argv.slice(2);
-const wanted = { 'phone-light': ['sign-in', 'consent'], 'phone-dark': ['sign-in', 'consent'], 'desktop-light': ['consent'] };
+const wanted = { 'phone-light': ['sign-in', 'consent', 'connections'], 'phone-dark': ['sign-in', 'consent', 'connections'], 'desktop-light': ['consent'] };
 const link = `${baseUrl}/oauth/authorize?${new URLSearchParams({ response_type: 'code', client_id: clientId, redirect_uri: redirectUri, state: 'x' })}`;
 
 const browser = await launch();
@@ -18,10 +18,36 @@ try {
     await page.getByRole('button', { name: 'Allow' }).waitFor();
     await picture(page, 'consent', look);
     await page.getByRole('button', { name: 'Cancel' }).click();
+    await connect(page);
+    await page.goto(`${baseUrl}/connections`);
+    await page.getByLabel('User id').fill('bob@example.com');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Disconnect everything' }).waitFor();
+    await picture(page, 'connections', look);
     await context.close();
   }
 } finally {
   await browser.close();
+}
+
+// Somebody else allows it, so that there is something to disconnect; the second time nobody is asked.
+async function connect(page) {
+  await page.goto(link);
+  await page.getByLabel('User id').fill('bob@example.com');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForLoadState();
+  if (!page.url().startsWith(redirectUri)) {
+    await page.getByRole('button', { name: 'Allow' }).click();
+    await page.waitForURL((url) => url.href.startsWith(redirectUri));
+  }
+  const form = {
+    grant_type: 'authorization_code', code: new URL(page.url()).searchParams.get('code'), redirect_uri: redirectUri, client_id: clientId,
+    client_secret: process.env.GPT_CLIENT_SECRET,
+  };
+  const response = await fetch(`${baseUrl}/oauth/token`, { method: 'POST', body: new URLSearchParams(form) });
+  if (!response.ok) {
+    throw new Error(`The token endpoint answered ${response.status}: ${await response.text()}`);
+  }
 }
 
 async function picture(page, name, look) {

@@ -81,6 +81,38 @@ public sealed class TwoGatewaysTests(TwoGateways fixture, ITestOutputHelper outp
         Assert.True(delays[50] < 100, $"median {delays[50]} ms");
     }
 
+    /// <summary>connections.md 4: the person's own button, in the browser at one of them.</summary>
+    [Fact]
+    public async Task App_that_its_person_disconnects_is_refused_at_both_within_a_second()
+    {
+        var client = await OAuthFlow.AddClientAsync(fixture.App);
+        var slowest = TimeSpan.Zero;
+        for (var round = 0; round < 10; round++)
+        {
+            var user = $"user_disconnects_{round}";
+            var tokens = await new OAuthFlow(both[round % 2]).TokensAsync(client, user);
+            var caller = new GatewayUser(user, default, default, client.Id, tokens["access_token"]!);
+            Assert.All(await Task.WhenAll(both.Select(http => StatusAsync(http, caller, "/gpt/echo"))), status => Assert.Equal(HttpStatusCode.OK, status));
+            var browser = await TestBrowser.SignedInAsync(both[round % 2], user);
+            using var question = await browser.GetAsync($"/connections/disconnect?client={client.Id}");
+
+            using var done = await browser.SubmitToAsync(question, "/connections/disconnect");
+            var watch = Stopwatch.StartNew();
+            while ((await Task.WhenAll(both.Select(http => StatusAsync(http, caller, "/gpt/other")))).Any(status => status != HttpStatusCode.Unauthorized))
+            {
+                Assert.True(watch.Elapsed < Promised, $"Not refused after {watch.Elapsed}.");
+            }
+
+            slowest = watch.Elapsed > slowest ? watch.Elapsed : slowest;
+            foreach (var http in both)
+            {
+                Assert.Equal("invalid_grant", (await new OAuthFlow(http).RefreshAsync(client, tokens["refresh_token"]!)).Error);
+            }
+        }
+
+        output.WriteLine($"disconnected -> refused at both processes: at most {slowest.TotalMilliseconds:0.0} ms");
+    }
+
     /// <summary>Every way in which a session or a user ends, written by whom it may.</summary>
     [Theory]
     [InlineData("UPDATE gpt_sessions SET revoked_at = now(), revoke_reason = 'operator' WHERE id = '{session}'", HttpStatusCode.Unauthorized)]

@@ -31,7 +31,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
             {
                 [nameof(ConnectionsPage.SignedInAs)] = NameOf(session),
                 [nameof(ConnectionsPage.SignOutCsrf)] = session.Csrf(PageSessions.SignOutPurpose),
-                [nameof(ConnectionsPage.Cards)] = found.Connections.Select(connection => ConnectionCard.Of(connection, scopes)).ToList(),
+                [nameof(ConnectionsPage.Cards)] = found.Connections.Select(connection => Card(request, connection)).ToList(),
                 [nameof(ConnectionsPage.Number)] = found.Page,
                 [nameof(ConnectionsPage.HasMore)] = found.HasMore,
                 [nameof(ConnectionsPage.Done)] = request.Query["done"].ToString(),
@@ -55,7 +55,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
             return FormParameters.OfQuery(request).Value?["client"] is { } id && await service.FindAsync(session, id, occasion.Now) is { } connection
                 ? PageResults.Render<DisconnectPage>(request.HttpContext, new()
                 {
-                    [nameof(DisconnectPage.Card)] = ConnectionCard.Of(connection, scopes),
+                    [nameof(DisconnectPage.Card)] = Card(request, connection),
                     [nameof(DisconnectPage.Csrf)] = session.Csrf($"{Purpose.Disconnect}|{connection.ClientId}"),
                 })
                 : new SeeOther(Home); // disconnected in another tab
@@ -80,7 +80,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
                 ? new SeeOther(Home)
                 : PageResults.Render<DisconnectAllPage>(request.HttpContext, new()
                 {
-                    [nameof(DisconnectAllPage.Names)] = found.Connections.Select(connection => connection.Name).ToList(),
+                    [nameof(DisconnectAllPage.Names)] = found.Connections.Select(connection => (Name)connection.Name).ToList(),
                     [nameof(DisconnectAllPage.Total)] = found.Total,
                     [nameof(DisconnectAllPage.Csrf)] = session.Csrf(Purpose.DisconnectAll),
                 });
@@ -117,23 +117,22 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
     }
 
     [Function("ConnectionsSignedOut")]
-    public static IResult SignedOut([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "connections/signed-out")] HttpRequest request)
-    {
-        Language.Choose(request.HttpContext, Language.English);
-        return PageResults.Render<SignedOutPage>(request.HttpContext, []);
-    }
+    public static IResult SignedOut([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "connections/signed-out")] HttpRequest request) =>
+        PageResults.Render<SignedOutPage>(request.HttpContext, []);
 
     /// <summary>What other products call the same page.</summary>
     [Function("ConnectedApps")]
     public static IResult Alias([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "connected-apps")] HttpRequest request) =>
         new SeeOther(Home);
 
-    private static string NameOf(PageSession session) => session.Person.Email ?? session.Person.Name ?? session.Person.Subject;
+    private static Name NameOf(PageSession session) => Name.OfAddress(session.Person.Email ?? session.Person.Name ?? session.Person.Subject);
+
+    private ConnectionCard Card(HttpRequest request, Connection connection) =>
+        ConnectionCard.Of(connection, scopes, Language.Of(request.HttpContext).Tag);
 
     private async Task<IResult> SignedInAsync(HttpRequest request, Func<PageSession, Occasion, Task<IResult>> answer)
     {
         var occasion = occasions.Of(request.HttpContext);
-        Language.Choose(request.HttpContext, Language.English); // which its words are
         return await pages.FindAsync(request.HttpContext, occasion) is { } session
             ? await answer(session, occasion)
             : await pages.SignInAsync(
@@ -146,8 +145,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
         var parsed = await FormParameters.OfBodyAsync(request, MaximumBody);
         return parsed.Value is not { } form
             ? PageResults.Refuse(
-                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, "The form could not be read", parsed.Error.Description,
-                new PageLink("Your connected apps", Home))
+                request.HttpContext, parsed.Error!.Why.Reason, parsed.Error.Status, texts => texts.UnreadableForm)
             : session.IsCsrf(form["csrf"], purpose(form)) ? await answer(form)
             : PageSessions.OutOfDate(request.HttpContext, Home);
     }

@@ -28,6 +28,9 @@ internal sealed record Connection
     public required string[] RedirectUris { get; init; }
     public required string[] Scopes { get; init; }
 
+    /// <summary>Calls in the last 30 days.</summary>
+    public required long Calls { get; init; }
+
     /// <summary>How many apps there are in all.</summary>
     public required int Total { get; init; }
 }
@@ -49,22 +52,31 @@ internal sealed class ConnectionsStore(Database database)
             FROM gpt_consents
             WHERE user_id = @user_id AND revoked_at IS NULL AND (@client_id::text IS NULL OR client_id = @client_id)
             GROUP BY client_id
+        ), usage AS (
+            SELECT client_id, sum(calls)::bigint AS calls, max(last_call_at) AS last_call_at
+            FROM client_usage
+            WHERE user_id = @user_id AND day > (@now AT TIME ZONE 'UTC')::date - 30 AND (@client_id::text IS NULL OR client_id = @client_id)
+            GROUP BY client_id
         )
         SELECT client_id, client.name, client.kind = 'metadata_document', {Client.IsUnchecked}, client.disabled_at IS NOT NULL,
-               coalesce(session.places, 0), coalesce(session.since, consent.since), session.last_used, coalesce(consent.hosts, ARRAY[]::text[]), client.redirect_uris,
+               coalesce(session.places, 0), coalesce(session.since, consent.since),
+               CASE WHEN session.places > 0 THEN greatest(session.last_used, usage.last_call_at) END,
+               coalesce(consent.hosts, ARRAY[]::text[]), client.redirect_uris,
                ARRAY((SELECT unnest(live.granted_scopes) FROM live WHERE live.client_id = client.client_id
                       UNION
-                      SELECT unnest(allowed.scopes) FROM gpt_consents allowed
+                      SELECT unnest(allowed.scopes)
+                      FROM gpt_consents allowed
                       WHERE allowed.user_id = @user_id AND allowed.client_id = client.client_id AND allowed.revoked_at IS NULL
                         AND NOT {Client.IsUnchecked})
                      INTERSECT
                      SELECT unnest(client.scopes)),
-               count(*) OVER ()::integer
+               coalesce(usage.calls, 0), count(*) OVER ()::integer
         FROM session
         FULL JOIN consent USING (client_id)
+        LEFT JOIN usage USING (client_id)
         JOIN gpt_clients client USING (client_id)
         WHERE session.places > 0 OR NOT ({Client.IsUnchecked} OR client.disabled_at IS NOT NULL)
-        ORDER BY session.last_used DESC NULLS LAST, client_id
+        ORDER BY 8 DESC NULLS LAST, client_id
         LIMIT @count OFFSET @skipped
         """);
 
@@ -86,7 +98,8 @@ internal sealed class ConnectionsStore(Database database)
             Hosts = reader.GetFieldValue<string[]>(8),
             RedirectUris = reader.GetFieldValue<string[]>(9),
             Scopes = reader.GetFieldValue<string[]>(10),
-            Total = reader.GetInt32(11),
+            Calls = reader.GetInt64(11),
+            Total = reader.GetInt32(12),
         });
     }
 }

@@ -66,16 +66,15 @@ internal sealed class PageSessions(
         if (!HttpMethods.IsGet(context.Request.Method))
         {
             return PageResults.Refuse(
-                context, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "You are not signed in any more",
-                "Nothing was changed. A sign-in ends after half an hour without a page, and after eight hours at the latest.",
-                new PageLink("Sign in again", returnTo));
+                context, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, texts => texts.NotSignedInAnyMore,
+                lead: texts => new PageLink(texts.SignInAgain, returnTo));
         }
 
         if ((await limits.TryTakeAsync($"authorize|{occasion.Network}", settings.Value.StartLimit, LimitWindow)).RetryAfterSeconds is { } seconds)
         {
             return PageResults.Refuse(
-                context, new Refusal(RefusalReason.RateLimited), StatusCodes.Status429TooManyRequests, "Too many sign-ins were started",
-                $"They came from your network within a minute. Wait {seconds} seconds, then try again.", seconds, new PageLink("Try again", returnTo));
+                context, new Refusal(RefusalReason.RateLimited), StatusCodes.Status429TooManyRequests, texts => texts.TooManySignIns(seconds), seconds,
+                lead: texts => new PageLink(texts.TryAgain, returnTo));
         }
 
         var (browser, id) = (BrowserBinding.Find(context, IsHttps) ?? BrowserBinding.New(), Guid.CreateVersion7(occasion.Now));
@@ -123,12 +122,14 @@ internal sealed class PageSessions(
             return await SignedInAsync(context, started, person, occasion);
         }
 
-        var again = new PageLink("Try again", started.ReturnTo);
-        return !await UseUpAsync(started) ? NotInProgress(context)
-            : failure!.IsDenial ? PageResults.Refuse(
-                context, RefusalReason.SignInDenied, StatusCodes.Status403Forbidden, "You did not sign in", "This page needs to know who you are.", again)
-            : PageResults.Refuse(
-                context, RefusalReason.SignInFailed, StatusCodes.Status502BadGateway, "Signing in did not work", failure.Reason, again);
+        var (reason, status) = failure!.IsDenial
+            ? (RefusalReason.SignInDenied, StatusCodes.Status403Forbidden)
+            : (RefusalReason.SignInFailed, StatusCodes.Status502BadGateway);
+        return await UseUpAsync(started)
+            ? PageResults.Refuse(
+                context, reason, status, texts => failure.IsDenial ? texts.DidNotSignIn : texts.SignInFailed,
+                lead: texts => new PageLink(texts.TryAgain, started.ReturnTo))
+            : NotInProgress(context);
     }
 
     /// <summary>Somebody signed in for a page: the browser gets a session with a new cookie, and goes there.</summary>
@@ -147,8 +148,8 @@ internal sealed class PageSessions(
         if (!isLetIn)
         {
             return PageResults.Refuse(
-                context, RefusalReason.AccountClosed, StatusCodes.Status403Forbidden, "This account was deleted or is blocked", "Choose another account.",
-                new PageLink("Try again", started.ReturnTo));
+                context, RefusalReason.AccountClosed, StatusCodes.Status403Forbidden, texts => texts.YourAccountIsClosed,
+                lead: texts => new PageLink(texts.TryAgain, started.ReturnTo));
         }
 
         fresh.KeepForPages(context, IsHttps, Lifetimes.Absolute);
@@ -173,21 +174,22 @@ internal sealed class PageSessions(
 
     /// <summary>The page for a form whose token is not that of the session: it is older than the sign-in, or another site sent it.</summary>
     public static IResult OutOfDate(HttpContext context, string returnTo) => PageResults.Refuse(
-        context, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "This page is out of date",
-        "Nothing was changed: the page is from before your last sign-in. Open it again.", new PageLink("Open it again", returnTo));
+        context, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, texts => texts.OutOfDate,
+        lead: texts => new PageLink(texts.OpenItAgain, returnTo));
 
     /// <summary>
     /// Whether a text is a path of ours, as browsers read it: with one slash at its beginning, and nothing that they would drop (tabs, line ends) or turn
     /// into a slash (WHATWG URL, 4.4).
     /// </summary>
     public static bool IsLocal(string text) =>
-        text is ['/', .. var rest] && rest is not ['/', ..] && text.Length <= MaximumReturnTo && text.All(character => character is > ' ' and <= '~' and not '\\');
+        text is ['/', .. var rest] && rest is not ['/', ..] && text.Length <= MaximumReturnTo
+            && text.All(character => character is > ' ' and <= '~' and not '\\');
 
     // A state is good once, whatever came of it: remembered as an empty bucket, for as long as it could come back.
     private async Task<bool> UseUpAsync(StartedPageSignIn started) =>
         (await limits.TryTakeAsync($"sign-in|{started.Id:N}", 1, SignInLifetime)).RetryAfterSeconds is null;
 
     private static IResult NotInProgress(HttpContext context) => PageResults.Refuse(
-        context, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, "This sign-in is not in progress here",
-        "It belongs to another browser, took longer than ten minutes, or is over already.", new PageLink("Sign in again", Home));
+        context, RefusalReason.NotInProgress, StatusCodes.Status403Forbidden, texts => texts.SignInNotInProgress,
+        lead: texts => new PageLink(texts.SignInAgain, Home));
 }

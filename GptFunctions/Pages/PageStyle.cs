@@ -43,6 +43,16 @@ internal static class PageStyle
         .scopes{border-bottom:1px solid var(--line)}
         .scopes li::before{content:"";flex:none;width:.375rem;height:.75rem;margin:-.25rem .375rem 0 .25rem;border:solid var(--accent);
           border-width:0 .125rem .125rem 0;transform:rotate(45deg)}
+        .account{display:flex;align-items:center;justify-content:space-between;gap:.75rem;overflow-wrap:anywhere}
+        .account>:first-of-type{min-width:0}
+        .card{border:1px solid var(--line);border-radius:.75rem;padding:1.125rem;margin:1.25rem 0 0}
+        .card h2{font-size:1.125rem;line-height:1.3;margin:0;overflow-wrap:anywhere}
+        .card p{margin:.25rem 0}
+        .card .note{margin:.75rem 0}
+        .card .facts{margin:1rem 0 0}
+        .card .facts dd{font-weight:400}
+        @media (min-width:24rem){.card .facts div{grid-template-columns:8.5rem 1fr}}
+        .card form{display:flex;margin:1rem 0 0}
         .tag{background:var(--tint);color:var(--accent);border-radius:1rem;padding:.0625rem .625rem;font-size:.8125rem;font-weight:600;white-space:nowrap}
         .note{background:var(--note);border-radius:.75rem;padding:1rem;margin:1.5rem 0 0;font-size:.9375rem}
         .note h2{margin:0}

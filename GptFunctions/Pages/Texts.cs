@@ -101,4 +101,63 @@ public abstract class Texts
     public abstract Notice Welcome(Name? brand);
     public abstract string SeeConnectedApps { get; }
     public abstract string HowToConnect { get; }
+
+    // Signing in to our own pages
+
+    public abstract string SignInAgain { get; }
+    public abstract string TryAgain { get; }
+    public abstract string OpenItAgain { get; }
+    public abstract string SignOut { get; }
+    public abstract Notice NotSignedInAnyMore { get; }
+    public abstract Notice TooManySignIns(int seconds);
+    public abstract Notice DidNotSignIn { get; }
+    public abstract Notice SignInFailed { get; }
+    public abstract Notice SignInNotInProgress { get; }
+    public abstract Notice YourAccountIsClosed { get; }
+
+    /// <summary>A form is older than the sign-in, or another site sent it.</summary>
+    public abstract Notice OutOfDate { get; }
+    public abstract Notice SignedOut { get; }
+
+    /// <summary>Here already, and next where the account is.</summary>
+    public abstract Notice SignedOutHere { get; }
+    public abstract string GoOn { get; }
+
+    // Connected apps
+
+    public abstract string NoAppIsConnected { get; }
+
+    /// <summary>Stands before the list.</summary>
+    public abstract string UntilYouDisconnectThem { get; }
+    public abstract string DisconnectedOne { get; }
+    public abstract string DisconnectedAll { get; }
+
+    /// <param name="brand">Null: the service has no name.</param>
+    public abstract string CheckedBy(Name? brand);
+    public abstract string AppOnYourDevice { get; }
+    public abstract string SwitchedOff { get; }
+    public abstract string CanDoNothing { get; }
+    public abstract string ConnectedSince { get; }
+    public abstract string LastUsedOn { get; }
+    public abstract string InThirtyDays { get; }
+    public abstract string Requests(int count);
+    public abstract string ConnectedFrom { get; }
+    public abstract string Places(int count);
+    public abstract string AllowedOn { get; }
+
+    /// <summary>It has no connection, and may make one.</summary>
+    public abstract string FromNowhere { get; }
+    public abstract string MoreApps { get; }
+    public abstract string Back { get; }
+
+    /// <summary>What the links to further parts of a list are called together.</summary>
+    public abstract string Parts { get; }
+    public abstract string DisconnectEverything { get; }
+
+    /// <summary>Each is a question and what a yes means.</summary>
+    public abstract Notice AskToDisconnect(Name app, int places);
+    public abstract Notice AskToDisconnectAll(int apps);
+    public abstract string AndMore(int count);
+    public abstract string KeepIt { get; }
+    public abstract string KeepThem { get; }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the README's pictures of the sign-in and consent pages from a running instance.
+# Takes the README's pictures of the pages for people from a running instance.
 #
 # usage: infra/dev/screenshots.sh
 #
@@ -34,7 +34,7 @@ if ! cmp -s "$clients/package-lock.json" "$clients/node_modules/.installed-lock.
 fi
 
 mkdir -p "$root/infra/screenshots"
-node "$clients/screenshots.mjs" "$base_url" "$root/infra/screenshots" "$GPT_CLIENT_ID" "$GPT_REDIRECT_URI"
+GPT_CLIENT_SECRET=$GPT_CLIENT_SECRET node "$clients/screenshots.mjs" "$base_url" "$root/infra/screenshots" "$GPT_CLIENT_ID" "$GPT_REDIRECT_URI"
 for picture in "$root"/infra/screenshots/*.png; do
   size=$(wc -c <"$picture")
   [ "$size" -lt 61440 ] || die "$picture has $size bytes: more than the 60 KB that a repository should carry."

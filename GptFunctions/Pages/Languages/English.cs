@@ -101,4 +101,69 @@ internal sealed class English : Texts
 
     public override string HowToConnect =>
         "To connect an app, begin in the app: it sends you here, and you see what it wants before you allow anything.";
+
+    public override string SignInAgain => "Sign in again";
+    public override string TryAgain => "Try again";
+    public override string OpenItAgain => "Open it again";
+    public override string SignOut => "Sign out";
+
+    public override Notice NotSignedInAnyMore => new(
+        "You are not signed in any more",
+        "Nothing was changed. A sign-in ends after half an hour without a page, and after eight hours at the latest.");
+
+    public override Notice TooManySignIns(int seconds) => new(
+        "Too many sign-ins were started",
+        $"They came from your network within a minute. Wait {seconds} {(seconds == 1 ? "second" : "seconds")}, then try again.");
+
+    public override Notice DidNotSignIn => new("You did not sign in", "This page needs to know who you are.");
+    public override Notice SignInFailed => new("Signing in did not work", "The answer of the service where you sign in could not be used. Try again.");
+
+    public override Notice SignInNotInProgress => new(
+        "This sign-in is not in progress here", "It belongs to another browser, took longer than ten minutes, or is over already.");
+
+    public override Notice YourAccountIsClosed => new("This account was deleted or is blocked", "Sign in with another account.");
+    public override Notice OutOfDate => new("This page is out of date", "Nothing was changed: the page is from before your last sign-in. Open it again.");
+
+    public override Notice SignedOut => new(
+        "You are signed out",
+        "If others use this device, sign out of your account as well, where you signed in: who is still signed in there comes in here without being asked.");
+
+    public override Notice SignedOutHere => new("You are signed out here", "Next you are signed out of your account as well.");
+    public override string GoOn => "Go on";
+
+    public override string NoAppIsConnected => "No app is connected to your account.";
+    public override string UntilYouDisconnectThem => "They can do what stands here, without asking, until you disconnect them.";
+    public override string DisconnectedOne => "Disconnected. The app can do nothing any more; to use it again, connect it again.";
+    public override string DisconnectedAll => "All apps are disconnected. They can do nothing any more.";
+    public override string CheckedBy(Name? brand) => brand is null ? "Checked by us." : $"Checked by {brand}.";
+    public override string AppOnYourDevice => "An app on your device";
+    public override string SwitchedOff => "This app has been switched off here: it can do nothing at the moment.";
+    public override string CanDoNothing => "It can do nothing at the moment.";
+    public override string ConnectedSince => "Connected since";
+    public override string LastUsedOn => "Last used";
+    public override string InThirtyDays => "In 30 days";
+
+    public override string Requests(int count) =>
+        count == 0 ? "no requests" : count == 1 ? "1 request" : string.Create(CultureInfo.InvariantCulture, $"{count:N0} requests");
+
+    public override string ConnectedFrom => "Connected from";
+    public override string Places(int count) => count == 1 ? "1 place" : $"{count} places";
+    public override string AllowedOn => "Allowed on";
+    public override string FromNowhere => "nowhere right now; it could connect again without asking you";
+    public override string MoreApps => "More apps";
+    public override string Back => "Back";
+    public override string Parts => "Parts of the list";
+    public override string DisconnectEverything => "Disconnect everything";
+
+    public override Notice AskToDisconnect(Name app, int places) => new(
+        $"Disconnect {app}?",
+        $"It loses access to your account at once{(places > 1 ? $", in all {places} places" : "")}. To use it again, connect it again.");
+
+    public override Notice AskToDisconnectAll(int apps) => new(
+        "Disconnect everything?",
+        apps == 1 ? "This app loses access to your account at once:" : $"These {apps} apps lose access to your account at once:");
+
+    public override string AndMore(int count) => $"and {count} more";
+    public override string KeepIt => "Keep it";
+    public override string KeepThem => "Keep them";
 }

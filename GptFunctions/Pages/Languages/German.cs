@@ -119,4 +119,77 @@ internal sealed class German : Texts
 
     public override string HowToConnect =>
         "Um eine App zu verbinden, beginnen Sie in der App: Sie schickt Sie hierher, und Sie sehen, was sie möchte, bevor Sie etwas erlauben.";
+
+    public override string SignInAgain => "Wieder anmelden";
+    public override string TryAgain => "Noch einmal versuchen";
+    public override string OpenItAgain => "Neu öffnen";
+    public override string SignOut => "Abmelden";
+
+    public override Notice NotSignedInAnyMore => new(
+        "Sie sind nicht mehr angemeldet",
+        "Es wurde nichts geändert. Eine Anmeldung endet nach einer halben Stunde ohne Seitenaufruf, spätestens aber nach acht Stunden.");
+
+    public override Notice TooManySignIns(int seconds) => new(
+        "Zu viele Anmeldungen wurden begonnen",
+        $"Sie kamen innerhalb einer Minute aus Ihrem Netz. Warten Sie {seconds} {(seconds == 1 ? "Sekunde" : "Sekunden")} und versuchen Sie es dann "
+            + "noch einmal.");
+
+    public override Notice DidNotSignIn => new("Sie haben sich nicht angemeldet", "Diese Seite muss wissen, wer Sie sind.");
+
+    public override Notice SignInFailed => new(
+        "Die Anmeldung hat nicht geklappt",
+        "Die Antwort des Dienstes, bei dem Sie sich anmelden, war nicht brauchbar. Versuchen Sie es noch einmal.");
+
+    public override Notice SignInNotInProgress => new(
+        "Diese Anmeldung läuft hier nicht", "Sie gehört zu einem anderen Browser, hat länger als zehn Minuten gedauert oder ist schon vorbei.");
+
+    public override Notice YourAccountIsClosed => new("Dieses Konto wurde gelöscht oder ist gesperrt", "Melden Sie sich mit einem anderen Konto an.");
+
+    public override Notice OutOfDate => new(
+        "Diese Seite ist veraltet", "Es wurde nichts geändert: Die Seite ist älter als Ihre letzte Anmeldung. Öffnen Sie sie neu.");
+
+    public override Notice SignedOut => new(
+        "Sie sind abgemeldet",
+        "Wenn andere dieses Gerät benutzen, melden Sie sich auch dort ab, wo Sie sich angemeldet haben: Wer dort noch angemeldet ist, kommt hier ohne "
+            + "Rückfrage hinein.");
+
+    public override Notice SignedOutHere => new("Sie sind hier abgemeldet", "Als Nächstes werden Sie auch von Ihrem Konto abgemeldet.");
+    public override string GoOn => "Weiter";
+
+    public override string NoAppIsConnected => "Mit Ihrem Konto ist keine App verbunden.";
+    public override string UntilYouDisconnectThem => "Sie dürfen ohne Rückfrage, was hier steht, bis Sie sie trennen.";
+    public override string DisconnectedOne => "Getrennt. Die App kann nichts mehr tun; um sie wieder zu benutzen, verbinden Sie sie neu.";
+    public override string DisconnectedAll => "Alle Apps sind getrennt. Sie können nichts mehr tun.";
+    public override string CheckedBy(Name? brand) => brand is null ? "Von uns geprüft." : $"Geprüft von {brand}.";
+    public override string AppOnYourDevice => "Eine App auf Ihrem Gerät";
+    public override string SwitchedOff => "Diese App wurde hier abgeschaltet: Sie kann im Moment nichts tun.";
+    public override string CanDoNothing => "Sie kann im Moment nichts tun.";
+    public override string ConnectedSince => "Verbunden seit";
+    public override string LastUsedOn => "Zuletzt benutzt";
+    public override string InThirtyDays => "In 30 Tagen";
+
+    public override string Requests(int count) =>
+        count == 0 ? "keine Anfragen" : count == 1 ? "1 Anfrage" : $"{count.ToString("N0", CultureInfo.InvariantCulture).Replace(',', '.')} Anfragen";
+
+    public override string ConnectedFrom => "Verbunden von";
+    public override string Places(int count) => count == 1 ? "1 Ort" : $"{count} Orten";
+    public override string AllowedOn => "Erlaubt am";
+    public override string FromNowhere => "nirgends im Moment; sie könnte sich ohne Rückfrage wieder verbinden";
+    public override string MoreApps => "Weitere Apps";
+    public override string Back => "Zurück";
+    public override string Parts => "Teile der Liste";
+    public override string DisconnectEverything => "Alles trennen";
+
+    public override Notice AskToDisconnect(Name app, int places) => new(
+        $"{app} trennen?",
+        $"Die App verliert sofort den Zugang zu Ihrem Konto{(places > 1 ? $", an allen {places} Orten" : "")}. Um sie wieder zu benutzen, verbinden Sie "
+            + "sie neu.");
+
+    public override Notice AskToDisconnectAll(int apps) => new(
+        "Alles trennen?",
+        apps == 1 ? "Diese App verliert sofort den Zugang zu Ihrem Konto:" : $"Diese {apps} Apps verlieren sofort den Zugang zu Ihrem Konto:");
+
+    public override string AndMore(int count) => $"und {count} weitere";
+    public override string KeepIt => "Verbunden lassen";
+    public override string KeepThem => "Verbunden lassen";
 }
