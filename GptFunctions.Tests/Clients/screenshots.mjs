@@ -3,7 +3,7 @@
 import { launch, looks } from './chromium.mjs';
 
 const [baseUrl, folder, clientId, redirectUri] = process.argv.slice(2);
-const wanted = { 'phone-light': ['sign-in', 'consent', 'connections'], 'phone-dark': ['sign-in', 'consent', 'connections'], 'desktop-light': ['consent'] };
+const wanted = { 'phone-light': ['sign-in', 'consent', 'connections'], 'phone-dark': ['sign-in', 'consent'], 'desktop-light': ['consent'] };
 const link = `${baseUrl}/oauth/authorize?${new URLSearchParams({ response_type: 'code', client_id: clientId, redirect_uri: redirectUri, state: 'x' })}`;
 
 const browser = await launch();
