@@ -36,6 +36,28 @@ public sealed class StatisticsTests(StatisticsFixture fixture) : IClassFixture<S
             await app.Database.CountAsync("replicas", $"role = 'http, audit' AND seen_at > now() - interval '1 minute' AND version = '{ProgramVersion.Text}'"));
     }
 
+    [Fact]
+    public async Task Use_and_refusals_of_an_app_are_read_as_they_were_counted()
+    {
+        var (client, unused, user, now) = (await OAuthFlow.AddClientAsync(app), await OAuthFlow.AddClientAsync(app), Guid.NewGuid(), app.Clock.GetUtcNow());
+        for (var days = 0; days <= 40; days += 10)
+        {
+            app.Get<ClientUsage>().Add(client.Id, user, now.AddDays(-days));
+            app.Get<ClientUsage>().Add(client.Id, user, now.AddDays(-days));
+        }
+
+        await flow.RefreshAsync(client, "unknown");
+        await flow.ExchangeAsync(client, "unknown");
+        await app.Get<StatisticsWriter>().WriteAsync(isLast: true);
+        var statistics = app.Get<StatisticsService>();
+        var used = Assert.Single(await statistics.UsageOfAsync(user));
+        Assert.Equal((client.Id, 6, now.ToUnixTimeMilliseconds()), (used.ClientId, used.Calls, used.LastCallAt.ToUnixTimeMilliseconds()));
+        Assert.Equal([client.Id], (await statistics.LastUseOfAsync([client.Id, unused.Id])).Keys);
+        Assert.Equal(["code_unknown 1", "refresh_malformed 1"], (await statistics.RefusalsOfAsync(client.Id)).Select(one => $"{one.Reason} {one.Count}"));
+        Assert.Equal((client.Id, 2), Assert.Single((await statistics.CountRefusalsAsync([client.Id, unused.Id])).Select(one => (one.Key, one.Value))));
+        Assert.Equal(["code_unknown", "refresh_malformed"], (await statistics.NewestRefusalsAsync(client.Id)).Select(one => one.Reason).Order());
+    }
+
     /// <summary>The answer of a statement that took effect may be lost: then it comes again.</summary>
     [Fact]
     public async Task Batch_that_comes_twice_takes_effect_once()
