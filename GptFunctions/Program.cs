@@ -36,7 +36,7 @@ namespace GptFunctions
         public static Command[] Commands =>
         [
             SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), MessageCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(),
-            SessionCommands.Create(), CountdownCommands.Create(), CallbackCommands.Create(), KeyCommands.Create(), DoctorCommand.Create(),
+            SessionCommands.Create(), UserCommands.Create(), CountdownCommands.Create(), CallbackCommands.Create(), KeyCommands.Create(), DoctorCommand.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)
@@ -62,6 +62,7 @@ namespace GptFunctions
             builder.AddGateway();     // from a token to an internal user, limited and forwarded
             builder.AddMcp();         // the same routes as MCP tools
             builder.AddHealth();      // live, ready
+            builder.AddOperations();  // pages for those on call
             builder.AddDevelopment(); // sign-in, upstream and settings for a first look; nothing in Production
         }
     }

@@ -55,11 +55,11 @@ public sealed class AuditFollowTests : IAsyncLifetime
         })));
         while (!writing.IsCompleted)
         {
-            look = await store.FollowAsync(look, null, row => seen.Enqueue(row.ClientId!), CancellationToken.None);
+            look = await store.FollowAsync(look, new AuditFilter(), row => seen.Enqueue(row.ClientId!), CancellationToken.None);
         }
 
         await writing;
-        await store.FollowAsync(look, null, row => seen.Enqueue(row.ClientId!), CancellationToken.None);
+        await store.FollowAsync(look, new AuditFilter(), row => seen.Enqueue(row.ClientId!), CancellationToken.None);
         Assert.Equal(writers * each, seen.Count);
         Assert.Equal(writers * each, seen.Distinct().Count());
     }

@@ -12,6 +12,7 @@ internal static class AuditSetup
         builder.AddSettings<AuditSettings>();
         var services = builder.Services;
         services.AddSingleton<AuditLog>().AddSingleton<AuditTrailStore>().AddSingleton<AuditTrail>();
+        services.AddSingleton<AuditSearchStore>().AddSingleton<AuditSearchService>();
         services.AddSingleton<Broker>().AddSingleton<Topology>().AddSingleton<ConsumerCheck>().AddSingleton<RetryQueue>();
         services.AddSingleton<OutboxSignal>().AddSingleton<OutboxStore>().AddSingleton<EventPublisher>().AddSingleton<AuditMetrics>();
         services.AddSingleton<QuarantineStore>().AddSingleton<DeadLetters>().AddSingleton<MessageService>();

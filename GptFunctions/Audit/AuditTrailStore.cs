@@ -43,29 +43,31 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
 
     private static readonly Sql CreatePartitions = new("SELECT gpt_create_event_partitions(@first_month, @months)");
 
-    private const string RowColumns = "occurred_at, event_id, event_type, clerk_user_id, client_id, session_id, correlation_id, ip_address, metadata::text";
+    public const string RowColumns = "occurred_at, event_id, event_type, clerk_user_id, client_id, session_id, correlation_id, ip_address, metadata::text";
 
     // @seen: only what this snapshot sees. Rows of before V013 are seen by all.
-    private static readonly Sql List = new($"""
-        SELECT {RowColumns}
+    private static readonly FilteredSql List = new(
+        $$"""
+        SELECT {{RowColumns}}
         FROM gpt_oauth_events
-        WHERE (occurred_at, event_id) > (@since, @after) AND (@subject::text IS NULL OR clerk_user_id = @subject)
-          AND (@seen::text IS NULL OR recorded_in IS NULL OR recorded_at < now() - {Longest} OR pg_visible_in_snapshot(recorded_in, @seen::pg_snapshot))
+        WHERE (occurred_at, event_id) > (@after, @after_id) {filters}
+          AND (@seen::text IS NULL OR recorded_in IS NULL OR recorded_at < now() - {{Longest}} OR pg_visible_in_snapshot(recorded_in, @seen::pg_snapshot))
         ORDER BY occurred_at, event_id
         LIMIT @count
-        """);
+        """, AuditSearchStore.Conditions);
 
     private static readonly Sql Look = new("SELECT pg_current_snapshot()::text");
 
     // What this snapshot sees and that of @seen did not. By transactions, because they become visible in another order than they begin. Whoever
     // copies the trail from a dump brings numbers along that mean nothing here; such rows are old.
-    private static readonly Sql Follow = new($"""
-        SELECT {RowColumns}
+    private static readonly FilteredSql Follow = new(
+        $$"""
+        SELECT {{RowColumns}}
         FROM gpt_oauth_events
         WHERE recorded_in >= pg_snapshot_xmin(@seen::pg_snapshot) AND NOT pg_visible_in_snapshot(recorded_in, @seen::pg_snapshot)
-          AND recorded_at >= now() - {Longest} AND (@subject::text IS NULL OR clerk_user_id = @subject)
+          AND recorded_at >= now() - {{Longest}} {filters}
         ORDER BY recorded_in, occurred_at, event_id
-        """);
+        """, AuditSearchStore.Conditions);
 
     // Longer than any transaction that records an event, and than anybody is halted between two looks.
     private const string Longest = "interval '1 day'";
@@ -105,13 +107,13 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
         return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
-    /// <summary>Rows after a position, oldest first.</summary>
+    /// <summary>Rows after a place, oldest first.</summary>
     /// <param name="seen">Only rows that could be seen in this look; null for all.</param>
     public async Task<IReadOnlyList<AuditRow>> ListAsync(
-        DateTimeOffset since, Guid after, string? subject, string? seen, int count, CancellationToken cancellationToken)
+        AuditFilter filter, AuditPlace after, string? seen, int count, CancellationToken cancellationToken)
     {
-        await using var command = new Statement(List)
-            .Bind("since", since).Bind("after", after).Bind("subject", subject).Bind("count", count).Bind("seen", seen).On(dataSource);
+        await using var command = AuditSearchStore.Bind(new Statement(List.With(AuditSearchStore.Given(filter))), filter)
+            .Bind("after", after.OccurredAt).Bind("after_id", after.Id).Bind("count", count).Bind("seen", seen).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var rows = new List<AuditRow>();
         while (await reader.ReadAsync(cancellationToken))
@@ -126,13 +128,14 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
     /// Tells each row that could not be seen in a look, and can be now; none is skipped, whenever it happened and however late it was committed.
     /// </summary>
     /// <returns>What can be seen now.</returns>
-    public async Task<string> FollowAsync(string seen, string? subject, Action<AuditRow> tell, CancellationToken cancellationToken)
+    public async Task<string> FollowAsync(string seen, AuditFilter filter, Action<AuditRow> tell, CancellationToken cancellationToken)
     {
         await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken); // both statements see the same
         await using var look = new Statement(Look).On(connection);
         var now = (string)(await look.ExecuteScalarAsync(cancellationToken))!;
-        await using var follow = new Statement(Follow).Bind("seen", seen).Bind("subject", subject).On(connection);
+        await using var follow = AuditSearchStore.Bind(new Statement(Follow.With(AuditSearchStore.Given(filter))), filter)
+            .Bind("seen", seen).On(connection);
         await using var reader = await follow.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
@@ -142,7 +145,7 @@ internal sealed class AuditTrailStore(NpgsqlDataSource dataSource)
         return now;
     }
 
-    private static AuditRow Read(NpgsqlDataReader reader) => new()
+    public static AuditRow Read(NpgsqlDataReader reader) => new()
     {
         OccurredAt = reader.GetFieldValue<DateTimeOffset>(0),
         Id = reader.GetGuid(1),

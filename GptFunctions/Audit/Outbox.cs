@@ -50,6 +50,7 @@ internal static class AuditEvents
     public const string SessionEnded = "gpt.operator.session_ended";
     public const string UserSessionsEnded = "gpt.operator.user_sessions_ended";
     public const string SessionsEnded = "gpt.operator.sessions_ended";
+    public const string AuditExported = "gpt.operator.audit_exported";
     public const string UserUpdated = "gpt.webhook.user_updated";
     public const string UserDeleted = "gpt.webhook.user_deleted";
 }

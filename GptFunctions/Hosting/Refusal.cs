@@ -23,6 +23,7 @@ internal enum RefusalReason
     RateLimited,
     ServiceKeyMissing,
     OriginNotAllowed,
+    OperatorsOnly,
 
     // Who calls with a token
     TokenMissing,

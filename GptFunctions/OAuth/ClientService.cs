@@ -1,4 +1,5 @@
 using GptFunctions.Audit;
+using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
@@ -22,7 +23,7 @@ internal sealed record IssuedClient(Client Client, string? Secret);
 
 /// <summary>Clients as operators see them. Refusals are sentences.</summary>
 internal sealed class ClientService(
-    ClientStore store, ScopeCatalog scopes, OutsideDocuments documents, IOptions<OAuthSettings> settings, TimeProvider clock)
+    ClientStore store, ClientSearchStore search, ScopeCatalog scopes, OutsideDocuments documents, IOptions<OAuthSettings> settings, TimeProvider clock)
 {
     private static readonly string[] Public = [AuthMethods.None];
     private static readonly string[] Signing = [AuthMethods.PrivateKeyJwt];
@@ -79,6 +80,15 @@ internal sealed class ClientService(
     }
 
     public Task<IReadOnlyList<Client>> ListAsync() => store.ListAsync();
+
+    /// <inheritdoc cref="ClientSearchStore.SearchAsync"/>
+    public Task<IReadOnlyList<ListedClient>> SearchAsync(
+        string? text, string? kind, bool isDisabled, bool isUnchecked, ListPlace before, int count) =>
+        search.SearchAsync(null, text, kind, isDisabled, isUnchecked, before, count);
+
+    /// <summary>Null when there is no such client.</summary>
+    public async Task<ListedClient?> FindAsync(string clientId) =>
+        (await search.SearchAsync(clientId, null, null, false, false, ListPlace.Newest, 1)).FirstOrDefault();
 
     /// <summary>Null when done.</summary>
     public async Task<string?> UpdateAsync(string clientId, ClientChange change, OperatorAct act, Occasion occasion)

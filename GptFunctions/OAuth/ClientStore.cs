@@ -13,7 +13,9 @@ internal sealed record ClientChange(
 /// <summary>Statements on clients. What an operator changes writes its audit event in the same statement.</summary>
 internal sealed class ClientStore(Database database, OutboxSignal outbox)
 {
-    private const string Columns =
+    public const int ColumnCount = 18;
+
+    public const string Columns =
         "client_id, name, kind, auth_methods, cardinality(secret_hashes), redirect_uris, scopes, require_pkce, created_at, last_used_at, disabled_at, "
         + "default_scopes, has_ceiling, approved_at, jwks, jwks_uri, document_read_at, document_expires_at";
 
@@ -256,7 +258,7 @@ internal sealed class ClientStore(Database database, OutboxSignal outbox)
         .Bind("require_pkce", client.RequirePkce).Bind("created_at", client.CreatedAt).Bind("default_scopes", client.DefaultScopes)
         .Bind("jwks", client.Jwks).Bind("jwks_uri", client.JwksUri).Bind("has_ceiling", client.HasCeiling).Bind("registration_hash", client.RegistrationHash);
 
-    private static Client Read(NpgsqlDataReader reader) => new()
+    public static Client Read(NpgsqlDataReader reader) => new()
     {
         Id = reader.GetString(0),
         Name = reader.GetString(1),

@@ -16,7 +16,7 @@ internal static class OAuthSetup
         builder.AddSettings<RefreshKeys>();
         var services = builder.Services;
         services.AddSingleton<RefreshTokens>().AddSingleton<OAuthMetrics>();
-        services.AddSingleton<ClientStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
+        services.AddSingleton<ClientStore>().AddSingleton<ClientSearchStore>().AddSingleton<ClientService>().AddSingleton<ClientAuthentication>();
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton(OutsideNetwork.Real).AddSingleton<OutsideDocuments>();
         services.AddSingleton<ClientDescriptions>().AddSingleton<Clients>().AddSingleton<ClientAssertions>();

@@ -4,9 +4,11 @@ namespace GptFunctions.Pages;
 /// The style sheet of all pages, in the page itself: one request, and a Content-Security-Policy that admits exactly this text (<see cref="Brand"/>,
 /// which adds the company's colour).
 /// </summary>
-internal static class PageStyle
+internal static partial class PageStyle
 {
-    public const string Sheet = """
+    public const string Sheet = People + Operations;
+
+    private const string People = """
         :root{color-scheme:light dark;--ground:#f3f4f6;--card:#fff;--text:#1a1e24;--soft:#555e69;--line:#dfe3e8;--edge:#7b858f;--accent:#1a56c4;
           --on-accent:#fff;--tint:#e9f0fc;--note:#fdf4df;--error:#b3261e}
         @media (prefers-color-scheme:dark){:root{--ground:#0d1014;--card:#171b21;--text:#e8ebef;--soft:#a5aeb8;--line:#2c333c;--edge:#76808b;

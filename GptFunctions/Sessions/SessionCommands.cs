@@ -1,4 +1,7 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
@@ -6,10 +9,53 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace GptFunctions.Sessions;
 
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(OpenSession))]
+internal sealed partial class SessionCommandsJson : JsonSerializerContext;
+
 /// <summary><c>GptFunctions sessions ...</c></summary>
 internal static class SessionCommands
 {
-    public static Command Create() => new("sessions", "End sessions: tokens stop to work at once, everywhere, and the audit trail says so.") { Revoke() };
+    public static Command Create() => new("sessions", "Look at sessions, or end them: tokens stop to work at once, everywhere, and the audit trail says so.") { List(), Revoke() };
+
+    private static Command List()
+    {
+        var user = new Option<string?>("--user") { Description = "Only sessions of this user (Clerk's id, user_...)." };
+        var client = new Option<string?>("--client") { Description = "Only sessions in this client." };
+        var after = new Option<Guid?>("--after") { Description = "Only sessions that come after this one, the last of the page before." };
+        var limit = new Option<int>("--limit") { Description = "How many.", DefaultValueFactory = _ => 50 };
+        var json = new Option<bool>("--json") { Description = "One JSON object a line." };
+        var command = new Command("list", "List sessions that nobody ended, newest first.") { user, client, after, limit, json };
+        command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
+        {
+            var count = parsed.GetValue(limit);
+            if (count is < 1 or > 10_000)
+            {
+                return await Commands.FailAsync("--limit must be a number from 1 to 10000.");
+            }
+
+            var rows = await services.GetRequiredService<SessionService>()
+                .SearchAsync(parsed.GetValue(user), parsed.GetValue(client), parsed.GetValue(after), count + 1);
+            var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+            foreach (var row in rows.Take(count))
+            {
+                Console.WriteLine(parsed.GetValue(json) ? JsonSerializer.Serialize(row, SessionCommandsJson.Default.OpenSession) : ToText(row, now));
+            }
+
+            if (rows.Count > count)
+            {
+                await Console.Error.WriteLineAsync($"There are more: --after {rows[count - 1].Id}");
+            }
+
+            return 0;
+        }));
+        return command;
+    }
+
+    private static string ToText(OpenSession session, DateTimeOffset now) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{session.Id}  {session.Subject}  {session.ClientId}  {(session.ExpiresAt <= now ? "ran out" : "live")}  since {session.CreatedAt:yyyy-MM-dd HH:mm}Z  "
+        + $"last used {session.LastActive:yyyy-MM-dd HH:mm}Z  ends {session.ExpiresAt:yyyy-MM-dd HH:mm}Z  {string.Join(' ', session.Scopes)}");
 
     private static Command Revoke()
     {

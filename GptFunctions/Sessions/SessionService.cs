@@ -38,7 +38,7 @@ internal sealed record SessionRoom(IReadOnlyList<Session> Sessions, IReadOnlyLis
 internal sealed record SessionOwner(string Subject, string? ClientId);
 
 /// <summary>Connected apps: list them, end them.</summary>
-internal sealed class SessionService(SessionStore store)
+internal sealed class SessionService(SessionStore store, SessionSearchStore search)
 {
     public const int MaximumPageSize = 100;
 
@@ -47,6 +47,10 @@ internal sealed class SessionService(SessionStore store)
         var sessions = await store.ListAsync(owner, after, pageSize + 1, now);
         return sessions.Count > pageSize ? new SessionPage([.. sessions.Take(pageSize)], sessions[pageSize - 1].Id) : new SessionPage(sessions, null);
     }
+
+    /// <inheritdoc cref="SessionSearchStore.SearchAsync"/>
+    public Task<IReadOnlyList<OpenSession>> SearchAsync(string? subject, string? clientId, Guid? after, int count) =>
+        search.SearchAsync(subject, clientId, after, count);
 
     /// <summary>Whether there is room for one more session of a person in a client.</summary>
     public async Task<SessionRoom> ReadRoomAsync(string subject, string clientId, SessionLimits limits, DateTimeOffset now)
