@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using GptFunctions.Audit;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
@@ -88,4 +89,5 @@ internal sealed class PageSessionStore(Database database, OutboxSignal outbox)
 }
 
 /// <summary>How long a session on our pages lives: without a page, and at most.</summary>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct PageLifetimes(TimeSpan Idle, TimeSpan Absolute);

@@ -32,7 +32,7 @@ public sealed record ConnectionCard
     /// <param name="language">BCP 47, of the page.</param>
     internal static ConnectionCard Of(Connection connection, ScopeCatalog scopes, string language)
     {
-        string[] hosts = connection.Hosts.Length > 0 ? connection.Hosts : [.. connection.RedirectUris.Select(RedirectUri.Host)];
+        var hosts = connection.Hosts.Length > 0 ? connection.Hosts : [.. connection.RedirectUris.Select(RedirectUri.Host)];
         var away = connection.IsOfDocument
             ? [new Uri(connection.ClientId).Authority]
             : hosts.Where(host => !IsLoopback(host)).Distinct(StringComparer.Ordinal);
