@@ -155,11 +155,13 @@ internal sealed class PurgeRows(TestDatabase database, DateTimeOffset now, int c
 
     /// <summary>What is counted for operators' pages, and who ran.</summary>
     public Task AddStatisticsAsync() => ExecuteAsync($$"""
-        INSERT INTO refusals (hour, endpoint, reason, client_id, count) SELECT ended, '/oauth/token', 'refresh_expired', 'purge', 1 FROM ({{Ends("30 days")}}) ends;
+        INSERT INTO refusals (hour, endpoint, reason, client_id, count)
+        SELECT ended, '/oauth/token', 'refresh_expired', 'purge', 1 FROM ({{Ends("30 days")}}) ends;
         INSERT INTO refused_requests (id, at, method, endpoint, status, reason, correlation_id, sent)
         SELECT gen_random_uuid(), ended, 'POST', '/oauth/token', 400, 'refresh_expired', 'id', '{}' FROM ({{Ends("30 days")}}) ends;
         INSERT INTO hourly_counts (hour, kind, outcome, count) SELECT ended, 'refresh', 'granted', 1 FROM ({{Ends("30 days")}}) ends;
-        INSERT INTO sign_ins (id, at, client_id, redirect_uri) SELECT gen_random_uuid(), ended, 'purge', 'https://client.example' FROM ({{Ends("30 days")}}) ends;
+        INSERT INTO sign_ins (id, at, client_id, redirect_uri)
+        SELECT gen_random_uuid(), ended, 'purge', 'https://client.example' FROM ({{Ends("30 days")}}) ends;
         INSERT INTO replicas (instance, name, role, version, safe_mode, started_at, seen_at, batch)
         SELECT gen_random_uuid(), 'pod', 'http', '1', false, ended, ended, 1 FROM ({{Ends("1 day")}}) ends;
         INSERT INTO client_usage (client_id, user_id, day, calls, last_call_at)

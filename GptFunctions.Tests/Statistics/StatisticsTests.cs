@@ -33,7 +33,7 @@ public sealed class StatisticsTests(StatisticsFixture fixture) : IClassFixture<S
                 $"SELECT endpoint || ' ' || reason || ' ' || sum(count) FROM refusals WHERE client_id = '{client.Id}' GROUP BY endpoint, reason"));
         Assert.Equal(
             2,
-            await app.Database.CountAsync("replicas", $"role = 'http, audit' AND seen_at > now() - interval '1 minute' AND version = '{ProgramVersion.Text}'"));
+            await app.Database.CountAsync("replicas", $"role = 'http, audit' AND seen_at > now() - interval '1 min' AND version = '{ProgramVersion.Text}'"));
     }
 
     [Fact]

@@ -51,7 +51,8 @@ internal static partial class SafeText
 
     // A JWT in full or in part; 40 characters and more of base64url without a word's break. ids of GPTs (g- and 40 of hex) are none.
     [GeneratedRegex(
-        @"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}|(?<![\w-])(?!g-[0-9a-f]{40}(?![\w-]))[A-Za-z0-9_-]{40,}", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+        @"eyJ[\w-]{8,}(?:\.[\w-]*){0,4}|(?<![\w-])(?!g-[0-9a-f]{40}(?![\w-]))[A-Za-z0-9_-]{40,}",
+        RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Credential();
 
     [GeneratedRegex(@"(?<=[?&#][^=?&#]*=)[^&#]+|(?<=[#])[^=&#]+(?=$|&)", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]

@@ -240,9 +240,9 @@ internal sealed class TokenStore(Database database, OutboxSignal outbox)
         {
             var session = await command.FirstAsync(reader => new GrantedSession(
                 sessionId, reader.GetString(0), reader.GetFieldValue<string[]>(1), reader.GetString(2), Generation: 0)
-                {
-                    RequestId = reader.Get<Guid?>(3),
-                });
+            {
+                RequestId = reader.Get<Guid?>(3),
+            });
             return (Raise(session), true);
         }
         catch (PostgresException error) when (error.SqlState == NoRoom)

@@ -56,7 +56,8 @@ internal sealed record SignInEntry
 /// <param name="Subject">A Clerk user id.</param>
 /// <param name="After">The last id of the page before: the list goes from new to old.</param>
 internal sealed record SignInFilter(
-    string? ClientId = null, string? Subject = null, SignInReached? Reached = null, DateTimeOffset? From = null, DateTimeOffset? To = null, Guid? After = null);
+    string? ClientId = null, string? Subject = null, SignInReached? Reached = null, DateTimeOffset? From = null, DateTimeOffset? To = null,
+    Guid? After = null);
 
 internal sealed class SignInStore(Database database)
 {

@@ -96,8 +96,8 @@ internal sealed record SignInStory(SignInState State, string Sentence, string? C
         "redirect_uri_unregistered" => Stopped(
             $"The redirect URI is not registered: it sent {entry.RedirectUri ?? "none"}, registered {(entry.ClientRedirectUris.Length == 1 ? "is" : "are")} "
             + $"{Registered(entry.ClientRedirectUris)}.",
-            "It must be the same to the byte. A GPT gets a new one when it is copied: GptFunctions clients update ID --redirect-uri. The values of a query are "
-            + "not kept here."),
+            "It must be the same to the byte. A GPT gets a new one when it is copied: GptFunctions clients update ID --redirect-uri. The values of a query "
+            + "are not kept here."),
         "client_unknown" => Stopped(
             "Nobody has this client id, or the app is disabled.", "Compare the client id in the app with GptFunctions clients list."),
         "client_document_unavailable" => Stopped(

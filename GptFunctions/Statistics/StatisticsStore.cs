@@ -178,7 +178,8 @@ internal sealed class StatisticsStore(Database database)
             .Bind("most", (long)MostRefused);
         statement.Set("sent", new NpgsqlParameter<string[]>
         {
-            TypedValue = [.. requests.Select(one => one.Sent)], NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Jsonb,
+            TypedValue = [.. requests.Select(one => one.Sent)],
+            NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Jsonb,
         });
         return statement;
     }

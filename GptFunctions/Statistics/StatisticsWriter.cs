@@ -125,7 +125,11 @@ internal sealed partial class StatisticsWriter(
         Tell("sign_ins", news.Lost);
         return new StatisticsBatch(++number)
         {
-            Counts = hourly.Counts, Refusals = refused.Counts, Refused = refused.Newest, Usage = calls.Calls, SignIns = [.. news.News],
+            Counts = hourly.Counts,
+            Refusals = refused.Counts,
+            Refused = refused.Newest,
+            Usage = calls.Calls,
+            SignIns = [.. news.News],
         };
     }
 
