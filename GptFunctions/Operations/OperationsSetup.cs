@@ -13,7 +13,7 @@ internal static class OperationsSetup
     public static void AddOperations(this IHostApplicationBuilder builder)
     {
         builder.AddSettings<OperationsSettings>();
-        builder.Services.AddSingleton<OperatorAccess>().AddSingleton<PersonStore>().AddSingleton<PersonService>();
+        builder.Services.AddSingleton<OperatorAccess>().AddSingleton<PersonStore>().AddSingleton<PersonService>().AddSingleton<OverviewService>();
         builder.Services.AddSingleton(new ErrorFormat(Path, PageResults.Error));
     }
 }

@@ -6,7 +6,7 @@ namespace GptFunctions.Pages;
 /// </summary>
 internal static partial class PageStyle
 {
-    public const string Sheet = People + Operations;
+    public const string Sheet = People + Operations + Bars;
 
     private const string People = """
         :root{color-scheme:light dark;--ground:#f3f4f6;--card:#fff;--text:#1a1e24;--soft:#555e69;--line:#dfe3e8;--edge:#7b858f;--accent:#1a56c4;

@@ -184,7 +184,7 @@ internal static class UuidTime
     public static Guid Lowest(DateTimeOffset at)
     {
         Span<byte> bytes = stackalloc byte[16];
-        BinaryPrimitives.WriteUInt64BigEndian(bytes, (ulong)at.ToUnixTimeMilliseconds() << 16);
+        BinaryPrimitives.WriteUInt64BigEndian(bytes, (ulong)Math.Max(0, at.ToUnixTimeMilliseconds()) << 16);
         return new Guid(bytes, bigEndian: true);
     }
 }

@@ -13,6 +13,7 @@ internal sealed record HourCount(DateTimeOffset Hour, string Kind, string Outcom
 /// <param name="From">The first hour, of 48.</param>
 internal sealed record HourlyReport(DateTimeOffset From, IReadOnlyList<HourCount> Counts)
 {
+    public const int HoursShown = 48;
     public const string Refusal = "refusal";
 }
 

@@ -13,8 +13,6 @@ internal sealed record RefusalsOfReason(string Endpoint, string Reason, long Cou
 /// <summary>What was counted, for the pages of people and of operators. At most a second behind; calls a minute.</summary>
 internal sealed class StatisticsService(StatisticsReportStore store, SignInStore signIns, TimeProvider clock)
 {
-    private static readonly TimeSpan HoursShown = TimeSpan.FromHours(47); // and the one that is not over
-
     /// <summary>How often each app called for a person in the last days, today included; apps that did not are missing.</summary>
     public Task<List<UsageOfClient>> UsageOfAsync(Guid userId, int days = 30) =>
         store.ReadUsageAsync(userId, DateOnly.FromDateTime(clock.GetUtcNow().UtcDateTime).AddDays(-days));
@@ -36,7 +34,7 @@ internal sealed class StatisticsService(StatisticsReportStore store, SignInStore
     /// <summary>The last 48 hours: what was counted, refusals by reason among it.</summary>
     public async Task<HourlyReport> ReadHoursAsync()
     {
-        var from = clock.GetUtcNow().BeginningOfHour() - HoursShown;
+        var from = clock.GetUtcNow().BeginningOfHour().AddHours(1 - HourlyReport.HoursShown); // with the one that is not over
         return new HourlyReport(from, await store.ReadHoursAsync(from));
     }
 
