@@ -9,7 +9,7 @@ namespace GptFunctions.Tests;
 public sealed partial class DocumentationTests
 {
     /// <summary>What the Functions host itself wants to know.</summary>
-    private static readonly string[] ReadElsewhere = ["FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"];
+    private static readonly string[] ReadElsewhere = ["FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage", "AzureWebJobsDisableHomepage"];
 
     [Fact]
     public void Settings_are_each_read_by_one_class()

@@ -103,6 +103,7 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
     [Theory]
     [InlineData("a\0b")]
     [InlineData("a\r\nb")]
+    [InlineData("a\u202Eb c")]
     public async Task Sign_in_with_control_characters_in_email_or_name_keeps_neither(string? text)
     {
         var (_, browser, state, nonce) = await StartAsync();
@@ -177,6 +178,20 @@ public sealed class IdTokenTests(FakeProviderFixture<IdTokenTests> fixture) : IC
         Assert.Equal(lastChallenge, Pkce.Challenge(form["code_verifier"].ToString()));
         Assert.Equal(OAuthFlow.Basic(FakeProvider.ClientId, "provider-secret").ToString(), authorization);
         Assert.False(form.ContainsKey("client_secret"));
+    }
+
+    /// <summary>OpenID Connect Core 3.1.2.1: the provider may have languages that we have not. What is no list of languages is not its to see.</summary>
+    [Theory]
+    [InlineData("fr-CA de", "fr-CA de")]
+    [InlineData("de%0d", null)]
+    [InlineData(null, null)]
+    public async Task Sign_in_tells_the_provider_which_languages_the_client_asked_for(string? asked, string? told)
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        using var start = await new OAuthFlow(app.Http).AuthorizeAsync(OAuthFlow.Parameters(client, ("ui_locales", asked)));
+
+        Assert.Equal(told, OAuthFlow.Parameter(start.Headers.Location!, "ui_locales"));
+        Assert.Null(OAuthFlow.Parameter(start.Headers.Location!, "prompt"));
     }
 
     /// <summary>A state is good once: of several callbacks that arrive at once one goes on, and the others do not end it.</summary>

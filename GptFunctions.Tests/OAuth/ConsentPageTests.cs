@@ -16,9 +16,9 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
     [InlineData("http://127.0.0.1:5123/callback")]
     [InlineData("http://localhost/callback")]
     [InlineData("http://[::1]:9/callback")]
-    public async Task Loopback_address_is_an_app_on_this_device(string uri)
+    public async Task Loopback_address_is_an_app_on_this_device(string address)
     {
-        var client = await OAuthFlow.AddClientAsync(app, uri, isPublic: true);
+        var client = await OAuthFlow.AddClientAsync(app, address, isPublic: true);
         var html = await PageAsync(client, "user_device");
 
         Assert.Contains("<dt>Sends you back to</dt><dd>an app on this device</dd>", html, StringComparison.Ordinal);
@@ -96,16 +96,15 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
 
     /// <summary>The same name at another place, or another name at the same place, is somebody else.</summary>
     [Theory]
-    [InlineData("Host", "https://elsewhere.example/callback")]
-    [InlineData("Another host", "https://host.example/callback")]
-    public async Task App_that_differs_in_name_or_place_is_another_one(string name, string uri)
+    [InlineData("Host", "https://elsewhere.example/callback", "user_other_place")]
+    [InlineData("Another host", "https://host.example/callback", "user_other_name")]
+    public async Task App_that_differs_in_name_or_place_is_another_one(string name, string address, string user)
     {
-        var user = $"user_other_{name.Length}_{uri.Length}";
         await using var own = await app.StartReplicaAsync(("GPT_MAX_SESSIONS_IN_ALL", "1"), ("PUBLIC_BASE_URL", app.BaseUrl));
         var walk = new OAuthFlow(own.Http);
         await TokensAsync(walk, await RegisterAsync("Host"), user);
 
-        using var page = await new TestBrowser(own.Http).SignInAsync(user, OAuthFlow.Parameters(await RegisterAsync(name, uri), Pkce));
+        using var page = await new TestBrowser(own.Http).SignInAsync(user, OAuthFlow.Parameters(await RegisterAsync(name, address), Pkce));
 
         Assert.Contains("<bdi>Host</bdi> is disconnected", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }

@@ -54,6 +54,7 @@ public sealed class NameTests(AppFixture<NameTests> fixture) : IClassFixture<App
     [MemberData(nameof(Hostile))]
     public async Task Name_that_stands_in_a_row_is_shown_safely(string text)
     {
+        ArgumentNullException.ThrowIfNull(text);
         var client = await OAuthFlow.AddClientAsync(app, name: "Before");
         var stored = text.Replace("\0", "", StringComparison.Ordinal).Replace("\uD800", "", StringComparison.Ordinal);
         await app.Database.ExecuteAsync(

@@ -27,6 +27,8 @@ public sealed class ClerkWebhooksTests(WebhookFixture<ClerkWebhooksTests> fixtur
     [InlineData("""{"email_addresses":[{"id":"a","email_address":"a@example.com"}],"primary_email_address_id":"b"}""", "a@example.com|")]
     [InlineData("""{"email_addresses":"none","first_name":5}""", "|")]
     [InlineData("""{"first_name":"A\u0000da"}""", "|Ada")] // U+0000 cannot be stored
+    [InlineData("""{"first_name":"Ada\u202E","last_name":"\u200BLovelace"}""", "|Ada Lovelace")] // turns the text around it
+    [InlineData("""{"email_addresses":[{"id":"a","email_address":"a\u200B@example.com"}]}""", "|")] // would be another one
     public async Task Profile_that_lacks_something_is_taken_as_it_is(string profile, string expected)
     {
         var data = JsonNode.Parse(profile)!.AsObject();

@@ -26,6 +26,8 @@ internal sealed class DevelopmentFrontPage(
             [nameof(DevelopmentFrontPageView.AuthorizeUrl)] = UrlQuery.Add(
                 "/oauth/authorize", ("response_type", "code"), ("client_id", settings.Value.ClientId), ("redirect_uri", settings.Value.RedirectUris[0]),
                 ("state", "from-the-front-page")),
+            [nameof(DevelopmentFrontPageView.WrongUrl)] = UrlQuery.Add(
+                "/oauth/authorize", ("client_id", settings.Value.ClientId), ("redirect_uri", "https://elsewhere.example/")),
             [nameof(DevelopmentFrontPageView.Clients)] = (await clients.ListAsync()).OrderByDescending(client => client.LastUsedAt ?? client.CreatedAt)
                 .Take(ShownClients).Select(client => new FrontLine(
                     client.Name, client.Id,
@@ -44,6 +46,3 @@ internal sealed class DevelopmentFrontPage(
         });
     }
 }
-
-/// <summary>One of a list: what it is called, what it is known by, and what else there is to say.</summary>
-public sealed record FrontLine(Name Name, string Id, string About);

@@ -1,8 +1,10 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 
 namespace GptFunctions.Pages;
 
 /// <summary>An sRGB colour.</summary>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct Color(byte Red, byte Green, byte Blue)
 {
     public static Color White { get; } = new(255, 255, 255);

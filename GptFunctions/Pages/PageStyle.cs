@@ -58,6 +58,8 @@ internal static partial class PageStyle
         .tag{background:var(--tint);color:var(--accent);border-radius:1rem;padding:.0625rem .625rem;font-size:.8125rem;font-weight:600;white-space:nowrap}
         .note{background:var(--note);border-radius:.75rem;padding:1rem;margin:1.5rem 0 0;font-size:.9375rem}
         .note h2{margin:0}
+        .note bdi{font-weight:600}
+        .facts a{font-weight:400;white-space:nowrap}
         .note p{margin:.25rem 0 .75rem}
         .note li{border-color:var(--edge)}
         .note li:last-child{padding-bottom:0}

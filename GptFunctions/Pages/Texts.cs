@@ -48,7 +48,7 @@ public abstract class Texts
     /// <param name="host">Where it says what it is.</param>
     public abstract Notice UncheckedFrom(Name host);
     public abstract string ItWillBeAbleTo { get; }
-    public abstract string New { get; }
+    public abstract string NewScope { get; }
     public abstract string Allow { get; }
     public abstract string Cancel { get; }
     public abstract string IfYouDidNotAsk { get; }

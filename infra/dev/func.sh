@@ -44,6 +44,7 @@ say "Building (Debug, worker package) ..."
 dotnet build GptFunctions/GptFunctions.csproj -c Debug -p:FunctionsWorker=package -v quiet --nologo -tl:off \
   --disable-build-servers >&2 || die "The build failed: see above."
 export PORT PUBLIC_BASE_URL="${PUBLIC_BASE_URL:-http://127.0.0.1:$PORT}" AZURE_FUNCTIONS_ENVIRONMENT="${AZURE_FUNCTIONS_ENVIRONMENT:-Development}"
+export AzureWebJobsDisableHomepage=true # ours is at /
 say "Running setup ..."
 dotnet "$output/GptFunctions.dll" setup >&2 || die "setup failed: see above."
 [ -f "$output/host.json" ] || die "There is no host.json in $output: the build is not one for the Functions host."

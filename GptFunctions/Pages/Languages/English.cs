@@ -33,7 +33,7 @@ internal sealed class English : Texts
         $"It comes from {host}; its name is what that site calls it. Allow it only if you trust {host}, and started this yourself, just now.");
 
     public override string ItWillBeAbleTo => "It will be able to";
-    public override string New => "New";
+    public override string NewScope => "New";
     public override string Allow => "Allow";
     public override string Cancel => "Cancel";
     public override string IfYouDidNotAsk => "If you did not ask for this, choose Cancel.";

@@ -37,7 +37,7 @@ internal sealed class German : Texts
         $"Sie kommt von {host}; so nennt sie diese Seite. Erlauben Sie sie nur, wenn Sie {host} vertrauen und das gerade selbst begonnen haben.");
 
     public override string ItWillBeAbleTo => "Das wird sie können";
-    public override string New => "Neu";
+    public override string NewScope => "Neu";
     public override string Allow => "Erlauben";
     public override string Cancel => "Abbrechen";
     public override string IfYouDidNotAsk => "Wenn Sie das nicht selbst begonnen haben, wählen Sie „Abbrechen“.";
