@@ -12,7 +12,8 @@ public sealed class BrandBrowserTests : IAsyncLifetime
 {
     private const string Logo = """
         <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 40" width="160" height="40"><rect width="40" height="40" rx="9" fill="#7a1fa2"/>
-        <path d="M12 20l6 7 11-14" stroke="#fff" stroke-width="4" fill="none"/><text x="50" y="27" font-family="sans-serif" font-size="20" fill="#222">Example</text></svg>
+        <path d="M12 20l6 7 11-14" stroke="#fff" stroke-width="4" fill="none"/>
+        <text x="50" y="27" font-family="sans-serif" font-size="20" fill="#222">Example</text></svg>
         """;
 
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);

@@ -17,8 +17,10 @@ public sealed class NameTests(AppFixture<NameTests> fixture) : IClassFixture<App
     public static TheoryData<string> Hostile =>
     [
         "<script>alert(1)</script>", "</title></style><img src=x onerror=alert(1)>", "\" onfocus=\"alert(1)\" autofocus=\"", "' onmouseover='alert(1)",
-        "&lt;b&gt;", "javascript:alert(1)", "{{7*7}}${7*7}@(7*7)", "\u202Emoc.elpmaxe", "\u2067rtl\u2069\u2066", "a\u200Bb\u2060c\uFEFF", "line\r\nSet-Cookie: a=b",
-        "nul\u0000bel\u0007esc\u001B[31m", "مرحبا \u202B(admin)\u202C", "\uD800 half", "e" + new string('\u0301', 300), new string('W', 10_000), "👩‍👩‍👧",
+        "&lt;b&gt;", "javascript:alert(1)", "{{7*7}}${7*7}@(7*7)", "\u202Emoc.elpmaxe", "\u2067rtl\u2069\u2066", "a\u200Bb\u2060c\uFEFF",
+        "line\r\nSet-Cookie: a=b",
+        "nul\u0000bel\u0007esc\u001B[31m", "مرحبا \u202B(admin)\u202C", "\uD800 half", "e" + new string('\u0301', 300),
+        new string('W', 10_000), "👩‍👩‍👧",
         "\u2068open", "close\u2069",
     ];
 
@@ -120,9 +122,11 @@ public sealed class NameTests(AppFixture<NameTests> fixture) : IClassFixture<App
         await database.ExecuteAsync("""
             INSERT INTO gpt_clients (client_id, name, kind, auth_methods, redirect_uris, scopes, require_pkce, created_at)
             SELECT id, name, 'confidential', '{client_secret_post}', '{https://client.example/}', '{jobs:read}', false, now()
-            FROM (VALUES ('turned', E'Coach\u202Egpt'), ('good', 'Résumé Coach 日本 😀'), ('nothing', E'\u200B\u2060'), ('long', repeat('n', 5000))) AS row (id, name);
+            FROM (VALUES ('turned', E'Coach\u202Egpt'), ('good', 'Résumé Coach 日本 😀'), ('nothing', E'\u200B\u2060'),
+                         ('long', repeat('n', 5000))) AS row (id, name);
             INSERT INTO users (id, clerk_user_id, name, email, created_at)
-            VALUES (gen_random_uuid(), 'user_turned', E'Ada\u2067\n', E'ada\u200B@example.com', now()), (gen_random_uuid(), 'user_good', 'Ada', 'ada@example.com', now());
+            VALUES (gen_random_uuid(), 'user_turned', E'Ada\u2067\n', E'ada\u200B@example.com', now()),
+                   (gen_random_uuid(), 'user_good', 'Ada', 'ada@example.com', now());
             """);
         await new Migrator(database.Source, [.. Migrator.Embedded]).ApplyAsync(default);
 
