@@ -51,7 +51,8 @@ internal static class PageResults
         return Error(context, status, say(Language.Of(context)), forItsMakers, lead?.Invoke(Language.Of(context)));
     }
 
-    public static IResult Refuse(HttpContext context, RefusalReason reason, int status, Func<Texts, Notice> say, string? forItsMakers = null, Func<Texts, PageLink>? lead = null) =>
+    public static IResult Refuse(
+        HttpContext context, RefusalReason reason, int status, Func<Texts, Notice> say, string? forItsMakers = null, Func<Texts, PageLink>? lead = null) =>
         Refuse(context, new Refusal(reason), status, say, null, forItsMakers, lead);
 
     /// <summary>The same on a page that is in English whatever somebody asks for: for engineers.</summary>
