@@ -76,7 +76,7 @@ internal sealed partial class MaintenanceService(
     {
         using var over = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         using var done = new CancellationTokenSource();
-        var beating = BeatAsync(work, report, over, done.Token);
+        var beating = BeatAsync(work, report, over.CancelAsync, done.Token);
         var (outcome, pause) = ((string?)null, TimeSpan.Zero);
         try
         {
@@ -104,7 +104,7 @@ internal sealed partial class MaintenanceService(
     }
 
     /// <summary>Keeps the run, writes how far it is, and ends the work when somebody has stopped it or taken it over.</summary>
-    private async Task BeatAsync(MaintenanceWork work, Action<MaintenanceRow>? report, CancellationTokenSource over, CancellationToken done)
+    private async Task BeatAsync(MaintenanceWork work, Action<MaintenanceRow>? report, Func<Task> end, CancellationToken done)
     {
         while (true)
         {
@@ -118,7 +118,7 @@ internal sealed partial class MaintenanceService(
             {
                 if (await store.RenewAsync(work, Lease) is not { } until)
                 {
-                    await over.CancelAsync();
+                    await end();
                     return;
                 }
 
