@@ -34,6 +34,9 @@ internal static partial class PageStyle
         .act{border:2px solid var(--edge);border-radius:.75rem;padding:1rem 1.25rem;margin:1.5rem 0;max-width:40rem}
         .act h2{margin:0}
         .act form>label,.act form>div{margin-top:1rem}
+        .acts{display:flex;flex-wrap:wrap;gap:.5rem}
+        .acts+*{margin-top:1rem}
+        a.button.small{white-space:nowrap}
         .list{width:100%;border-collapse:collapse;font-size:.9375rem;table-layout:auto}
         .list caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
         .list th{text-align:left;color:var(--soft);font-weight:600;font-size:.8125rem;padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--edge);
