@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using GptFunctions.Data;
 
 namespace GptFunctions.Audit;
@@ -28,6 +29,7 @@ internal sealed record AuditFilter
 }
 
 /// <summary>A place in the trail: where a page ended.</summary>
+[StructLayout(LayoutKind.Auto)]
 internal readonly record struct AuditPlace(DateTimeOffset OccurredAt, Guid Id)
 {
     /// <summary>For a URL.</summary>

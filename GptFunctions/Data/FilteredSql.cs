@@ -17,7 +17,11 @@ internal sealed class FilteredSql(
     /// <param name="given">Whether each filter is there. Parameters of those that are not are to be bound by <see cref="Binding.BindIfUsed"/>.</param>
     public Sql With(params ReadOnlySpan<bool> given)
     {
-        ArgumentOutOfRangeException.ThrowIfNotEqual(given.Length, conditions.Length);
+        if (given.Length != conditions.Length)
+        {
+            throw new ArgumentException($"{conditions.Length} filters are to be told of.", nameof(given));
+        }
+
         var choice = 0;
         for (var place = 0; place < given.Length; place++)
         {

@@ -53,7 +53,7 @@ internal sealed partial class KeyPublication(
         return true;
     }
 
-    private void Wake() => changed.Release();
+    private void Wake(object? sender, EventArgs args) => changed.Release();
 
     private async Task<bool> TryReportAsync()
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Serialization;
 using GptFunctions.Audit;
 using GptFunctions.Hosting;
@@ -78,9 +79,9 @@ internal sealed class KeyService(KeyStore store, SigningKeys keys, IOptions<Toke
     public async Task<(string KeyId, string Text)> AddAsync(string text, OperatorAct act, Occasion occasion)
     {
         var made = SigningKey.Generate();
-        SigningKey.TryParsePublic(made, out var key);
-        await store.TellAsync(KeyStore.Added, key!.KeyId, null, act, occasion);
-        return (key.KeyId, $"{made} {text}".TrimEnd());
+        var keyId = SigningKey.TryParsePublic(made, out var key) ? key!.KeyId : throw new UnreachableException();
+        await store.TellAsync(KeyStore.Added, keyId, null, act, occasion);
+        return (keyId, $"{made} {text}".TrimEnd());
     }
 
     /// <summary>Takes a key back: its private half while its tokens live, all of it when none can live any more.</summary>

@@ -88,7 +88,7 @@ internal sealed class ClientService(
 
     /// <summary>Null when there is no such client.</summary>
     public async Task<ListedClient?> FindAsync(string clientId) =>
-        (await search.SearchAsync(clientId, null, null, false, false, ListPlace.Newest, 1)).FirstOrDefault();
+        await search.SearchAsync(clientId, null, null, false, false, ListPlace.Newest, 1) is [var found, ..] ? found : null;
 
     /// <summary>Null when done.</summary>
     public async Task<string?> UpdateAsync(string clientId, ClientChange change, OperatorAct act, Occasion occasion)

@@ -52,7 +52,7 @@ internal sealed class SigningKeys : IDisposable
     }
 
     /// <summary>Raised when files have brought other keys.</summary>
-    public event Action? Changed;
+    public event EventHandler? Changed;
 
     /// <summary>Those of GPT_EC_PRIVATE_KEY in their order, then those of GPT_EC_PREVIOUS_KEYS.</summary>
     public IReadOnlyList<SigningKey> All { get; private set; }
@@ -97,7 +97,7 @@ internal sealed class SigningKeys : IDisposable
             signer = Signer.Of(All, published, longEnough, clock.GetUtcNow());
         }
 
-        Changed?.Invoke();
+        Changed?.Invoke(this, EventArgs.Empty);
     }
 
     private static List<SigningKey> Parse(TokenKeys settings)

@@ -57,7 +57,7 @@ public sealed record HourBars(
         var counts = report.Counts.Where(count => count.Kind == kind).ToList();
         var known = nested ?? [.. counts.GroupBy(count => count.Outcome).OrderByDescending(part => part.Sum(count => count.Count))
             .ThenBy(part => part.Key, StringComparer.Ordinal).Select(part => part.Key)];
-        string[] parts = known.Length > MostParts ? [.. known.Take(MostParts - 1), Others] : known;
+        var parts = known.Length > MostParts ? [.. known.Take(MostParts - 1), Others] : known;
         var hours = Enumerable.Range(0, HourlyReport.HoursShown).Select(hour => (report.From.AddHours(hour), new long[parts.Length])).ToArray();
         foreach (var count in counts)
         {
