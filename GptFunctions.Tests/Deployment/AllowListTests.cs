@@ -47,25 +47,27 @@ public sealed class AllowListTests
     [Fact]
     public async Task Ingress_leads_to_every_http_function_and_to_nothing_of_the_host()
     {
-        var ingress = (await KustomizeRender.LoadAsync(KustomizeRender.Production)).Find("Ingress", "gpt-functions");
-        var paths = ingress.List("spec/rules/0/http/paths");
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        var paths = manifests.Find("Ingress", "gpt-functions").List("spec/rules/0/http/paths");
+        var apart = manifests.Find("Ingress", "gpt-functions-operations").List("spec/rules/0/http/paths");
         Assert.All(
-            paths,
+            [.. paths, .. apart],
             path => Assert.Equal(
                 ("gpt-functions-http", "http"), (path.Text("backend/service/name"), path.Text("backend/service/port/name"))));
         // The front page alone, and not what is below it: that would be everything.
         Assert.Equal("/", Assert.Single(paths, path => path.Text("pathType") == "Exact").Text("path"));
         var open = paths.Where(path => path.Text("pathType") == "Prefix").Select(path => path.Text("path")!).ToList();
+        Assert.Equal("/operations", Assert.Single(apart).Text("path"));
         foreach (var function in Functions.Where(function => function.Trigger is HttpTriggerAttribute))
         {
             var route = "/" + ((HttpTriggerAttribute)function.Trigger).Route!.Split("/{")[0];
             Assert.True(
-                route.StartsWith("/{", StringComparison.Ordinal) || open.Exists(path => LeadsTo(path, route)),
+                route.StartsWith("/{", StringComparison.Ordinal) || LeadsTo("/operations", route) || open.Exists(path => LeadsTo(path, route)),
                 $"The ingress (infra/k8s/base/ingress.yaml) has no path for {route} of the function {function.Name}.");
         }
 
         Assert.All(
-            ["/", "/admin", "/admin/host/status", "/runtime", "/runtime/webhooks", "/dev/sign-in"],
+            ["/operations", "/operations/people", "/admin", "/admin/host/status", "/runtime", "/runtime/webhooks", "/dev/sign-in"],
             path => Assert.DoesNotContain(open, prefix => LeadsTo(prefix, path)));
     }
 

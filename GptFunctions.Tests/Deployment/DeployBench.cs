@@ -211,6 +211,7 @@ internal sealed class DeployBench : IDisposable
         Rule("^curl .*/ready$", "{\"status\":\"ready\"}\n200");
         Rule("^curl .*/oauth-authorization-server$", $"{{\"issuer\":\"{Url}\"}}\n200");
         Rule("^curl .*/__selftest$", "\n404");
+        Rule("^curl .*/operations$", "\n404");
         Rule("create configmap ", "kind: ConfigMap\n");
         Rule("apply --server-side ");
         Rule("delete configmap ");

@@ -21,6 +21,7 @@ public sealed class DeployScriptTests
             "--dry-run=server", "get deployment gpt-functions-http", "apply -k", "rollout status deployment/gpt-functions-http --timeout=300s",
             "rollout status deployment/gpt-functions-audit",
             "rollout status deployment/gpt-functions-timers", "/ready", "/.well-known/oauth-authorization-server", "/__selftest",
+            "/operations",
             "create configmap gpt-deployed-before", "create configmap gpt-deployed --",
         ];
         var at = -1;
@@ -206,6 +207,8 @@ public sealed class DeployScriptTests
     [InlineData("^curl .*/ready$", "", "FAILED: the smoke test")] // no answer at all
     [InlineData("^curl .*/oauth-authorization-server$", "{\"issuer\":\"https://another.test\"}\n200", "FAILED: the smoke test")]
     [InlineData("^curl .*/__selftest$", "{}\n503", "FAILED: the smoke test")]
+    [InlineData("^curl .*/operations$", "<html>\n200", "FAILED: the smoke test")]
+    [InlineData("^curl .*/operations$", "\n500", "FAILED: the smoke test")]
     public async Task Failure_brings_back_what_was_recorded(string pattern, string answer, string expected)
     {
         using var bench = new DeployBench();
@@ -219,6 +222,50 @@ public sealed class DeployScriptTests
         Assert.Contains(InProduction + "apply -f ", calls[restored], StringComparison.Ordinal);
         Assert.Equal(3, calls[restored..].Count(call => call.Contains("rollout status", StringComparison.Ordinal)));
         Assert.DoesNotContain(calls, call => call.Contains("create configmap", StringComparison.Ordinal)); // the record stays
+    }
+
+    /// <summary>What operators read of a self-test: its state, and each part that is not well, with and without the service key.</summary>
+    [Theory]
+    [InlineData("""{"status":"ok","subsystems":{"clerk":{"status":"ok"},"database":{"status":"ok"}}}""", 200, 0, "smoke test: /__selftest 200\n")]
+    [InlineData(
+        """{"status":"degraded","safe_mode":true,"subsystems":{"callbacks":{"status":"safe_mode"},"database":{"status":"ok"},"rabbitmq":{"status":"degraded"}}}""",
+        200, 0, "smoke test: /__selftest 200, degraded: callbacks safe_mode, rabbitmq degraded\n")]
+    [InlineData(
+        """
+        {"status":"blocker","version":"1","subsystems":{"clerk":{"status":"blocker","duration_ms":3,"details":{},"error":"No answer."},"purge":{"status":"ok","duration_ms":1}}}
+        """,
+        503, 3, "smoke test: /__selftest answered 503 (clerk blocker): {\"status\":\"blocker\"")]
+    [InlineData("<html>Bad Gateway</html>", 502, 3, "smoke test: /__selftest answered 502 (): <html>Bad Gateway</html>\n")]
+    public async Task Self_test_is_said_part_by_part_and_a_blocker_undoes_the_deployment(string body, int status, int expected, string line)
+    {
+        using var bench = new DeployBench();
+        bench.Insert("^curl .*/__selftest$", $"{body.TrimEnd()}\n{status}");
+        var (code, said) = await bench.DeployAsync("--yes");
+        Assert.Equal(expected, code);
+        Assert.Contains(line, said, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(403, "smoke test: /operations 403, closed from here")]
+    [InlineData(404, "smoke test: /operations 404, closed from here")]
+    [InlineData(302, "smoke test: /operations leads this address to the sign-in (infra/k8s/overlays/production/operations.yaml)")]
+    public async Task Operations_are_closed_to_who_comes_from_outside(int status, string expected)
+    {
+        using var bench = new DeployBench();
+        bench.Insert("^curl .*/operations$", $"\n{status}");
+        var (code, said) = await bench.DeployAsync("--yes");
+        Assert.Equal(0, code);
+        Assert.Contains(expected, said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Service_key_goes_through_a_pipe_so_that_no_call_shows_it()
+    {
+        using var bench = new DeployBench();
+        bench.Settings["SERVICE_KEY"] = "service-key-of-this-test";
+        Assert.Equal(0, (await bench.DeployAsync("--yes")).ExitCode);
+        Assert.DoesNotContain(bench.Calls, call => call.Contains("service-key-of-this-test", StringComparison.Ordinal));
+        Assert.Contains(bench.Calls, call => call.Contains("--header @-", StringComparison.Ordinal));
     }
 
     [Fact]

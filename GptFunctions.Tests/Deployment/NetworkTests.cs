@@ -100,6 +100,27 @@ public sealed class NetworkTests
         Assert.Equal(("http", "http"), (service.Text("spec/ports/0/name"), service.Text("spec/ports/0/targetPort")));
     }
 
+    /// <summary>For a list of addresses, which the overlay names: nobody, until it does.</summary>
+    [Theory]
+    [InlineData(KustomizeRender.Staging)]
+    [InlineData(KustomizeRender.Production)]
+    public async Task Operations_have_a_way_of_their_own_which_nobody_from_outside_may_go(string environment)
+    {
+        var manifests = await KustomizeRender.LoadAsync(environment);
+        var (apart, main) = (manifests.Find("Ingress", "gpt-functions-operations"), manifests.Find("Ingress", "gpt-functions"));
+        const string AllowList = "nginx.ingress.kubernetes.io/whitelist-source-range";
+        Assert.Equal("127.0.0.1/32", apart.Map("metadata/annotations")[AllowList]);
+        Assert.False(main.Map("metadata/annotations").ContainsKey(AllowList));
+        Assert.Equal(main.At("spec/tls")!.ToJsonString(), apart.At("spec/tls")!.ToJsonString()); // one host, one certificate, asked for once
+        Assert.Equal(main.Text("spec/rules/0/host"), apart.Text("spec/rules/0/host"));
+        Assert.False(apart.Map("metadata/annotations").ContainsKey("cert-manager.io/cluster-issuer"));
+        Assert.Equal(2, manifests.OfKind("Ingress").Count());
+        Assert.DoesNotContain(main.List("spec/rules/0/http/paths"), path => path.Text("path")!.StartsWith("/operations", StringComparison.Ordinal));
+
+        var overlay = Yaml.Load(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "overlays", environment, "operations.yaml")).Single();
+        Assert.Equal([AllowList], overlay.Map("metadata/annotations").Keys); // what a company changes there is what counts
+    }
+
     private static string Words(JsonNode rule)
     {
         var ports = string.Join(", ", rule.List("ports").Select(port => $"{port.Text("protocol")} {port.Text("port")}"));

@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Deployment;
 
-/// <summary>infra/runbook.md and the README's commands: every file, make target, command, option and flag that is named exists.</summary>
+/// <summary>infra/runbook.md and the README's commands: every file, make target, section and flag that is named exists.</summary>
 public sealed partial class RunbookTests
 {
     private static readonly string Root = TestServices.RepositoryRoot;
@@ -42,26 +42,31 @@ public sealed partial class RunbookTests
         }
     }
 
-    /// <summary>The help of each command, asked of the program itself, lists every option that is used with it.</summary>
-    [Fact]
-    public async Task Commands_of_the_program_that_it_names_exist_with_their_options()
+    /// <summary>What those on call are asked for, each with the page and the command (that it is one the program takes: <c>CommandLinesTests</c>).</summary>
+    [Theory]
+    [InlineData("somebody left", "people", "users revoke")]
+    [InlineData("sign-in does not work", "sign-ins", "doctor")]
+    [InlineData("who did what", "audit", "audit tail")]
+    [InlineData("webhooks failed in an outage", "webhooks", "webhooks replay --all")]
+    [InlineData("dead letters", "messages", "messages return")]
+    [InlineData("key rotation", "overview", "keys add")]
+    [InlineData("refresh key rotation", "overview", "doctor")]
+    public void Way_of_those_on_call_names_page_and_command(string occasion, string page, string command)
     {
-        var calls = ProgramCall().Matches(Runbook)
-            .Select(
-                match => (
-                    Command: match.Groups["command"].Value.Trim(),
-                    Options: Option().Matches(match.Groups["arguments"].Value).Select(option => option.Value)))
-            .GroupBy(call => call.Command, call => call.Options, StringComparer.Ordinal).ToList();
-        Assert.True(calls.Count >= 7, string.Join(", ", calls.Select(call => call.Key)));
-        foreach (var call in calls)
-        {
-            var (code, help, error) = await AppProcess.RunAsync(new Dictionary<string, string?>(StringComparer.Ordinal), [.. call.Key.Split(' '), "--help"]);
-            Assert.True(code == 0 && error.Length == 0, call.Key + ": " + error);
-            Assert.Contains("GptFunctions " + call.Key, help, StringComparison.Ordinal); // and not the help of the command above it
-            Assert.All(
-                call.SelectMany(options => options).Distinct(StringComparer.Ordinal),
-                option => Assert.Contains(option, help, StringComparison.Ordinal));
-        }
+        var row = Assert.Single(Section("On call").Split('\n'), line => line.StartsWith($"| **{occasion}**", StringComparison.Ordinal)).Split(" | ");
+        Assert.Equal(3, row.Length);
+        Assert.Contains($"`/operations/{page}`", row[1], StringComparison.Ordinal);
+        Assert.Contains("`GptFunctions " + command, row[2], StringComparison.Ordinal);
+    }
+
+    /// <summary>Links within it lead to its headings.</summary>
+    [Fact]
+    public void Sections_that_it_links_to_exist()
+    {
+        var headings = Heading().Matches(Runbook).Select(match => match.Groups["text"].Value.ToLowerInvariant().Replace(' ', '-')).ToList();
+        var linked = Anchor().Matches(Runbook).Select(match => match.Groups["name"].Value).Distinct(StringComparer.Ordinal).ToList();
+        Assert.Contains("on-call", linked);
+        Assert.All(linked, name => Assert.Contains(name, headings));
     }
 
     /// <summary>Who changes rows by hand leaves no audit event: the program does it. Roles, and copying a trail, are the administrator's.</summary>
@@ -95,7 +100,7 @@ public sealed partial class RunbookTests
     [Fact]
     public void Restore_starts_the_pods_that_it_stopped()
     {
-        var blocks = ShellBlock().Matches(Runbook.Split("\n## Restore\n")[1].Split("\n## ")[0]).Select(match => match.Groups["text"].Value).ToList();
+        var blocks = ShellBlock().Matches(Section("Restore")).Select(match => match.Groups["text"].Value).ToList();
         var stopped = Scaled().Matches(blocks[0]).Select(match => match.Groups["name"].Value).ToList();
         Assert.NotEmpty(stopped);
         Assert.All(stopped, name => Assert.Matches($@"scale deployment/{name} --replicas=[1-9]", blocks[^1]));
@@ -118,7 +123,7 @@ public sealed partial class RunbookTests
     [Fact]
     public void Every_secret_has_a_way_to_be_rotated()
     {
-        var table = Runbook.Split("## Rotate\n")[1].Split("\n## ")[0];
+        var table = Section("Rotate");
         Assert.All([.. SecretsTests.Names, "database-owner-url"], name => Assert.Contains($"`{name}`", table, StringComparison.Ordinal));
     }
 
@@ -137,6 +142,8 @@ public sealed partial class RunbookTests
         }
     }
 
+    private static string Section(string heading) => Runbook.Split($"\n## {heading}\n")[1].Split("\n## ")[0];
+
     [GeneratedRegex(@"(?<![\w/.-])(?:infra|GptFunctions(?!/bin/)|GptFunctions\.Tests|\.github)/[\w./-]*\w", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex RepositoryPath();
 
@@ -149,10 +156,11 @@ public sealed partial class RunbookTests
     [GeneratedRegex(@"(?<![\w-])--[a-z][a-z-]*", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Option();
 
-    [GeneratedRegex(
-        @"(?:`|^)GptFunctions (?<command>setup|purge|(?:clients|webhooks|audit|sessions|messages|countdowns|callbacks) [a-z-]+)(?<arguments>[^`\n]*)", RegexOptions.Multiline,
-        matchTimeoutMilliseconds: 1000)]
-    private static partial Regex ProgramCall();
+    [GeneratedRegex(@"^###? (?<text>[\w -]+)$", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Heading();
+
+    [GeneratedRegex(@"\]\(#(?<name>[\w-]+)\)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Anchor();
 
     [GeneratedRegex(@"CREATE (?:UNLOGGED )?TABLE (?<name>\w+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Table();

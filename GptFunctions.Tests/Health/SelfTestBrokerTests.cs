@@ -99,4 +99,18 @@ public sealed class SelfTestBrokerTests : IAsyncLifetime
         Assert.StartsWith("There is no queue gpt-audit-events.dead", matrix.Error("rabbitmq"), StringComparison.Ordinal);
         Assert.Contains("1 messages wait in gpt-audit-events and nobody consumes it", matrix.Error("rabbitmq"), StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Missing_exchange_and_retry_queue_are_said()
+    {
+        await bench.UntilAsync(HttpStatusCode.OK);
+        await bench.Broker!.DeleteAsync(AuditSettings.Retry);
+        Assert.Equal("There is no queue gpt-audit-events.retry: run 'GptFunctions setup'.", (await bench.RunAsync()).Error("rabbitmq"));
+        await using var other = await bench.App.StartReplicaAsync(("GPT_EVENTS_EXCHANGE", "gpt.doctor-missing"));
+        using var answer = await other.GetAsOperatorAsync("/__selftest");
+        Assert.StartsWith(
+            "There is no exchange gpt.doctor-missing, so audit events wait in the outbox: run 'GptFunctions setup'.",
+            new Matrix(answer.StatusCode, JsonElement.Parse(await answer.Content.ReadAsStringAsync())).Error("rabbitmq"), StringComparison.Ordinal);
+        await bench.App.Get<Topology>().DeclareAsync(CancellationToken.None);
+    }
 }

@@ -40,6 +40,8 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         Assert.All(output.TrimEnd().Split('\n'), line => Assert.StartsWith("✓ ", line, StringComparison.Ordinal));
         Assert.Matches("✓ database +round_trip_ms ", output);
         Assert.Contains("✓ clerk_redirect_uri", output, StringComparison.Ordinal);
+        Assert.Matches("✓ hosts +ChatGPT by its document, .*Cursor registers, ", output);
+        Assert.Matches("✓ signing_key +kid ", output);
         Assert.DoesNotContain(new Uri(bench.Data.Url).UserInfo.Split(':')[1], output, StringComparison.Ordinal);
         Assert.Equal(before, await CountAsync());
     }
@@ -104,6 +106,34 @@ public sealed class DoctorCommandTests : IAsyncLifetime
             {
                 // Refused, as it should be.
             }
+        }
+    }
+
+    /// <summary>A role without a right that the program needs, and with fewer connections than the least deployment opens.</summary>
+    [Fact]
+    public async Task Rights_and_connections_that_the_role_lacks_are_said()
+    {
+        await bench.Data.ExecuteAsync("""
+            DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gpt_test_doctor') THEN CREATE ROLE gpt_test_doctor; END IF; END $$;
+            ALTER ROLE gpt_test_doctor LOGIN CONNECTION LIMIT 50 PASSWORD 'a-password-for-tests';
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO gpt_test_doctor;
+            REVOKE ALL ON gpt_sessions FROM gpt_test_doctor;
+            """);
+        try
+        {
+            var url = new UriBuilder(bench.Data.Url) { UserName = "gpt_test_doctor", Password = "a-password-for-tests" }.Uri.AbsoluteUri;
+            var (exitCode, output, _) = await AppProcess.RunAsync(bench.App.Settings.With([new("DATABASE_URL", url)]), "doctor", "--json");
+            Assert.Equal(1, exitCode);
+            var matrix = new Matrix(HttpStatusCode.OK, JsonElement.Parse(output));
+            Assert.Equal("gpt_test_doctor", matrix.Details("database").GetProperty("role").GetString());
+            Assert.Equal(
+                "The role of DATABASE_URL has no rights to gpt_sessions: run infra/postgres/roles.sql. 4 processes of 15 connections (DATABASE_POOL_SIZE) need "
+                    + "more than the 50 that gpt_test_doctor may have: a smaller pool, or a larger server (infra/sizing.md).",
+                matrix.Error("database"));
+        }
+        finally
+        {
+            await bench.Data.ExecuteAsync("DROP OWNED BY gpt_test_doctor; DROP ROLE gpt_test_doctor");
         }
     }
 

@@ -55,10 +55,12 @@ internal sealed class BrokerCheck(Broker broker, IOptions<AuditSettings> setting
         }
     }
 
-    private static async Task LookAsync(IConnection connection, Finding finding, CancellationToken cancellationToken)
+    private async Task LookAsync(IConnection connection, Finding finding, CancellationToken cancellationToken)
     {
+        await LookForExchangeAsync(connection, finding, cancellationToken);
         var queue = await LookAsync(connection, AuditSettings.Queue, finding, cancellationToken);
         var dead = await LookAsync(connection, AuditSettings.DeadLetters, finding, cancellationToken);
+        await LookAsync(connection, AuditSettings.Retry, finding, cancellationToken);
         finding.Details["messages"] = queue?.MessageCount;
         finding.Details["consumers"] = queue?.ConsumerCount;
         finding.Details["dead_letters"] = dead?.MessageCount;
@@ -73,6 +75,19 @@ internal sealed class BrokerCheck(Broker broker, IOptions<AuditSettings> setting
         {
             finding.Say(CheckState.Degraded, string.Create(
                 CultureInfo.InvariantCulture, $"{dead.MessageCount} messages were given up (runbook, \"Dead letters\")."));
+        }
+    }
+
+    private async Task LookForExchangeAsync(IConnection connection, Finding finding, CancellationToken cancellationToken)
+    {
+        await using var channel = await connection.CreateChannelAsync(cancellationToken: cancellationToken);
+        try
+        {
+            await channel.ExchangeDeclarePassiveAsync(settings.Value.Exchange, cancellationToken);
+        }
+        catch (OperationInterruptedException error) when (error.ShutdownReason?.ReplyCode == RabbitMQ.Client.Constants.NotFound)
+        {
+            finding.Say(CheckState.Degraded, $"There is no exchange {settings.Value.Exchange}, so audit events wait in the outbox: run 'GptFunctions setup'.");
         }
     }
 

@@ -12,12 +12,18 @@ internal sealed class DatabaseCheck(
 
     private const double FewConnectionsLeft = 0.9;
 
+    /// <summary>Two that answer requests, one for the audit queue and one for timers: what a deployment has at least.</summary>
+    private const int FewestProcesses = 4;
+
     private static readonly Sql Server = new("""
-        SELECT sum(numbackends)::bigint, current_setting('max_connections')::bigint,
+        SELECT sum(numbackends)::bigint,
+               least(current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,
+                     (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)),
                (SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '')
                 FROM pg_class
                 WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
-                  AND NOT has_table_privilege(oid, 'SELECT, INSERT'))
+                  AND NOT has_table_privilege(oid, 'SELECT, INSERT')),
+               current_user
         FROM pg_stat_database
         """);
 
@@ -59,7 +65,9 @@ internal sealed class DatabaseCheck(
 
     private async Task LookAroundAsync(Finding finding)
     {
-        var (open, most, closed) = await database.LookUp(Server).FirstAsync(reader => (reader.GetInt64(0), reader.GetInt64(1), reader.GetString(2)));
+        var (open, most, closed, role) = await database.LookUp(Server)
+            .FirstAsync(reader => (reader.GetInt64(0), reader.GetInt64(1), reader.GetString(2), reader.GetString(3)));
+        finding.Details["role"] = role;
         if (closed.Length > 0)
         {
             finding.Say(CheckState.Degraded, $"The role of DATABASE_URL has no rights to {closed}: run infra/postgres/roles.sql.");
@@ -74,6 +82,14 @@ internal sealed class DatabaseCheck(
         }
 
         var (used, size) = database.ReadPool();
+        if (FewestProcesses * size > most)
+        {
+            finding.Say(CheckState.Degraded, string.Create(
+                CultureInfo.InvariantCulture,
+                $"{FewestProcesses} processes of {size} connections (DATABASE_POOL_SIZE) need more than the {most} that {role} may have: a smaller pool, or a larger "
+                    + $"server (infra/sizing.md)."));
+        }
+
         finding.Details["pool_in_use"] = used;
         finding.Details["pool_size"] = size;
         if (used >= size)

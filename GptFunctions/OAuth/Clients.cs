@@ -52,7 +52,15 @@ internal sealed class Clients(
         return await ReadKeysAtAsync(client.JwksUri!, keyId);
     }
 
-    private bool MayBeDocument(string clientId) =>
+    /// <summary>What would come of a document if it were read at this URL: the redirect URIs that it may use, or why there is no client.</summary>
+    public (string[] RedirectUris, string? Problem) Judge(string url, string text)
+    {
+        var (client, wrong) = Describe(url, new OutsideDocument(text, clock.GetUtcNow(), clock.GetUtcNow(), clock.GetUtcNow()), null);
+        return client is null ? ([], $"its document {wrong}.") : (client.RedirectUris, null);
+    }
+
+    /// <summary>Whether a client id is the URL of a document that counts.</summary>
+    public bool MayBeDocument(string clientId) =>
         settings.Value.AllowsDocuments && clientId.StartsWith("http", StringComparison.Ordinal) && documents.MayBeAt(clientId)
         && settings.Value.ClientMetadataHosts.Any(host => host == "*" || string.Equals(host, new Uri(clientId).Host, StringComparison.OrdinalIgnoreCase));
 

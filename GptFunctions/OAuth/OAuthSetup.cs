@@ -20,7 +20,7 @@ internal static class OAuthSetup
         services.AddSingleton<FailureTally>().AddHostedService(provider => provider.GetRequiredService<FailureTally>());
         services.AddSingleton(OutsideNetwork.Real).AddSingleton<OutsideDocuments>();
         services.AddSingleton<ClientDescriptions>().AddSingleton<Clients>().AddSingleton<ClientAssertions>();
-        services.AddSingleton<RegistrationService>();
+        services.AddSingleton<RegistrationService>().AddSingleton<KnownHosts>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>()
             .AddSingleton<HeadlessConsentService>();
         services.AddSingleton<TokenStore>().AddSingleton<TokenService>();

@@ -88,6 +88,13 @@ internal sealed class RegistrationService(ClientStore store, ClientDescriptions 
         }
     }
 
+    /// <summary>What would come of a registration, by the rules alone: the redirect URIs that it may use, or why it is refused.</summary>
+    public (string[] RedirectUris, string? Problem) Judge(RegistrationRequest request)
+    {
+        var (redirectUris, wrong) = descriptions.GoodRedirectUris(request, MaximumRedirectUris);
+        return (redirectUris, wrong ?? ProblemWithMethod(request) ?? descriptions.ProblemWith(request));
+    }
+
     public static OAuthError InvalidMetadata(string problem) => new("invalid_client_metadata", problem);
 
     private async Task<Outcome<RegistrationResponse>> RegisterAsync(Client client, Occasion occasion)

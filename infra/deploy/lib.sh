@@ -98,7 +98,7 @@ ready_answers() { answer_of /ready; [ "$status" = 200 ]; }
 # not_ok: the subsystems of a self-test's body that are not ok, with their states.
 not_ok() { grep -oE '"[a-z_]+":\{"status":"(safe_mode|degraded|blocker)"' <<<"$body" | sed -E 's/"([a-z_]+)":\{"status":"([a-z_]+)"/\1 \2/' | paste -sd, - | sed 's/,/, /g'; }
 
-# smoke_test: from outside, as a client would: ready, the right issuer, the self-test (a blocker fails it, degraded is said).
+# smoke_test: from outside, as a client would: ready, the right issuer, the self-test (a blocker fails it, degraded is said), nobody gets to /operations.
 smoke_test() {
   local issuer
   wait_until "${SMOKE_TIMEOUT:-60}" ready_answers || { say "smoke test: $public_url/ready answered $status: $body"; return 1; }
@@ -112,6 +112,17 @@ smoke_test() {
     200) if [ -n "$(not_ok)" ]; then say "smoke test: /__selftest 200, degraded: $(not_ok)"; else say "smoke test: /__selftest 200"; fi ;;
     404) say "smoke test: this version has no /__selftest" ;;
     *) say "smoke test: /__selftest answered $status ($(not_ok)): $body"; return 1 ;;
+  esac
+  operations_are_closed
+}
+
+# operations_are_closed: from here, as from anywhere outside, /operations is not to be had; an address of the allow-list is led to the sign-in.
+operations_are_closed() {
+  answer_of /operations
+  case $status in
+    403 | 404) say "smoke test: /operations $status, closed from here" ;;
+    302 | 303) say "smoke test: /operations leads this address to the sign-in (infra/k8s/overlays/$environment/operations.yaml)" ;;
+    *) say "smoke test: /operations answered $status to somebody who is not signed in"; return 1 ;;
   esac
 }
 
