@@ -238,6 +238,7 @@ public sealed class DeployScriptTests
     [InlineData("<html>Bad Gateway</html>", 502, 3, "smoke test: /__selftest answered 502 (): <html>Bad Gateway</html>\n")]
     public async Task Self_test_is_said_part_by_part_and_a_blocker_undoes_the_deployment(string body, int status, int expected, string line)
     {
+        ArgumentNullException.ThrowIfNull(body);
         using var bench = new DeployBench();
         bench.Insert("^curl .*/__selftest$", $"{body.TrimEnd()}\n{status}");
         var (code, said) = await bench.DeployAsync("--yes");

@@ -114,7 +114,7 @@ public sealed class NetworkTests
         Assert.Equal(main.At("spec/tls")!.ToJsonString(), apart.At("spec/tls")!.ToJsonString()); // one host, one certificate, asked for once
         Assert.Equal(main.Text("spec/rules/0/host"), apart.Text("spec/rules/0/host"));
         Assert.False(apart.Map("metadata/annotations").ContainsKey("cert-manager.io/cluster-issuer"));
-        Assert.Equal(2, manifests.OfKind("Ingress").Count());
+        Assert.Equal(2, manifests.OfKind("Ingress").Count);
         Assert.DoesNotContain(main.List("spec/rules/0/http/paths"), path => path.Text("path")!.StartsWith("/operations", StringComparison.Ordinal));
 
         var overlay = Yaml.Load(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "overlays", environment, "operations.yaml")).Single();

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Runtime.Versioning;
 using GptFunctions.Keys;
 using GptFunctions.Tests.Support;
 using GptFunctions.Tokens;
@@ -48,6 +49,7 @@ public sealed class KeyCommandsTests : IAsyncLifetime
     }
 
     [Fact]
+    [UnsupportedOSPlatform("windows")]
     public async Task Add_writes_a_file_in_one_piece_with_its_rights_and_for_its_link()
     {
         var link = Path.Combine(directory, ".link");

@@ -32,6 +32,8 @@ public sealed class SignerTests
     [InlineData("a b", "a:9999 b:0", "a")]
     public void Signs_the_first_that_has_been_published_for_long_enough(string list, string published, string expected)
     {
+        ArgumentNullException.ThrowIfNull(list);
+        ArgumentNullException.ThrowIfNull(published);
         var since = published.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(text => text.Split(':'))
             .ToDictionary(pair => Key(pair[0]).KeyId, pair => Now - TimeSpan.FromSeconds(int.Parse(pair[1], null)), StringComparer.Ordinal);
         var signer = Signer.Of([.. list.Split(' ').Select(Key)], since, LongEnough, Now);

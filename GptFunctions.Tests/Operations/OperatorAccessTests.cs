@@ -106,6 +106,7 @@ public sealed class OperatorAccessTests(OperationsFixture<OperatorAccessTests> f
     [MemberData(nameof(AllActions))]
     public async Task Action_is_refused_without_the_form_of_this_session(string action)
     {
+        ArgumentNullException.ThrowIfNull(action);
         var (mine, other) = (
             await fixture.SignInAsync(OperationsFixture<OperatorAccessTests>.Operator), await fixture.SignInAsync("user_second_operator"));
         var before = await CountAsync();

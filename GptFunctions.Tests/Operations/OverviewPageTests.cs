@@ -64,8 +64,8 @@ public sealed partial class OverviewPageTests(OperationsFixture<OverviewPageTest
         Assert.Contains("aria-label=\"Webhooks by outcome: 23520 in 48 hours, at most 960 in one,", html, StringComparison.Ordinal);
         Assert.Contains("completed 11760 failed 11760", text, StringComparison.Ordinal);
         Assert.Contains("reason_5 95 others 370", text, StringComparison.Ordinal);
-        Assert.Equal(96, Bar().Matches(Section(html, "Webhooks by outcome")).Count);
-        Assert.Equal(48, Hour().Matches(Section(html, "Webhooks by outcome")).Count);
+        Assert.Equal(96, Bar().Count(Section(html, "Webhooks by outcome")));
+        Assert.Equal(48, Hour().Count(Section(html, "Webhooks by outcome")));
         Assert.Contains("No code was exchanged.", text, StringComparison.Ordinal);
         Assert.DoesNotMatch(" style=|<script", html);
     }

@@ -301,7 +301,7 @@ public sealed class WorkPagesTests(OperationsFixture<WorkPagesTests> fixture) : 
     private static Task<HttpResponseMessage> DoAsync(TestBrowser browser, string path, params (string Name, string? Value)[] values) =>
         OperationsFixture<WorkPagesTests>.DoAsync(browser, "/operations/" + path, values);
 
-    private Task AddFailedAsync(string id, string type, string subject, string error) => Database.ScalarAsync<int>("""
+    private Task<int> AddFailedAsync(string id, string type, string subject, string error) => Database.ScalarAsync<int>("""
         INSERT INTO webhook_events (source, event_id, type, subject, status, attempts, event_at, received_at, processed_at, error, payload)
         SELECT 'clerk', $1, $2::text, $3::text, 'failed', 1, at, at, at, $4, convert_to(jsonb_build_object(
             'type', $2::text, 'timestamp', 1700000000000, 'data', jsonb_build_object(

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Diagnostics;
 using GptFunctions.Countdowns;
 using GptFunctions.Tests.Support;
@@ -86,7 +87,7 @@ public sealed class InboxListFixture : IAsyncLifetime
     public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     // make test has little time; LIST_ROWS=5000000 is a month of a large shop.
-    private static readonly int Rows = int.TryParse(Environment.GetEnvironmentVariable("LIST_ROWS"), out var rows) ? rows : 100_000;
+    private static readonly int Rows = int.TryParse(Environment.GetEnvironmentVariable("LIST_ROWS"), CultureInfo.InvariantCulture, out var rows) ? rows : 100_000;
 
     internal TestApp App { get; private set; } = null!;
 
