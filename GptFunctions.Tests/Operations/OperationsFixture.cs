@@ -48,12 +48,43 @@ public partial class OperationsFixture<TTests> : AppFixture<TTests>
         return (WebUtility.HtmlDecode(Action().Match(section).Groups["path"].Value), TestBrowser.HiddenFields(section));
     }
 
+    /// <summary>What operators did to somebody or something, from the audit trail, when nothing waits for it: <c>type | who | why</c>, oldest first.</summary>
+    internal async Task<string[]> ActsOnAsync(string whom)
+    {
+        await Wait.UntilAsync(async () => await App.Database.CountAsync("outbox_messages") == 0);
+        return (await App.Database.ScalarAsync<string[]>("""
+            SELECT coalesce(array_agg(concat_ws(' | ', replace(event_type, 'gpt.operator.', ''), metadata ->> 'operator', metadata ->> 'reason')
+                                      ORDER BY occurred_at, event_id), '{}')
+            FROM gpt_oauth_events
+            WHERE event_type LIKE 'gpt.operator.%' AND $1 IN (clerk_user_id, client_id, session_id)
+            """, whom))!;
+    }
+
+    /// <summary>All pages of a list, by their links to the next: what a pattern finds in each, in order.</summary>
+    internal static async Task<List<string>> WalkAsync(TestBrowser browser, string path, Regex row)
+    {
+        var (found, next) = (new List<string>(), (string?)path);
+        while (next is not null)
+        {
+            var html = await ReadAsync(browser, next);
+            var rows = row.Matches(html).Select(match => match.Groups["row"].Value).ToList();
+            Assert.InRange(rows.Count, 0, 50);
+            found.AddRange(rows);
+            next = Next().Match(html) is { Success: true } link ? WebUtility.HtmlDecode(link.Groups["url"].Value) : null;
+        }
+
+        return found;
+    }
+
     /// <summary>What a page says, without its markup and style.</summary>
     internal static string TextOf(string html) =>
         WebUtility.HtmlDecode(Space().Replace(Tag().Replace(Sheet().Replace(html, ""), " "), " "));
 
     [GeneratedRegex("<form method=\"post\" action=\"(?<path>[^\"]*)\"", RegexOptions.None, 1000)]
     private static partial Regex Action();
+
+    [GeneratedRegex("href=\"(?<url>[^\"]*)\" rel=\"next\"", RegexOptions.None, 1000)]
+    private static partial Regex Next();
 
     [GeneratedRegex("<style>.*?</style>", RegexOptions.Singleline, 1000)]
     private static partial Regex Sheet();

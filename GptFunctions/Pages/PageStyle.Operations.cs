@@ -29,7 +29,7 @@ internal static partial class PageStyle
         a.button{display:inline-flex;align-items:center;justify-content:center;min-height:2.75rem;padding:.25rem 1rem;border:1px solid var(--edge);
           border-radius:.625rem;font-weight:600;text-decoration:none;color:var(--text)}
         .actions a.button{flex:1;min-height:3rem}
-        a.small{font-size:.875rem;padding:.25rem .75rem}
+        a.small{font-size:.875rem;padding:.25rem .75rem;white-space:nowrap}
         button.danger{background:var(--error);border-color:var(--error);color:var(--card)}
         .act{border:2px solid var(--edge);border-radius:.75rem;padding:1rem 1.25rem;margin:1.5rem 0;max-width:40rem}
         .act h2{margin:0}
@@ -53,6 +53,7 @@ internal static partial class PageStyle
         .state.bad{border-color:var(--error);color:var(--error)}
         .state.good{border-color:var(--accent);color:var(--accent)}
         @media (min-width:48rem){.list td:first-child:not(:has(bdi)){white-space:nowrap}}
+        @media (min-width:75rem){.list td:has(bdi){min-width:7.5rem}}
         @media (max-width:47.99rem){
           .list thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
           .list,.list tbody{display:block}

@@ -12,12 +12,12 @@ CREATE UNIQUE INDEX maintenance_runs_active ON maintenance_runs (job) WHERE outc
 COMMENT ON TABLE maintenance_runs IS 'One row per run. Those that an operator asked for are there from their start (active) and survive their process; those of the timer are recorded at their end, and a killed one is caught up.';
 COMMENT ON COLUMN maintenance_runs.asked IS 'What an operator asked for, such as the filter of a replay; may name a user.';
 
--- What a list of webhook events is narrowed by; by time alone, and by status, the indexes of the purge serve. Each is paged by processed_at.
+-- What a list of webhook events is narrowed by; by time alone, and by status, the indexes of the purge serve,
+-- by subject that of V027. Each is paged by processed_at.
 ALTER TABLE webhook_events ADD COLUMN duration_ms integer CHECK (duration_ms >= 0);
 COMMENT ON COLUMN webhook_events.duration_ms IS 'How long the last handling took; null of an event that had nothing to change, and of those of before.';
 CREATE INDEX webhook_events_source ON webhook_events (source, processed_at);
 CREATE INDEX webhook_events_type ON webhook_events (type, processed_at);
-CREATE INDEX webhook_events_subject ON webhook_events (subject, processed_at) WHERE subject IS NOT NULL;
 
 -- The countdowns of one order, whatever became of them.
 CREATE INDEX countdowns_subject ON countdowns (subject);
