@@ -3,7 +3,7 @@
 import { launch, looks } from './chromium.mjs';
 
 const [baseUrl, folder, clientId, redirectUri] = process.argv.slice(2);
-const wanted = { 'phone-light': ['sign-in', 'consent', 'connections'], 'phone-dark': ['sign-in', 'consent'], 'desktop-light': ['consent'] };
+const wanted = { 'phone-light': ['sign-in', 'consent', 'connections'], 'phone-dark': ['sign-in', 'consent'], 'desktop-light': ['consent', 'operations'] };
 const link = `${baseUrl}/oauth/authorize?${new URLSearchParams({ response_type: 'code', client_id: clientId, redirect_uri: redirectUri, state: 'x' })}`;
 
 const browser = await launch();
@@ -25,9 +25,27 @@ try {
     await page.getByRole('button', { name: 'Disconnect everything' }).waitFor();
     await picture(page, 'connections', look);
     await context.close();
+    if (wanted[look.name].includes('operations')) {
+      await operations(look);
+    }
   }
 } finally {
   await browser.close();
+}
+
+// What those on call see of bob.
+async function operations(look) {
+  const context = await browser.newContext({ ...look.options, viewport: { width: 1000, height: 600 } });
+  const page = await context.newPage();
+  await page.goto(`${baseUrl}/operations/people?user=bob%40example.com`);
+  if (page.url().includes('/operations')) {
+    throw new Error('There is no /operations: start the instance with OPERATORS=operator@example.com.');
+  }
+  await page.getByLabel('User id').fill('operator@example.com');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Person' }).waitFor();
+  await picture(page, 'operations', look);
+  await context.close();
 }
 
 // Somebody else allows it, so that there is something to disconnect; the second time nobody is asked.

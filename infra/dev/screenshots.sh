@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Takes the README's pictures of the pages for people from a running instance.
+# Takes the README's pictures of the pages from a running instance (OPERATORS=operator@example.com make run).
 #
 # usage: infra/dev/screenshots.sh
 #
 # Settings (environment):
-#   BASE_URL=http://127.0.0.1:7071   the instance (make run)
+#   BASE_URL=http://127.0.0.1:7071   the instance
 #   CHROMIUM=...                     the browser; else the one that is installed
 # Writes infra/screenshots/*.png, small enough for a repository (below 64 KB each).
 
