@@ -49,7 +49,7 @@ public sealed class AuditCommandsTests : IAsyncLifetime
         var lines = (await File.ReadAllTextAsync(path)).Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(4, lines.Length);
         Assert.All(lines[1..], line => Assert.Contains(",gpt.test.told,\"'=user_1\",app-", line, StringComparison.Ordinal));
-        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, new FileInfo(path).UnixFileMode);
 
         var (code, output, error) = await RunAsync("audit", "export", "--format", "jsonl", "--type", "gpt.test.told", "--until", "1m");
         Assert.Equal((0, "5 events\n"), (code, error));

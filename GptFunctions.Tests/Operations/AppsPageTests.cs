@@ -49,11 +49,11 @@ public sealed partial class AppsPageTests(OperationsFixture<AppsPageTests> fixtu
     [InlineData("A client needs a redirect URI", "Name", "", "")]
     [InlineData("must use https", "Name", "", "http://evil.example/")]
     [InlineData("name", "turned \u202E round", "g-1", null)]
-    public async Task Add_of_what_could_not_work_is_refused_with_a_sentence(string sentence, string name, string? gpt, string? uri)
+    public async Task Add_of_what_could_not_work_is_refused_with_a_sentence(string sentence, string name, string? gpt, string? leadsTo)
     {
         var clients = await app.Database.CountAsync("gpt_clients");
         using var refused = await OperationsFixture<AppsPageTests>.DoAsync(
-            await OperatorAsync(), Page + "?confirm=add", ("name", name), ("gpt", gpt), ("redirect_uri", uri));
+            await OperatorAsync(), Page + "?confirm=add", ("name", name), ("gpt", gpt), ("redirect_uri", leadsTo));
         Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
         Assert.Contains(sentence, OperationsFixture<AppsPageTests>.TextOf(await refused.Content.ReadAsStringAsync()), StringComparison.Ordinal);
         Assert.Equal(clients, await app.Database.CountAsync("gpt_clients"));

@@ -53,7 +53,7 @@ public sealed partial class AuditPageTests(OperationsFixture<AuditPageTests> fix
     [InlineData("user=%25", 0)]
     public async Task List_is_narrowed_by_each_filter_and_paged_by_key_without_loss_or_repetition(string filter, int count)
     {
-        var until = filter.Contains("until=", StringComparison.Ordinal) ? filter : filter + "&until=2026-02-01";
+        var until = filter?.Contains("until=", StringComparison.Ordinal) == true ? filter : filter + "&until=2026-02-01";
         var seen = await OperationsFixture<AuditPageTests>.WalkAsync(await SignInAsync(false), $"{Page}?{until}", Row());
         Assert.Equal((count, count), (seen.Count, seen.Distinct().Count()));
         Assert.Equal(seen.OrderByDescending(Day).Select(Day), seen.Select(Day));

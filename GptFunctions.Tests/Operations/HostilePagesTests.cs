@@ -84,7 +84,7 @@ public sealed partial class HostilePagesTests(OperationsFixture<HostilePagesTest
     private static partial Regex Tag();
 
     // Outside of quotes: within them it is a text.
-    [GeneratedRegex("^<[^\"]*(\"[^\"]*\"[^\"]*)*\\son[a-z]+=", RegexOptions.IgnoreCase, 1000)]
+    [GeneratedRegex("^<[^\"]*(\"[^\"]*\"[^\"]*)*\\son[a-z]+=", RegexOptions.IgnoreCase | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Handler();
 
     [GeneratedRegex("<a [^>]*href=\"(?<url>[^\"]*)\"", RegexOptions.IgnoreCase, 1000)]
