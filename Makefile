@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo test stop clean lint docs build setup func services bench fuzz screenshots webhook k8s-render production-deploy rollback
+.PHONY: help run demo test stop clean lint docs build setup func services bench bench-scale fuzz screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -50,6 +50,9 @@ func: ## start under Azure Functions Core Tools instead of the standalone host
 
 bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULTS.md
 	@for what in refresh relay webhooks purge gateway fair telemetry coldstart; do infra/load/$$what.sh --save || exit; done
+
+bench-scale: ## the pages of those on call after years of use: 10 million sessions, 100 million audit rows; SESSIONS=... EVENTS=...
+	@infra/load/scale.sh $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(EVENTS),--events $(EVENTS)) --save
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh

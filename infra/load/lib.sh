@@ -2,11 +2,11 @@
 # What the benchmarks share. Sourced from the root of the checkout.
 
 root=$PWD
-work=$(mktemp -d) pid="" own=false peers=()
+work=$(mktemp -d) pid="" own=false own_name=bench peers=()
 finish() {
   stop_app
   kill "${peers[@]}" 2>/dev/null || true
-  ! $own || "$root/infra/dev/services.sh" down --name bench
+  ! $own || "$root/infra/dev/services.sh" down --name "$own_name"
   rm -rf "$work"
 }
 trap finish EXIT
