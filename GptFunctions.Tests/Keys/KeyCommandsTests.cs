@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using System.Text.Json;
 using System.Runtime.Versioning;
 using GptFunctions.Keys;
