@@ -1,4 +1,3 @@
-using System.Runtime.Versioning;
 using System.Text.Json;
 using System.Runtime.Versioning;
 using GptFunctions.Keys;
