@@ -51,7 +51,11 @@ public sealed partial class CommandLinesTests
     [InlineData("doctor --jsn")]
     public void Command_line_that_does_not_exist_is_found(string line) => Assert.NotEmpty(ErrorsOf(line));
 
-    private static void AssertTaken(string line) => Assert.True(ErrorsOf(line) is not { Length: > 0 } errors, $"GptFunctions {line}: {string.Join(' ', ErrorsOf(line))}");
+    private static void AssertTaken(string line)
+    {
+        var errors = ErrorsOf(line);
+        Assert.True(errors.Length == 0, $"GptFunctions {line}: {string.Join(' ', errors)}");
+    }
 
     /// <summary>In fences the lines, elsewhere what stands between backticks.</summary>
     private static List<string> LinesOf(string document)

@@ -228,11 +228,11 @@ public sealed class DeployScriptTests
     [Theory]
     [InlineData("""{"status":"ok","subsystems":{"clerk":{"status":"ok"},"database":{"status":"ok"}}}""", 200, 0, "smoke test: /__selftest 200\n")]
     [InlineData(
-        """{"status":"degraded","safe_mode":true,"subsystems":{"callbacks":{"status":"safe_mode"},"database":{"status":"ok"},"rabbitmq":{"status":"degraded"}}}""",
+        """{"status":"degraded","subsystems":{"callbacks":{"status":"safe_mode"},"database":{"status":"ok"},"rabbitmq":{"status":"degraded"}}}""",
         200, 0, "smoke test: /__selftest 200, degraded: callbacks safe_mode, rabbitmq degraded\n")]
     [InlineData(
         """
-        {"status":"blocker","version":"1","subsystems":{"clerk":{"status":"blocker","duration_ms":3,"details":{},"error":"No answer."},"purge":{"status":"ok","duration_ms":1}}}
+        {"status":"blocker","subsystems":{"clerk":{"status":"blocker","duration_ms":3,"details":{},"error":"No answer."},"purge":{"status":"ok"}}}
         """,
         503, 3, "smoke test: /__selftest answered 503 (clerk blocker): {\"status\":\"blocker\"")]
     [InlineData("<html>Bad Gateway</html>", 502, 3, "smoke test: /__selftest answered 502 (): <html>Bad Gateway</html>\n")]

@@ -14,9 +14,29 @@ public sealed class ManifestSettingsTests
     /// <summary>Read by the host.</summary>
     private static readonly string[] Elsewhere = ["AzureFunctionsWebHost__hostid"];
 
+    private static readonly string[] Offered =
+    [
+        "OPERATORS", "OPERATION_VIEWERS", "BRAND_NAME", "BRAND_COLOR", "BRAND_LOGO", "BRAND_PRIVACY_URL", "BRAND_TERMS_URL", "BRAND_SUPPORT_URL",
+        "GPT_KEY_PUBLISH_SECONDS", "USAGE_WRITE_SECONDS",
+    ];
+
     private static readonly string[] Secret = [.. SettingsTable.All.Where(row => row.Setting.IsSecret).Select(row => row.Setting.Name)];
 
     public static TheoryData<string, bool> Renderings => KustomizeRender.All;
+
+    /// <summary>What a company takes in or changes stands in settings.env, each name once and with its comment, also where it is commented out.</summary>
+    [Theory]
+    [InlineData(KustomizeRender.Staging)]
+    [InlineData(KustomizeRender.Production)]
+    public void File_of_an_overlay_offers_what_a_company_sets_once(string environment)
+    {
+        var lines = File.ReadAllLines(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "overlays", environment, "settings.env"));
+        var names = lines.Where(line => line.Contains('=', StringComparison.Ordinal)).Select(line => line.TrimStart('#', ' ').Split('=')[0])
+            .Where(name => name.All(letter => letter == '_' || char.IsAsciiLetterUpper(letter))).ToList();
+        Assert.Equal(names.Distinct(StringComparer.Ordinal), names);
+        Assert.Empty(names.Except(SettingsTable.Names, StringComparer.Ordinal));
+        Assert.Empty(Offered.Except(names, StringComparer.Ordinal));
+    }
 
     [Theory]
     [MemberData(nameof(Renderings))]

@@ -59,6 +59,15 @@ public sealed partial class RunbookTests
         Assert.Contains("`GptFunctions " + command, row[2], StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Pages_that_it_names_exist()
+    {
+        var routes = File.ReadAllText(Path.Combine(Root, "docs", "routes.md")); // which is compared with the program
+        var named = OperationsPage().Matches(Runbook).Select(match => match.Value).Distinct(StringComparer.Ordinal).ToList();
+        Assert.Equal(9, named.Count);
+        Assert.All(named, page => Assert.Contains($"| GET | {page} |", routes, StringComparison.Ordinal));
+    }
+
     /// <summary>Links within it lead to its headings.</summary>
     [Fact]
     public void Sections_that_it_links_to_exist()
@@ -161,6 +170,9 @@ public sealed partial class RunbookTests
 
     [GeneratedRegex(@"\]\(#(?<name>[\w-]+)\)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Anchor();
+
+    [GeneratedRegex(@"`/operations/[\w-]+`", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex OperationsPage();
 
     [GeneratedRegex(@"CREATE (?:UNLOGGED )?TABLE (?<name>\w+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Table();

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
@@ -80,6 +81,22 @@ public sealed class CheckTests(AppFixture<CheckTests> fixture) : IClassFixture<A
         {
             await app.Database.ExecuteAsync(undo);
         }
+    }
+
+    [Theory]
+    [InlineData(-40, "The clock of this process is 40 s ahead of the database: set it by NTP.")]
+    [InlineData(40, "The clock of this process is 40 s behind the database: set it by NTP.")]
+    [InlineData(20, null)]
+    public async Task Clock_that_is_far_from_the_databases_is_said(int databaseIsAhead, string? error)
+    {
+        var clock = new DatabaseClock(TimeProvider.System);
+        var now = clock.GetTimestamp();
+        clock.Note(clock.GetUtcNow().AddSeconds(databaseIsAhead), now, now);
+        var finding = new Finding();
+        await new DatabaseCheck(app.Get<Database>(), app.Get<Migrator>(), clock, TimeProvider.System).RunAsync(finding, CancellationToken.None);
+        Assert.Equal(error is null ? CheckState.Ok : CheckState.Degraded, finding.State);
+        Assert.Equal(error, finding.Error);
+        Assert.Equal(-databaseIsAhead, finding.Details["clock_ahead_seconds"]!.GetValue<double>(), 0.1);
     }
 
     /// <summary>Development without anything: what is missing is said, and nothing of it blocks.</summary>

@@ -80,7 +80,8 @@ public sealed class HostsCheckTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("/.well-known/oauth-authorization-server", """{"issuer":"http://other"}""", "Blocker", "names the issuer 'http://other', and not PUBLIC_BASE_URL.")]
+    [InlineData(
+        "/.well-known/oauth-authorization-server", """{"issuer":"http://other"}""", "Blocker", "names the issuer 'http://other', and not PUBLIC_BASE_URL.")]
     [InlineData("/.well-known/oauth-authorization-server", "<html>", "Blocker", "/.well-known/oauth-authorization-server is no JSON.")]
     [InlineData("/.well-known/oauth-authorization-server", "404", "Blocker", "/.well-known/oauth-authorization-server answers 404.")]
     [InlineData("/.well-known/oauth-protected-resource/gpt/mcp", """{"resource":"x"}""", "Degraded", "/gpt/mcp is about the resource 'x'. Hosts that know")]

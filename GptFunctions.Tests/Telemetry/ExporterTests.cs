@@ -44,6 +44,19 @@ public sealed class ExporterTests(AppFixture<ExporterTests> fixture) : IClassFix
         Assert.Equal(0, await program.StopAsync(StopLimit));
     }
 
+    [Fact]
+    public async Task Logs_are_not_sent_where_something_else_takes_them()
+    {
+        await using var collector = await TestCollector.StartAsync();
+        await using var program = await AppProcess.StartAsync(With(collector, ("OTEL_LOGS_EXPORTER", "none")));
+        using var answer = await program.Http.GetAsync(Keys);
+        Assert.Equal(0, await program.StopAsync(StopLimit));
+
+        Assert.Contains(collector.Spans, span => span.Kind == "server");
+        Assert.Contains(collector.Points, point => point.Name == "http.server.request.duration");
+        Assert.Empty(collector.Logs);
+    }
+
     /// <summary>Nothing would be sent for minutes.</summary>
     [Fact]
     public async Task Stop_sends_what_is_left()

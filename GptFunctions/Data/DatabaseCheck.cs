@@ -86,8 +86,8 @@ internal sealed class DatabaseCheck(
         {
             finding.Say(CheckState.Degraded, string.Create(
                 CultureInfo.InvariantCulture,
-                $"{FewestProcesses} processes of {size} connections (DATABASE_POOL_SIZE) need more than the {most} that {role} may have: a smaller pool, or a larger "
-                    + $"server (infra/sizing.md)."));
+                $"{FewestProcesses} processes of {size} connections (DATABASE_POOL_SIZE) need more than the {most} that {role} may have: a smaller pool, or a "
+                    + $"larger server (infra/sizing.md)."));
         }
 
         finding.Details["pool_in_use"] = used;

@@ -12,12 +12,16 @@ namespace GptFunctions.Telemetry;
 internal sealed class TelemetrySettings : ISettings
 {
     public const string DefaultServiceName = "gpt-functions";
+    public const string LogsName = "OTEL_LOGS_EXPORTER";
 
     [Setting("OTEL_EXPORTER_OTLP_ENDPOINT", Meaning = "the OpenTelemetry collector for traces, metrics and logs; without it there is no telemetry")]
     public string? Endpoint { get; set; }
 
     [Setting("OTEL_EXPORTER_OTLP_PROTOCOL", OneOf = "grpc http/protobuf", Meaning = "`grpc` (port 4317 as a rule) or `http/protobuf` (4318)")]
     public string Protocol { get; set; } = "grpc";
+
+    [Setting(LogsName, OneOf = "otlp none", Meaning = "`none`: logs are not sent to the collector, because something else takes them from standard output")]
+    public string LogsExporter { get; set; } = "otlp";
 
     [Setting("OTEL_TRACES_SAMPLER",
         OneOf = "always_on always_off traceidratio parentbased_always_on parentbased_always_off parentbased_traceidratio",

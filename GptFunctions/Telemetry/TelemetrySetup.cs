@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using OpenTelemetry;
 using OpenTelemetry.Logs;
@@ -58,6 +59,11 @@ internal static class TelemetrySetup
                     .AddView(InSeconds))
                 .WithLogging(null, logs => logs.IncludeFormattedMessage = true)
                 .UseOtlpExporter();
+            if (builder.Configuration[TelemetrySettings.LogsName] == "none")
+            {
+                builder.Logging.AddFilter<OpenTelemetryLoggerProvider>(null, LogLevel.None);
+            }
+
             builder.Services.AddSingleton<IStartupFilter, ServerSpans>();
             builder.Services.AddHostedService<TelemetryService>();
         }
