@@ -141,7 +141,8 @@ while IFS='|' read -r title path; do
 done <"$work/pages"
 echo "$table"
 if $save; then
-  cp "$work/plans" infra/load/operations-plans.txt
+  # Of each plan the beginning: a month is like the next.
+  awk '/^## / { line = 0 } ++line <= 36 { print substr($0, 1, 200) } line == 37 { print "    ...\n" }' "$work/plans" >infra/load/operations-plans.txt
   save operations <<TEXT
 $(machine) Standalone host. $sessions sessions of $people people, $events audit rows over $months months.
 
