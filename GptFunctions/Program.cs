@@ -36,7 +36,8 @@ namespace GptFunctions
         public static Command[] Commands =>
         [
             SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), MessageCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(),
-            SessionCommands.Create(), UserCommands.Create(), CountdownCommands.Create(), CallbackCommands.Create(), KeyCommands.Create(), DoctorCommand.Create(),
+            SessionCommands.Create(), UserCommands.Create(), CountdownCommands.Create(), CallbackCommands.Create(), KeyCommands.Create(),
+            DoctorCommand.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)

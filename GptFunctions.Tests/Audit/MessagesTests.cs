@@ -182,7 +182,8 @@ public sealed class MessagesTests : IAsyncLifetime
         Assert.Equal(3, lines.Length);
         Assert.DoesNotContain(output, letter => (char.IsControl(letter) && letter != '\n') || letter == '\u202E');
         Assert.StartsWith("stranded/gpt.odd.type", lines[2], StringComparison.Ordinal);
-        var json = (await RunAsync("list", "--json")).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonElement.Parse(line)).ToList();
+        var json = (await RunAsync("list", "--json")).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonElement.Parse(line))
+            .ToList();
         Assert.Equal(3, json[2].GetProperty("count").GetInt32());
 
         Assert.Equal((0, "3 events are back in the outbox.\n", ""), await RunAsync("return", "stranded/gpt.odd.type", "--by", "ada", "--reason", "bound"));

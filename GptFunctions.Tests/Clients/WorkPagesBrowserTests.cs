@@ -28,7 +28,8 @@ public sealed class WorkPagesBrowserTests(OperationsFixture<WorkPagesBrowserTest
             SELECT n, gen_random_uuid(), 'gpt.odd.type', '{}', now() FROM generate_series(1, 3) n;
             INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at, status, finished_at, attempts, last_error) VALUES
                 (gen_random_uuid(), 'test.kind', repeat('x', 500), now(), now(), now(), 'dead', now(), 5, repeat('P0001: not now ', 20)),
-                ('00000000-0000-0000-0000-00000000000b', 'verification.expiry', 'order-b', now() + interval '1 hour', now() + interval '1 hour', now(), 'active',
+                ('00000000-0000-0000-0000-00000000000b', 'verification.expiry', 'order-b', now() + interval '1 hour', now() + interval '1 hour', now(),
+                 'active',
                     NULL, 0, NULL);
             INSERT INTO verification_callbacks (id, type, order_id, status, next_attempt_at, created_at, finished_at, last_error)
             VALUES (gen_random_uuid(), 'verification.refund_due', 'order-<b>c</b>', 'dead', now(), now(), now(), 'the receiver answered 500');

@@ -19,7 +19,8 @@ public sealed class CheckTests(AppFixture<CheckTests> fixture) : IClassFixture<A
         "TRUNCATE outbox_messages", "degraded", "The oldest audit event waits for 6")]
     [InlineData(
         "outbox", "INSERT INTO outbox_stranded (position, event_id, routing_key, envelope, occurred_at) SELECT 1, gen_random_uuid(), 'gpt.test', '{}', now()",
-        "TRUNCATE outbox_stranded", "degraded", "1 audit events are set aside, because no queue takes them: GptFunctions audit stranded list. A binding of the "
+        "TRUNCATE outbox_stranded", "degraded", "1 audit events are set aside, because no queue takes them: GptFunctions audit stranded list. A binding of "
+            + "the "
             + "exchange is missing (gpt.test): GptFunctions setup declares it")]
     [InlineData(
         "outbox", "INSERT INTO outbox_messages (event_id, routing_key, envelope, occurred_at) VALUES (gen_random_uuid(), 'gpt.test', '{}', now() - interval "

@@ -77,7 +77,8 @@ public sealed class PageSignInTests(FakeProviderFixture<PageSignInTests> fixture
     {
         var (browser, location) = await StartAsync(Home + "?page=2");
 
-        using var response = await browser.GetAsync("/oauth/callback" + OAuthFlow.Query([("state", OAuthFlow.Parameter(location, "state")), ("error", error)]));
+        using var response = await browser.GetAsync(
+            "/oauth/callback" + OAuthFlow.Query([("state", OAuthFlow.Parameter(location, "state")), ("error", error)]));
         var html = await response.Content.ReadAsStringAsync();
 
         Assert.Equal(status, response.StatusCode);

@@ -114,7 +114,9 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
         using var body = new StringContent(
             new JsonObject
             {
-                ["client_name"] = name, ["redirect_uris"] = new JsonArray(uri), ["token_endpoint_auth_method"] = "client_secret_post",
+                ["client_name"] = name,
+                ["redirect_uris"] = new JsonArray(uri),
+                ["token_endpoint_auth_method"] = "client_secret_post",
             }.ToJsonString(), System.Text.Encoding.UTF8, "application/json");
         using var answer = await app.Http.PostAsync(new Uri("/oauth/register", UriKind.Relative), body);
         var client = JsonNode.Parse(await answer.Content.ReadAsStringAsync())!;

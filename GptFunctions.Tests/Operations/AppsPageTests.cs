@@ -43,6 +43,34 @@ public sealed partial class AppsPageTests(OperationsFixture<AppsPageTests> fixtu
         Assert.DoesNotContain(secret, await OperationsFixture<AppsPageTests>.ReadAsync(browser, $"{Page}?app={id}"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task App_shows_when_it_called_last_and_why_it_was_refused()
+    {
+        var client = await OAuthFlow.AddClientAsync(app, name: "Refused App");
+        await app.Database.ExecuteAsync(
+            $"""
+            INSERT INTO refusals (hour, endpoint, reason, client_id, count)
+            VALUES (date_trunc('hour', now()), '/oauth/token', 'refresh_expired', '{client.Id}', 4),
+                   (date_trunc('hour', now() - interval '2 days'), '/oauth/token', 'refresh_expired', '{client.Id}', 3),
+                   (date_trunc('hour', now()), '/oauth/authorize', 'redirect_uri_unregistered', '{client.Id}', 2),
+                   (date_trunc('hour', now() - interval '8 days'), '/oauth/token', 'code_expired', '{client.Id}', 50)
+            """);
+        await app.Database.ExecuteAsync(
+            $"""
+            INSERT INTO client_usage (client_id, user_id, day, calls, last_call_at)
+            VALUES ('{client.Id}', gen_random_uuid(), current_date, 12, '2026-11-20 10:11Z')
+            """);
+        var browser = await OperatorAsync();
+
+        var list = OperationsFixture<AppsPageTests>.TextOf(await OperationsFixture<AppsPageTests>.ReadAsync(browser, $"{Page}?q={client.Id}"));
+        Assert.Contains("2026-11-20 10:11", list, StringComparison.Ordinal);
+        Assert.Contains(" 9 ", list, StringComparison.Ordinal);
+        var text = OperationsFixture<AppsPageTests>.TextOf(await OperationsFixture<AppsPageTests>.ReadAsync(browser, $"{Page}?app={client.Id}"));
+        Assert.Contains("refresh_expired /oauth/token 7", text, StringComparison.Ordinal);
+        Assert.Contains("redirect_uri_unregistered /oauth/authorize 2", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("code_expired", text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("'gpt-1' is not a GPT id", "Name", "gpt-1", null)]
     [InlineData("name is empty", " ", "g-1", null)]

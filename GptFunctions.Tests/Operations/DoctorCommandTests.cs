@@ -127,7 +127,8 @@ public sealed class DoctorCommandTests : IAsyncLifetime
             var matrix = new Matrix(HttpStatusCode.OK, JsonElement.Parse(output));
             Assert.Equal("gpt_test_doctor", matrix.Details("database").GetProperty("role").GetString());
             Assert.Equal(
-                "The role of DATABASE_URL has no rights to gpt_sessions: run infra/postgres/roles.sql. 4 processes of 15 connections (DATABASE_POOL_SIZE) need "
+                "The role of DATABASE_URL has no rights to gpt_sessions: run infra/postgres/roles.sql. 4 processes of 15 connections (DATABASE_POOL_SIZE) "
+                + "need "
                     + "more than the 50 that gpt_test_doctor may have: a smaller pool, or a larger server (infra/sizing.md).",
                 matrix.Error("database"));
         }

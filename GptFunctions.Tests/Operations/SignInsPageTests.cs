@@ -68,7 +68,8 @@ public sealed partial class SignInsPageTests(OperationsFixture<SignInsPageTests>
     {
         await app.Database.ExecuteAsync("""
             INSERT INTO sign_ins (id, at, client_id, redirect_uri, clerk_user_id, signed_in_at)
-            SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now(), 'paged', 'https://x', 'user_paged', now() FROM generate_series(1, 120) n
+            SELECT ('01000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, now(), 'paged', 'https://x', 'user_paged', now()
+            FROM generate_series(1, 120) n
             """);
         var (path, seen) = ((string?)$"{Path}?user=user_paged", new List<string>());
         for (var page = 1; path is not null; page++)

@@ -16,7 +16,8 @@ public sealed class WorkPagesTests(OperationsFixture<WorkPagesTests> fixture) : 
 {
     private static readonly string[] Hostile =
     [
-        "<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "\u202Egnp.exe", "a\u001b[2J\r\nb", "\u0634\u0631\u0643\u0629", "{{7*7}}", "../../etc",
+        "<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "\u202Egnp.exe", "a\u001b[2J\r\nb", "\u0634\u0631\u0643\u0629", "{{7*7}}",
+        "../../etc",
     ];
 
     private readonly TestApp app = fixture.App;
@@ -71,7 +72,8 @@ public sealed class WorkPagesTests(OperationsFixture<WorkPagesTests> fixture) : 
             var asked = await ReadAsync(browser, $"webhooks?confirm=replay-all&type={filter}");
             Assert.Contains("1 failed events match", asked, StringComparison.Ordinal);
             Assert.DoesNotContain("<script", await ReadAsync(browser, $"messages?confirm=discard&message={filter}"), StringComparison.OrdinalIgnoreCase);
-            Assert.DoesNotContain("<img", await ReadAsync(browser, $"countdowns?confirm=cancel&id={filter}&what={filter}"), StringComparison.OrdinalIgnoreCase);
+            Assert.DoesNotContain(
+                "<img", await ReadAsync(browser, $"countdowns?confirm=cancel&id={filter}&what={filter}"), StringComparison.OrdinalIgnoreCase);
         }
 
         await Database.ExecuteAsync("TRUNCATE webhook_events, audit_quarantine, outbox_stranded, countdowns, verification_callbacks");
@@ -225,7 +227,8 @@ public sealed class WorkPagesTests(OperationsFixture<WorkPagesTests> fixture) : 
             using var again = await DoAsync(browser, path, ("reason", "again"));
             Assert.Equal(HttpStatusCode.Conflict, again.StatusCode);
             await ToldAsync(
-                told, told.Contains("callback", StringComparison.Ordinal) ? "callback_id" : "countdown_id", $"00000000-0000-0000-0000-00000000000{id}", reason);
+                told, told.Contains("callback", StringComparison.Ordinal) ? "callback_id" : "countdown_id", $"00000000-0000-0000-0000-00000000000{id}",
+                reason);
         }
 
         Assert.Equal("active cancelled", await Database.ScalarAsync<string>(

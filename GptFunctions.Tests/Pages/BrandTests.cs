@@ -8,7 +8,8 @@ namespace GptFunctions.Tests.Pages;
 /// <summary>pages.md 1 to 3: whose service it is, as the settings say it; what is not fit for people's eyes stops the start.</summary>
 public sealed class BrandTests(AppFixture<BrandTests> fixture) : IClassFixture<AppFixture<BrandTests>>
 {
-    private const string Svg = """<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><script>alert(1)</script><rect width="9" height="9"/></svg>""";
+    private const string Svg =
+        """<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><script>alert(1)</script><rect width="9" height="9"/></svg>""";
     private readonly TestApp app = fixture.App;
 
     /// <summary>Figures that every WCAG tool shows for these pairs.</summary>

@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Diagnostics;
+using System.Globalization;
 using GptFunctions.Countdowns;
 using GptFunctions.Tests.Support;
 using GptFunctions.Webhooks;
@@ -87,7 +87,8 @@ public sealed class InboxListFixture : IAsyncLifetime
     public static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     // make test has little time; LIST_ROWS=5000000 is a month of a large shop.
-    private static readonly int Rows = int.TryParse(Environment.GetEnvironmentVariable("LIST_ROWS"), CultureInfo.InvariantCulture, out var rows) ? rows : 100_000;
+    private static readonly int Rows = int.TryParse(
+        Environment.GetEnvironmentVariable("LIST_ROWS"), CultureInfo.InvariantCulture, out var rows) ? rows : 100_000;
 
     internal TestApp App { get; private set; } = null!;
 

@@ -43,7 +43,8 @@ public sealed class WebhookReplayTests : IAsyncLifetime
         Assert.Equal(29, await Database.CountAsync("webhook_events", "status = 'completed' AND attempts = 2 AND duration_ms >= 0"));
         Assert.Equal(1, await Database.CountAsync("webhook_events", "event_id = 'failed7' AND attempts = 2 AND error LIKE 'what was kept of it%'"));
         Assert.Equal(5, await Database.CountAsync("webhook_events", "type = 'user.updated' AND attempts = 1 AND status = 'failed'"));
-        Assert.Equal(29, await Database.CountAsync("outbox_messages", $"routing_key = '{AuditEvents.UserUpdated}' AND envelope ->> 'correlation_id' = 'replay-1'"));
+        Assert.Equal(
+            29, await Database.CountAsync("outbox_messages", $"routing_key = '{AuditEvents.UserUpdated}' AND envelope ->> 'correlation_id' = 'replay-1'"));
         var told = Assert.Single(await Database.EventsAsync(WebhookReplayJob.Started, "run_id", "1")).GetProperty("payload");
         Assert.Equal(
             ("command:ada", "the table is repaired", "user.created"),

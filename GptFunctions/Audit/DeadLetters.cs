@@ -188,7 +188,9 @@ internal sealed class DeadLetters(Broker broker, NpgsqlDataSource dataSource)
             return ("the broker does not say why", null);
         }
 
-        var at = death.TryGetValue("time", out var time) && time is AmqpTimestamp seconds ? DateTimeOffset.FromUnixTimeSeconds(seconds.UnixTime) : (DateTimeOffset?)null;
+        var at = death.TryGetValue("time", out var time) && time is AmqpTimestamp seconds
+            ? DateTimeOffset.FromUnixTimeSeconds(seconds.UnixTime)
+            : (DateTimeOffset?)null;
         return (Text(death, "reason") switch
         {
             "rejected" => $"failed five times in {Text(death, "queue")}: an integrity rule or a bug",

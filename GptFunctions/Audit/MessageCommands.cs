@@ -29,7 +29,8 @@ internal static class MessageCommands
 
     private static Command CreateList()
     {
-        var command = new Command("list", "List the quarantine (no events), dead letters (given up) and stranded events (no queue takes them), each with its reason.");
+        var command = new Command(
+            "list", "List the quarantine (no events), dead letters (given up) and stranded events (no queue takes them), each with its reason.");
         var list = new ListOptions(command);
         command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
@@ -73,7 +74,8 @@ internal static class MessageCommands
     private static Command CreateDiscard()
     {
         var id = new Argument<string>("id") { Description = "The id, as the list shows it." };
-        var command = new Command("discard", "Throw a message of the quarantine or a dead letter away, for good. The audit trail says so, with its digest.") { id };
+        var command = new Command(
+            "discard", "Throw a message of the quarantine or a dead letter away, for good. The audit trail says so, with its digest.") { id };
         var act = new OperatorOptions(command, isReasonRequired: true);
         command.SetAction((parsed, _) => Commands.WithServicesAsync(parsed, async services =>
         {

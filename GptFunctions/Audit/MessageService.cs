@@ -57,7 +57,9 @@ internal sealed class MessageService(
         return count;
     }
 
-    /// <summary>Puts back what an id names: a message of the quarantine into the trail, a dead letter into the audit queue, an event into the outbox.</summary>
+    /// <summary>
+    /// Puts back what an id names: a message of the quarantine into the trail, a dead letter into the audit queue, an event into the outbox.
+    /// </summary>
     /// <returns>What was done, or why nothing was.</returns>
     public async Task<(string? Done, string? Problem)> ReturnAsync(string id, OperatorAct act, Occasion occasion) => Split(id) switch
     {

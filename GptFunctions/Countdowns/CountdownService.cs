@@ -10,7 +10,8 @@ namespace GptFunctions.Countdowns;
 /// when the lease is over.
 /// </summary>
 internal sealed partial class CountdownService(
-    CountdownStore store, CountdownListStore list, IEnumerable<ICountdownHandler> handlers, CountdownMetrics metrics, TimeProvider clock, ILogger<CountdownService> logger)
+    CountdownStore store, CountdownListStore list, IEnumerable<ICountdownHandler> handlers, CountdownMetrics metrics, TimeProvider clock,
+    ILogger<CountdownService> logger)
 {
     /// <summary>How late a countdown may be at rest.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);

@@ -11,7 +11,8 @@ using Microsoft.Extensions.Options;
 namespace GptFunctions.OAuth;
 
 /// <summary>What a person's browser sees of the authorization server.</summary>
-internal sealed class AuthorizeFunctions(AuthorizeService service, PageSessions pages, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
+internal sealed class AuthorizeFunctions(
+    AuthorizeService service, PageSessions pages, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 64 * 1024; // a thousand ids of sessions
     private const int ShownSessions = 100;

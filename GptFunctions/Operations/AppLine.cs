@@ -2,6 +2,11 @@ using GptFunctions.OAuth;
 
 namespace GptFunctions.Operations;
 
+/// <summary>Why requests of a client were refused, and how often.</summary>
+/// <param name="Reason">Of docs/refusals.md.</param>
+/// <param name="LastHour">The newest hour (UTC) in which it happened.</param>
+public sealed record AppRefusals(string Endpoint, string Reason, long Count, DateTimeOffset LastHour);
+
 /// <summary>A client as its pages show it.</summary>
 /// <param name="Approval"><c>ours</c>, <c>approved</c> or <c>unchecked</c>.</param>
 /// <param name="OpenSessions">Counted up to <see cref="MostCounted"/>.</param>
@@ -10,6 +15,12 @@ public sealed record AppLine(
     long OpenSessions, DateTimeOffset CreatedAt, DateTimeOffset? LastUsedAt, DateTimeOffset? DisabledAt)
 {
     public const int MostCounted = ClientSearchStore.MostCounted;
+
+    /// <summary>Requests of the last seven days that were refused.</summary>
+    public long Refusals { get; init; }
+
+    /// <summary>Its newest call through the gateway, as far as 90 days back.</summary>
+    public DateTimeOffset? LastCallAt { get; init; }
 
     public bool IsUnchecked => Approval == "unchecked";
 

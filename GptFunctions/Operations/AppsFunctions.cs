@@ -3,6 +3,7 @@ using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
 using GptFunctions.Operations.Pages;
+using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Azure.Functions.Worker;
@@ -12,7 +13,8 @@ namespace GptFunctions.Operations;
 
 /// <summary>The clients: who they are, and what operators do to them.</summary>
 internal sealed class AppsFunctions(
-    OperatorAccess access, ClientService clients, PersonService people, AuditSearchService audit, IOptions<TokenSettings> settings)
+    OperatorAccess access, ClientService clients, PersonService people, AuditSearchService audit, StatisticsService statistics,
+    IOptions<TokenSettings> settings)
 {
     public const string Add = "apps/add";
     public const string Approve = "apps/approve";
@@ -91,7 +93,7 @@ internal sealed class AppsFunctions(
             ListPage<AppLine>.Size + 1);
         return visit.Page<AppsPage>(new()
         {
-            [nameof(AppsPage.List)] = ListPage<AppLine>.Of([.. rows.Select(AppLine.Of)], app => new ListPlace(app.CreatedAt, app.Id).ToString()),
+            [nameof(AppsPage.List)] = ListPage<AppLine>.Of(await DescribeAsync(rows), app => new ListPlace(app.CreatedAt, app.Id).ToString()),
         });
     }
 
@@ -106,12 +108,28 @@ internal sealed class AppsFunctions(
 
         Guid? after = Guid.TryParse(visit.Filter("after"), out var session) ? session : null;
         var events = await audit.SearchAsync(new AuditFilter { ClientId = id }, null, ShownEvents);
+        var refusals = await statistics.RefusalsOfAsync(id);
         return visit.Page<AppPage>(new()
         {
-            [nameof(AppPage.App)] = AppLine.Of(listed),
+            [nameof(AppPage.App)] = (await DescribeAsync([listed]))[0],
+            [nameof(AppPage.Refusals)] = refusals.ConvertAll(one => new AppRefusals(one.Endpoint, one.Reason, one.Count, one.LastHour)),
             [nameof(AppPage.Sessions)] = await people.ListSessionsAsync(null, id, after, visit.Occasion.Now),
             [nameof(AppPage.Audit)] = events.Select(AuditLine.Of).ToList(),
         });
+    }
+
+    private async Task<List<AppLine>> DescribeAsync(IReadOnlyList<ListedClient> rows)
+    {
+        string[] ids = [.. rows.Select(row => row.Client.Id)];
+        var (refusals, calls) = (await statistics.CountRefusalsAsync(ids), await statistics.LastUseOfAsync(ids));
+        return
+        [
+            .. rows.Select(row => AppLine.Of(row) with
+            {
+                Refusals = refusals.GetValueOrDefault(row.Client.Id),
+                LastCallAt = calls.TryGetValue(row.Client.Id, out var at) ? at : null,
+            }),
+        ];
     }
 
     /// <summary>The sentences are those of the commands, which name options.</summary>

@@ -25,7 +25,8 @@ internal sealed class OperatorAccess(PageSessions sessions, IOptions<OperationsS
     /// An action, for operators only: looked at anew, with the form that one of our pages gave to this very session, and with a reason where people
     /// are affected.
     /// </summary>
-    /// <param name="action">Its path below <c>/operations/</c>, such as <c>people/end-session</c>: the form's <see cref="OperatorVisit.Csrf"/> has it, too.</param>
+    /// <param name="action">Its path below <c>/operations/</c>, such as <c>people/end-session</c>: the form's <see cref="OperatorVisit.Csrf"/> has it,
+    /// too.</param>
     /// <param name="isReasonRequired">Whether it is refused without a reason.</param>
     public Task<IResult> ActAsync(
         HttpRequest request, string action, bool isReasonRequired, Func<OperatorVisit, OperatorAct, FormParameters, Task<IResult>> act) =>

@@ -46,7 +46,8 @@ internal static class UserCommands
     private static Command Show()
     {
         var text = Who();
-        var command = new Command("show", "Print what is known of somebody: profile, plan, sessions, consents, orders, webhook events, audit; of each the newest.")
+        var command = new Command(
+            "show", "Print what is known of somebody: profile, plan, sessions, consents, orders, webhook events, audit; of each the newest.")
         {
             text, Json,
         };
@@ -126,7 +127,8 @@ internal static class UserCommands
         Add("verification", file.Orders.Select(ToText));
         Add("webhook events", file.Webhooks.Select(webhook => string.Create(
             CultureInfo.InvariantCulture,
-            $"{webhook.ProcessedAt:yyyy-MM-dd HH:mm:ss}Z  {webhook.Source}  {Shown(webhook.Type)}  {webhook.Status}  {Shown(webhook.EventId)}  {Shown(webhook.Error)}")));
+            $"{webhook.ProcessedAt:yyyy-MM-dd HH:mm:ss}Z  {webhook.Source}  {Shown(webhook.Type)}  {webhook.Status}  {Shown(webhook.EventId)}  "
+                + $"{Shown(webhook.Error)}")));
         Add("audit", file.Audit.Select(row => string.Create(
             CultureInfo.InvariantCulture, $"{row.OccurredAt:yyyy-MM-dd HH:mm:ss}Z  {Shown(row.Type),-32} {Shown(row.ClientId)}  {Shown(row.More)}")));
         return string.Join('\n', lines);
@@ -140,7 +142,8 @@ internal static class UserCommands
 
     private static string SessionOf(SessionLine session) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{session.Id}  {Shown(session.ClientName)} ({Shown(session.ClientId)})  {(session.IsOver ? "ran out" : "live")}  since {session.CreatedAt:yyyy-MM-dd HH:mm}Z"
+        $"{session.Id}  {Shown(session.ClientName)} ({Shown(session.ClientId)})  {(session.IsOver ? "ran out" : "live")}  since "
+            + $"{session.CreatedAt:yyyy-MM-dd HH:mm}Z"
         + $"  last used {session.LastActive:yyyy-MM-dd HH:mm}Z");
 
     /// <summary>A terminal obeys control characters, which names and errors of others may have.</summary>

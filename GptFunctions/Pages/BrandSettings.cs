@@ -11,7 +11,8 @@ internal sealed class BrandSettings : ISettings
         Default = "none: \"your account\"")]
     public string? Name { get; set; }
 
-    [Setting("BRAND_COLOR", Meaning = "colour of buttons and marks on pages, `#rrggbb`; a second one, after a space, for dark mode (else a lighter tone of the "
+    [Setting("BRAND_COLOR", Meaning = "colour of buttons and marks on pages, `#rrggbb`; a second one, after a space, for dark mode (else a lighter tone of "
+        + "the "
         + "first). Its contrast is checked at the start (WCAG AA, 4.5:1)", Default = "blue")]
     public string? Color { get; set; }
 

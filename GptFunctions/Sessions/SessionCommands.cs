@@ -16,7 +16,8 @@ internal sealed partial class SessionCommandsJson : JsonSerializerContext;
 /// <summary><c>GptFunctions sessions ...</c></summary>
 internal static class SessionCommands
 {
-    public static Command Create() => new("sessions", "Look at sessions, or end them: tokens stop to work at once, everywhere, and the audit trail says so.") { List(), Revoke() };
+    public static Command Create() =>
+        new("sessions", "Look at sessions, or end them: tokens stop to work at once, everywhere, and the audit trail says so.") { List(), Revoke() };
 
     private static Command List()
     {
@@ -54,7 +55,8 @@ internal static class SessionCommands
 
     private static string ToText(OpenSession session, DateTimeOffset now) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{session.Id}  {session.Subject}  {session.ClientId}  {(session.ExpiresAt <= now ? "ran out" : "live")}  since {session.CreatedAt:yyyy-MM-dd HH:mm}Z  "
+        $"{session.Id}  {session.Subject}  {session.ClientId}  {(session.ExpiresAt <= now ? "ran out" : "live")}  since "
+        + $"{session.CreatedAt:yyyy-MM-dd HH:mm}Z  "
         + $"last used {session.LastActive:yyyy-MM-dd HH:mm}Z  ends {session.ExpiresAt:yyyy-MM-dd HH:mm}Z  {string.Join(' ', session.Scopes)}");
 
     private static Command Revoke()

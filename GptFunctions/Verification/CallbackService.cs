@@ -24,7 +24,8 @@ internal sealed partial class CallbackJson : JsonSerializerContext;
 /// the countdown's id as webhook-id in every attempt. A redirect is a failure: what is told of a customer goes to the URL of the settings only.
 /// </summary>
 internal sealed partial class CallbackService(
-    CallbackStore store, CallbackListStore list, IOptions<VerificationSettings> settings, IOptionsMonitor<CallbackKeys> keys, SafeMode safeMode, TimeProvider clock,
+    CallbackStore store, CallbackListStore list, IOptions<VerificationSettings> settings, IOptionsMonitor<CallbackKeys> keys, SafeMode safeMode,
+    TimeProvider clock,
     ILogger<CallbackService> logger) : IDisposable
 {
     private const int BatchSize = 50;
