@@ -19,6 +19,7 @@ internal static partial class PageStyle
         .bar a[aria-current]{background:var(--tint);color:var(--accent)}
         .who{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .75rem;color:var(--soft);font-size:.875rem;overflow-wrap:anywhere}
         .wide a{color:var(--accent)}
+        .wide .facts a{white-space:normal}
         .done{background:var(--tint);border-radius:.75rem;padding:.75rem 1rem;margin:0 0 1.5rem;font-weight:600}
         .filters{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.75rem 1rem;align-items:end;margin:1rem 0 1.5rem}
         .filters label,.act label{margin:0 0 .25rem;font-size:.875rem}

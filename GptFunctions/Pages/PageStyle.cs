@@ -38,7 +38,7 @@ internal static partial class PageStyle
         .facts{margin:0;display:grid;gap:.5rem;font-size:.9375rem}
         .facts dt{color:var(--soft)}
         .facts dd{margin:0;font-weight:600;overflow-wrap:anywhere}
-        @media (min-width:24rem){.facts div{display:grid;grid-template-columns:9rem 1fr;gap:.75rem}}
+        @media (min-width:24rem){.facts div{display:grid;grid-template-columns:9rem minmax(0,1fr);gap:.75rem}}
         ul{list-style:none;margin:.5rem 0 0;padding:0}
         li{padding:.625rem 0;border-top:1px solid var(--line);display:flex;justify-content:space-between;gap:.75rem;align-items:center;overflow-wrap:anywhere}
         li>:first-child{flex:1;min-width:0}
@@ -53,7 +53,7 @@ internal static partial class PageStyle
         .card .note{margin:.75rem 0}
         .card .facts{margin:1rem 0 0}
         .card .facts dd{font-weight:400}
-        @media (min-width:24rem){.card .facts div{grid-template-columns:8.5rem 1fr}}
+        @media (min-width:24rem){.card .facts div{grid-template-columns:8.5rem minmax(0,1fr)}}
         .card form{display:flex;margin:1rem 0 0}
         .tag{background:var(--tint);color:var(--accent);border-radius:1rem;padding:.0625rem .625rem;font-size:.8125rem;font-weight:600;white-space:nowrap}
         .note{background:var(--note);border-radius:.75rem;padding:1rem;margin:1.5rem 0 0;font-size:.9375rem}
