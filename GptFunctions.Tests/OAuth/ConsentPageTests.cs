@@ -40,7 +40,9 @@ public sealed class ConsentPageTests(AppFixture<ConsentPageTests> fixture) : ICl
         using var body = new StringContent(
             new JsonObject
             {
-                ["client_name"] = "Stranger", ["redirect_uris"] = new JsonArray("https://stranger.example/callback"), ["token_endpoint_auth_method"] = "none",
+                ["client_name"] = "Stranger",
+                ["redirect_uris"] = new JsonArray("https://stranger.example/callback"),
+                ["token_endpoint_auth_method"] = "none",
             }.ToJsonString(), System.Text.Encoding.UTF8, "application/json");
         using var registered = await app.Http.PostAsync(new Uri("/oauth/register", UriKind.Relative), body);
         var id = JsonNode.Parse(await registered.Content.ReadAsStringAsync())!["client_id"]!.GetValue<string>();

@@ -81,11 +81,11 @@ internal static class PageResults
 
     private static IResult Error(HttpContext context, int status, Notice notice, string? forItsMakers = null, PageLink? link = null) =>
         Render<ErrorPage>(context, new()
-    {
-        [nameof(ErrorPage.Notice)] = notice,
-        [nameof(ErrorPage.ForItsMakers)] = forItsMakers,
-        [nameof(ErrorPage.Link)] = link,
-    }, status: status);
+        {
+            [nameof(ErrorPage.Notice)] = notice,
+            [nameof(ErrorPage.ForItsMakers)] = forItsMakers,
+            [nameof(ErrorPage.Link)] = link,
+        }, status: status);
 }
 
 /// <summary>Where a page leads on.</summary>
