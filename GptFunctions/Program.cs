@@ -26,7 +26,9 @@ using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
 // GptFunctions setup | clients | ... | --help. Anything else runs the functions.
-return Commands.Recognises(args) ? await Commands.RunAsync(args, Features.Commands, Features.Add) : await Startup.RunAsync(args, Features.Add);
+return Commands.Recognises(args) ? await Commands.RunAsync(args, Features.Commands, Features.Add)
+    : await SetupCommand.RunFirstAsync() is not 0 and var problem ? problem
+    : await Startup.RunAsync(args, Features.Add);
 
 namespace GptFunctions
 {

@@ -25,6 +25,10 @@ internal static class SetupCommand
         return command;
     }
 
+    /// <summary>Before the functions, where nobody calls it: <c>dotnet run</c> and debuggers.</summary>
+    public static Task<int> RunFirstAsync() =>
+        DevelopmentCheckout.IsAsked ? Commands.RunAsync(["setup"], [Create()], Features.Add) : Task.FromResult(0);
+
     private static async Task<int> RunAsync(IServiceProvider services, CancellationToken cancellationToken)
     {
         var settings = services.GetRequiredService<IOptions<OAuthSettings>>().Value;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using GptFunctions.Gateway;
 using GptFunctions.Hosting;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Configuration;
 
 namespace GptFunctions.Development;
@@ -11,8 +12,8 @@ namespace GptFunctions.Development;
 /// </summary>
 internal static class DemoUpstream
 {
-    /// <summary>Null outside of a checkout.</summary>
-    public static GatewayConfig? Load(IConfiguration configuration)
+    /// <summary>Null outside of a checkout. Who has scopes of their own (GPT_SCOPES) gets those of the sample's routes whose scopes are among them.</summary>
+    public static GatewayConfig? Load(IConfiguration configuration, ScopeCatalog scopes)
     {
         var sample = Path.Combine(DevelopmentDefaults.LocalDirectory(), "..", "infra", "config", "gateway.json");
         if (!File.Exists(sample))
@@ -23,6 +24,7 @@ internal static class DemoUpstream
         var port = configuration["PORT"] ?? StandaloneSettings.DefaultPort.ToString(CultureInfo.InvariantCulture);
         var upstream = new Uri($"http://127.0.0.1:{port}/dev/upstream");
         var config = GatewayConfig.Load(sample);
-        return config with { Routes = [.. config.Routes.Select(route => route with { Upstream = upstream })] };
+        var routes = config.Routes.Where(route => scopes.Names.Contains(route.Scope)).Select(route => route with { Upstream = upstream }).ToList();
+        return config with { Routes = routes, Mcp = routes.Count > 0 ? config.Mcp : null };
     }
 }

@@ -33,6 +33,11 @@ internal static class DevelopmentDefaults
             ["GPT_CLIENT_REGISTRATION"] = "true",
             ["GPT_REDIRECT_URI"] = baseUrl + "/dev/callback",
         };
+        foreach (var (name, value) in DevelopmentCheckout.IsAsked ? DevelopmentCheckout.Read(builder.Configuration) : [])
+        {
+            defaults[name] = value;
+        }
+
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = defaults });
     }
 
@@ -114,8 +119,9 @@ internal static class DevelopmentDefaults
         }
     }
 
-    private static Dictionary<string, string?> Read(string path) => File.Exists(path)
-        ? File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2)
+    /// <summary>The lines <c>NAME=value</c> of a file; none where there is no file.</summary>
+    public static Dictionary<string, string?> Read(string path) => File.Exists(path)
+        ? File.ReadAllLines(path).Select(line => line.Split('=', 2)).Where(parts => parts.Length == 2 && !parts[0].StartsWith('#'))
             .ToDictionary(parts => parts[0], parts => (string?)parts[1], StringComparer.Ordinal)
         : [];
 

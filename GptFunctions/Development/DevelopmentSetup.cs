@@ -2,6 +2,7 @@ using GptFunctions.Gateway;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Pages;
+using GptFunctions.Tokens;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -27,6 +28,7 @@ internal static class DevelopmentSetup
             ? new DevelopmentSignIn()
             : ActivatorUtilities.CreateInstance<OpenIdSignIn>(services));
         builder.Services.AddSingleton<RecentRequests>().AddSingleton<IFrontPage, DevelopmentFrontPage>();
-        builder.Services.AddSingleton(services => new DefaultRoutes(() => DemoUpstream.Load(services.GetRequiredService<IConfiguration>())));
+        builder.Services.AddSingleton(services => new DefaultRoutes(
+            () => DemoUpstream.Load(services.GetRequiredService<IConfiguration>(), services.GetRequiredService<ScopeCatalog>())));
     }
 }

@@ -49,12 +49,14 @@ internal static class Commands
     public static async Task<int> WithServicesAsync(
         ParseResult parsed, Func<IServiceProvider, Task<int>> run, Func<IReadOnlyList<string>, Task<int>>? refuse = null)
     {
+        var hint = "";
         try
         {
             var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
             builder.Configuration.AddEnvironmentVariables();
             builder.Logging.SetMinimumLevel(LogLevel.None);
             ((Invocation)parsed.InvocationConfiguration).AddFeatures(builder);
+            hint = builder.Environment.IsDevelopment() ? " In a checkout 'make services' starts one." : "";
             using var host = builder.Build();
             host.Services.GetRequiredService<IStartupValidator>().Validate(); // all problems at once, and before anything is changed
             return await run(host.Services);
@@ -73,12 +75,12 @@ internal static class Commands
         }
         catch (BrokerUnreachableException error)
         {
-            await Console.Error.WriteLineAsync($"The broker at RABBITMQ_URL cannot be used: {error.GetBaseException().Message}");
+            await Console.Error.WriteLineAsync($"The broker at RABBITMQ_URL cannot be used: {error.GetBaseException().Message.TrimEnd('.')}.{hint}");
             return Unavailable;
         }
         catch (NpgsqlException error)
         {
-            await Console.Error.WriteLineAsync($"The database at DATABASE_URL cannot be used: {error.Message}");
+            await Console.Error.WriteLineAsync($"The database at DATABASE_URL cannot be used: {error.Message.TrimEnd('.')}.{hint}");
             return Unavailable;
         }
     }

@@ -17,8 +17,7 @@ output="$root/GptFunctions/bin/Debug/net10.0"
 
 need_dotnet
 have func || die "Azure Functions Core Tools are not on PATH: npm install -g azure-functions-core-tools@4, then make func again (or make run, which does without them)."
-[[ $PORT =~ ^[0-9]+$ ]] || die "PORT is '$PORT': it takes a number."
-! port_taken "$PORT" || die "Port $PORT is taken: choose another, for example PORT=$((PORT + 1)) make func."
+check_port_free make func
 
 mkdir -p "$local_dir"
 started="$local_dir/func.started"

@@ -26,6 +26,42 @@ hidden() { sed -E 's#//([^@/]*@)?#//#' <<<"$1"; }
 # port_taken PORT: does something listen there on 127.0.0.1?
 port_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
+# check_port COMMAND...: is PORT, when it is set, a number that a server and a browser can use?
+# The ports are those that browsers refuse (the Fetch standard, "bad port").
+check_port() {
+  local port=${PORT:-7071} next
+  [[ $port =~ ^[1-9][0-9]{0,4}$ ]] && [ "$port" -le 65535 ] || die "PORT is '$port': it takes a number from 1 to 65535."
+  next=$((port + 1))
+  case $port in
+    1719 | 1720 | 1723 | 2049 | 3659 | 4045 | 4190 | 5060 | 5061 | 6000 | 6566 | 666[5-9] | 6679 | 6697 | 10080)
+      [[ $port != 666[5-9] ]] || next=6670
+      [ "$port" != 5060 ] || next=5062
+      die "PORT is $port, which browsers refuse to open: choose another, for example PORT=$next $*." ;;
+  esac
+  [ "$port" -ge "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)" ] || is_root ||
+    die "PORT is $port, which only root may use: choose another, for example PORT=7071 $*."
+}
+# check_port_free COMMAND...: that, and does nobody listen there?
+check_port_free() {
+  check_port "$@"
+  ! port_taken "${PORT:-7071}" || die "Port ${PORT:-7071} is taken: choose another, for example PORT=$((${PORT:-7071} + 1)) $*."
+}
+
+# scopes_of URL: those that the application knows, separated by spaces.
+scopes_of() {
+  curl -s -m 5 "$1/.well-known/oauth-authorization-server" | tr -d '\n' | sed -n 's/.*"scopes_supported" *: *\[\([^]]*\)\].*/\1/p' | tr -d '" ' | tr ',' ' '
+}
+
+# encode TEXT: percent-encoded.
+encode() {
+  local LC_ALL=C i c out=''
+  for ((i = 0; i < ${#1}; i++)); do
+    c=${1:i:1}
+    case $c in [A-Za-z0-9._~-]) out+=$c ;; *) printf -v c '%%%02X' "'$c"; out+="%${c: -2}" ;; esac
+  done
+  printf '%s' "$out"
+}
+
 # free_port: a port below the range that outgoing connections use.
 free_port() {
   local port tries=0

@@ -19,6 +19,8 @@
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=environment.sh
+. "$dev_dir/environment.sh"
 
 configuration=Release # make test builds Debug: it may run while this does
 dll="$root/GptFunctions/bin/$configuration/net10.0/GptFunctions.dll"
@@ -26,8 +28,7 @@ stamp="$local_dir/build-$configuration.stamp"
 log="$local_dir/app.log"
 pids="$local_dir/run.pids"
 started="$local_dir/run.started"
-PORT=${PORT:-7071}
-url="http://127.0.0.1:$PORT"
+url="http://127.0.0.1:${PORT:-7071}"
 
 mode=${1:-run}
 case $mode in
@@ -116,19 +117,6 @@ setup() {
   say "Set up ($(seconds_since "$t0") s)."
 }
 
-random() { head -c 32 /dev/urandom | base64; }
-# What an order's end needs to be seen: a deadline of seconds, and a shop that is told, which is this program itself.
-demo_keys() {
-  local file="$local_dir/demo.env"
-  [ -s "$file" ] || (umask 077 && printf 'SERVICE_KEY=%s\nVERIFICATION_CALLBACK_SECRET=whsec_%s\n' "$(random)" "$(random)" >"$file")
-  export SERVICE_KEY="${SERVICE_KEY:-$(sed -n 's/^SERVICE_KEY=//p' "$file")}"
-  export VERIFICATION_DEADLINE_HOURS="${VERIFICATION_DEADLINE_HOURS:-0.002}"
-  if [ -z "${VERIFICATION_CALLBACK_URL:-}" ]; then
-    VERIFICATION_CALLBACK_SECRET=$(sed -n 's/^VERIFICATION_CALLBACK_SECRET=//p' "$file")
-    export VERIFICATION_CALLBACK_SECRET VERIFICATION_CALLBACK_URL="$url/dev/callbacks"
-  fi
-}
-
 # collect: starts the collector, and tells the application where it is.
 collect() {
   [ "${TELEMETRY:-0}" != 0 ] || return 0
@@ -149,9 +137,10 @@ ready_or_dead() { ended "$app" || answers; }
 client() { sed -n "s/^\(export \)\{0,1\}GPT_$1=//p" "$local_dir/demo-client.env" 2>/dev/null | tr -d "\"'" | head -n 1; }
 
 banner() {
-  local id secret uri
+  local id secret uri scope
   id=$(client CLIENT_ID) secret=$(client CLIENT_SECRET)
-  uri=$(client REDIRECT_URI | sed 's/%/%25/g; s/:/%3A/g; s|/|%2F|g; s/?/%3F/g; s/&/%26/g; s/=/%3D/g; s/#/%23/g')
+  uri=$(encode "$(client REDIRECT_URI)")
+  read -r scope _ <<<"$(scopes_of "$url")"
   cat <<END
 
 GptFunctions is ready ($(seconds_since "$begin") s).
@@ -166,7 +155,7 @@ GptFunctions is ready ($(seconds_since "$begin") s).
 Three things to try, in another terminal:
   make demo                  the whole flow, step by step
   curl -u '$id:$secret' -d token=anything $url/oauth/introspect
-  a browser, as a user:      $url/oauth/authorize?response_type=code&client_id=$id&redirect_uri=$uri&scope=jobs:read&state=try
+  a browser, as a user:      $url/oauth/authorize?response_type=code&client_id=$id&redirect_uri=$uri&scope=$(encode "$scope")&state=try
 
 Below: the log, and audit events as they arrive. Ctrl-C stops all of it.
 
@@ -184,9 +173,9 @@ if have flock; then
   flock -n 8 || die "make run already runs in this checkout (process $(p=$(remembered run); echo "${p:-$(remembered app)}")): use it, or make stop."
 fi
 if [ "$mode" = run ]; then
-  [[ $PORT =~ ^[0-9]+$ ]] || die "PORT is '$PORT': it takes a number."
-  ! port_taken "$PORT" || die "Port $PORT is taken: choose another, for example PORT=$((PORT + 1)) make run."
+  check_port_free make run
 fi
+record_settings
 begin=$(now)
 rm -f "$pids" "$started"
 trap cleanup EXIT
@@ -203,8 +192,7 @@ where=$("$dev_dir/services.sh" status --name dev 8>&-)
 . "$local_dir/run.env"
 rm -f "$local_dir/run.env"
 build
-demo_keys
-export PORT PUBLIC_BASE_URL="${PUBLIC_BASE_URL:-$url}" AZURE_FUNCTIONS_ENVIRONMENT="${AZURE_FUNCTIONS_ENVIRONMENT:-Development}"
+app_environment
 cd "$root"
 setup
 [ "$mode" = run ] || exit 0

@@ -80,6 +80,15 @@ print_env() {
   local s
   for s in $services; do printf 'export %s=%q\n' "$(variable "$s")" "$(url_of "$s")"; done
 }
+# write_down: the same for dotnet run, which asks no script (DEVELOPMENT_CHECKOUT); only of servers that are ours.
+write_down() {
+  local s
+  [ -d "$state" ] || return 0
+  (umask 077 && for s in postgres rabbitmq; do
+    if ! given "$s" && [ -n "$(kind_of "$s")" ]; then printf '%s=%s\n' "$(variable "$s")" "$(url_of "$s")"; fi
+  done >"$state/environment.new")
+  mv "$state/environment.new" "$state/environment"
+}
 
 # One at a time for each set of servers; no child may inherit the lock (9>&-).
 take_lock() {
@@ -101,7 +110,7 @@ up() {
         say "$(title "$s"): running on 127.0.0.1:$(cat "$state/$s.port")" ;;
     esac
   done
-  [ -n "$missing" ] || { print_env; return; }
+  [ -n "$missing" ] || { write_down 9>&-; print_env; return; }
 
   t0=$(now)
   if [ -n "$started_to" ]; then echo "$missing" >"$started_to"; fi
@@ -127,6 +136,7 @@ up() {
   fi
   for s in $missing; do say "$(title "$s"): started on 127.0.0.1:$(cat "$state/$s.port")"; done
   say "Services are up ($(seconds_since "$t0") s)."
+  write_down 9>&-
   print_env
 }
 
