@@ -3,6 +3,16 @@ using Npgsql;
 
 namespace GptFunctions.RateLimits;
 
+/// <summary>A try that waits for its statement.</summary>
+internal sealed class Try(byte[] key, Bucket bucket, QuotaUnit? unit) : SharedItem<TryAnswer>
+{
+    public byte[] Key => key;
+
+    public Bucket Bucket => bucket;
+
+    public QuotaUnit? Unit => unit;
+}
+
 /// <summary>The buckets in the database, and the quotas of a month that are counted with them.</summary>
 internal sealed class RateLimitStore
 {
@@ -64,20 +74,35 @@ internal sealed class RateLimitStore
         """);
 
     private readonly Database database;
-    private readonly SharedTries plain;
-    private readonly SharedTries counting; // waits for the disk, which the others need not
+    private readonly SharedStatements<Try, TryAnswer> plain;
+    private readonly SharedStatements<Try, TryAnswer> counting; // waits for the disk, which the others need not
 
     public RateLimitStore(Database database)
     {
         this.database = database;
-        plain = new SharedTries(TakeAsync);
-        counting = new SharedTries(TakeUnitsAsync);
+        plain = new SharedStatements<Try, TryAnswer>(TakeAsync, attempt => TakeAsync([attempt]), BesideEachOther);
+        counting = new SharedStatements<Try, TryAnswer>(TakeUnitsAsync, attempt => TakeUnitsAsync([attempt]), BesideEachOther);
     }
 
     /// <summary>Takes one try, and with it the unit if there is one and any are left.</summary>
     /// <exception cref="NpgsqlException">The database is away. It may have counted the unit nevertheless.</exception>
     public Task<TryAnswer> TakeAsync(byte[] key, Bucket bucket, QuotaUnit? unit = null) =>
-        (unit is null ? plain : counting).TakeAsync(new Try(key, bucket, unit));
+        (unit is null ? plain : counting).RunAsync(new Try(key, bucket, unit));
+
+    /// <summary>Buckets of one size, each once, as each user's quota.</summary>
+    private static Predicate<Try> BesideEachOther()
+    {
+        Bucket? bucket = null;
+        var keys = new HashSet<byte[]>(HashComparer.Instance);
+        var units = new HashSet<(Guid, string, DateOnly)>();
+        return attempt =>
+        {
+            bucket ??= attempt.Bucket;
+            return attempt.Bucket == bucket && !keys.Contains(attempt.Key)
+                && (attempt.Unit is not { } unit || units.Add((unit.UserId, unit.Quota, unit.Month)))
+                && keys.Add(attempt.Key);
+        };
+    }
 
     private async Task TakeAsync(List<Try> tries)
     {
@@ -119,7 +144,7 @@ internal sealed class RateLimitStore
     /// <summary>Sets the answers; returns those for whom there is none.</summary>
     private static List<Try> Tell(List<Try> tries, List<(byte[] Key, TryAnswer Answer)> answers)
     {
-        var left = new Dictionary<byte[], Try>(tries.Count, KeyComparer.Instance);
+        var left = new Dictionary<byte[], Try>(tries.Count, HashComparer.Instance);
         tries.ForEach(attempt => left.Add(attempt.Key, attempt));
         foreach (var (key, answer) in answers)
         {
