@@ -48,16 +48,16 @@ public sealed class StatementCountTests(AppFixture<StatementCountTests> fixture)
         Assert.Single(await StatementsOfAsync(HttpStatusCode.OK, () => flow.IntrospectAsync(client, tokens["refresh_token"]!)));
     }
 
-    /// <summary>"Failures may take a second query to find out why." So does a repeat, after the one that is told in the audit trail.</summary>
+    /// <summary>"Failures may take a second query to find out why." A repeat takes a third one, which counts it.</summary>
     [Fact]
-    public async Task Refused_and_repeated_grants_are_two_statements()
+    public async Task Refused_grants_are_two_statements_and_repeated_ones_three()
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_repeat");
         await flow.RefreshAsync(client, tokens["refresh_token"]!);
         Assert.Equal(3, (await StatementsOfAsync(HttpStatusCode.OK, () => flow.RefreshAsync(client, tokens["refresh_token"]!))).Count);
 
-        Assert.Equal(2, (await StatementsOfAsync(HttpStatusCode.OK, () => flow.RefreshAsync(client, tokens["refresh_token"]!))).Count);
+        Assert.Equal(3, (await StatementsOfAsync(HttpStatusCode.OK, () => flow.RefreshAsync(client, tokens["refresh_token"]!))).Count);
         Assert.Equal(2, (await StatementsOfAsync(HttpStatusCode.BadRequest, () => flow.RefreshAsync(client, "unknown"))).Count);
         Assert.Equal(2, (await StatementsOfAsync(HttpStatusCode.BadRequest, () => flow.ExchangeAsync(client, "unknown"))).Count);
     }

@@ -33,6 +33,7 @@ internal static class AuditEvents
     public const string TokenExchanged = "gpt.oauth.token_exchanged";
     public const string TokenRefreshed = "gpt.oauth.token_refreshed";
     public const string TokenRepeated = "gpt.oauth.token_repeated";
+    public const string RefreshLimited = "gpt.oauth.refresh_limited";
     public const string ReplayDetected = "gpt.oauth.replay_detected";
     public const string CodeReplayDetected = "gpt.oauth.code_replay_detected";
     public const string SessionRevoked = "gpt.oauth.session_revoked";

@@ -38,6 +38,9 @@ internal sealed class OAuthSettings : ISettings
     [Setting("GPT_REFRESH_GRACE", 0, 3600, "seconds", Meaning = "seconds in which a replaced refresh token is answered with its newest successor")]
     public int RefreshGrace { get; set; } = 120;
 
+    [Setting("GPT_REFRESH_LIMIT", 1, 1000000, Meaning = "refreshes of one session in a minute; beyond it 429, and the refresh token stays good")]
+    public int RefreshLimit { get; set; } = 60;
+
     [Setting("GPT_MAX_SESSIONS_PER_USER", 1, 1000, Meaning = "live sessions per user and client; one more takes the place of the least recently active")]
     public int MaxSessionsPerUser { get; set; } = 5;
 

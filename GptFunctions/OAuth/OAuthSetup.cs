@@ -23,7 +23,9 @@ internal static class OAuthSetup
         services.AddSingleton<RegistrationService>().AddSingleton<KnownHosts>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>()
             .AddSingleton<HeadlessConsentService>();
-        services.AddSingleton<TokenStore>().AddSingleton<TokenService>();
+        services.AddSingleton<RefreshLimit>().AddHostedService(provider => provider.GetRequiredService<RefreshLimit>());
+        services.AddSingleton<TokenStore>().AddSingleton<RefreshStore>().AddSingleton<TokenAnswers>().AddSingleton<RefreshService>()
+            .AddSingleton<TokenService>();
         services.AddSingleton<IssuedTokenStore>().AddSingleton<IssuedTokenService>();
 
         services.AddSingleton(new ErrorFormat("/oauth", (context, failure) =>

@@ -55,6 +55,8 @@ internal sealed class ProtectedResources
     /// <summary>What the tokens of a session for this resource are good for: of the gateway all, of an endpoint nothing else.</summary>
     public string[] Audience(string url) => url == Gateway.Url ? urls : [url];
 
-    /// <summary>The resources of sessions that may have a token for this one alone: itself, and what it lies beneath.</summary>
-    public string[] Around(string url) => url != Gateway.Url && Has(url) ? [url, Gateway.Url] : [url];
+    /// <summary>
+    /// The resources of sessions that may have a token for this one alone (RFC 8707 2.2): itself, and what it lies beneath; null, which is any, for none.
+    /// </summary>
+    public string[]? Around(string? url) => url is null ? null : url != Gateway.Url && Has(url) ? [url, Gateway.Url] : [url];
 }
