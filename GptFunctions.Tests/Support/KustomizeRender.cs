@@ -14,11 +14,16 @@ internal static class KustomizeRender
     /// <summary>The four renderings, as arguments of a theory.</summary>
     public static TheoryData<string, bool> All => new() { { Staging, false }, { Staging, true }, { Production, false }, { Production, true } };
 
-    public static async Task<Manifests> LoadAsync(string environment, bool plainSecrets = false)
+    public static Task<Manifests> LoadAsync(string environment, bool plainSecrets = false) =>
+        LoadNamedAsync(environment + (plainSecrets ? "-plain-secrets" : ""));
+
+    /// <summary>The rendering with the component that answers HTTP without the Functions host.</summary>
+    public static Task<Manifests> LoadDirectAsync(string environment) => LoadNamedAsync(environment + "-direct-http");
+
+    private static async Task<Manifests> LoadNamedAsync(string name)
     {
         await Rendered.Value;
-        var path = Path.Combine(TestServices.RepositoryRoot, ".local", "k8s", environment + (plainSecrets ? "-plain-secrets" : "") + ".yaml");
-        return new Manifests(await File.ReadAllTextAsync(path));
+        return new Manifests(await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, ".local", "k8s", name + ".yaml")));
     }
 
     private static async Task RenderAsync()

@@ -1,4 +1,3 @@
-using System.Globalization;
 using GptFunctions.Gateway;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
@@ -21,8 +20,7 @@ internal static class DemoUpstream
             return null;
         }
 
-        var port = configuration["PORT"] ?? StandaloneSettings.DefaultPort.ToString(CultureInfo.InvariantCulture);
-        var upstream = new Uri($"http://127.0.0.1:{port}/dev/upstream");
+        var upstream = new Uri($"http://{StandaloneSettings.AddressOf(configuration)}/dev/upstream");
         var config = GatewayConfig.Load(sample);
         var routes = config.Routes.Where(route => scopes.Names.Contains(route.Scope)).Select(route => route with { Upstream = upstream }).ToList();
         return config with { Routes = routes, Mcp = routes.Count > 0 ? config.Mcp : null };

