@@ -1,54 +1,42 @@
 #!/usr/bin/env bash
-# Refreshes per second through HTTP, beside pgbench running the very same statement on the same database in the same run.
+# Refreshes per second through HTTP, beside pgbench with an ideal statement and beside the shortest way in C#, in the same run.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 Usage: infra/load/refresh.sh [--seconds N] [--rounds N] [--connections "1 8 32"] [--save]
 
-Measures POST /oauth/token (grant_type=refresh_token) with wrk, and the statement behind it with pgbench, in turns, on the same
-server; of several rounds the one with the median share is shown, because a machine's speed changes by the second. Uses DATABASE_URL
-when set, else starts a private PostgreSQL (infra/dev/services.sh). --save writes the table into infra/load/RESULTS.md. Needs wrk and
-pgbench.
+Measures POST /oauth/token (grant_type=refresh_token) with wrk, in turns with its limits on the same server: pgbench running a single
+statement that makes the same four changes and checks nothing (ideal-refresh.sql), and that statement behind the shortest way in C# (a
+form, one ES256 signature, JSON: ideal.cs). Of several rounds the median is shown, for each of the ratios too, because a machine's
+speed changes by the second. Uses DATABASE_URL when set, else starts a private PostgreSQL (infra/dev/services.sh). --save writes the
+tables into infra/load/RESULTS.md. Needs wrk and pgbench.
 TEXT
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=lib.sh
 . infra/load/lib.sh
-seconds=5 rounds=3 connections="1 8 32"
+seconds=5 rounds=5 connections="1 8 32"
 options "seconds rounds connections" "$@"
 need_pgbench
 need wrk
 begin gpt_bench --no-rabbitmq
-start_app OUTBOX_RELAY=false
+for part in ideal allocations; do dotnet build "infra/load/$part.cs" -c Release -o "$work/$part" -v quiet --nologo >&2; done
 
-declare -A parameter=(
-  [client_id]="'bench'" [method]="'client_secret_post'" [secret_hash]="sha256('$CLIENT_SECRET'::bytea)" [now]="statement_timestamp()"
-  [presented]="sha256(convert_to(:run || '-' || :client_id || '-' || :n, 'UTF8'))"
-  [successor]="sha256(convert_to(:run || '-' || :client_id || '-' || (:n + 1), 'UTF8'))"
-  [scopes]="NULL::text[]" [resources]="NULL::text[]" [idle_lifetime]="interval '30 days'"
-  [correlation_id]="'0123456789abcdef0123456789abcdef'::text" [address]="'127.0.0.1'::text" [traceparent]="NULL::text"
-)
+counted() { echo "ALLOCATIONS_FILE=$work/$1.allocated DOTNET_STARTUP_HOOKS=$work/allocations/allocations.dll"; }
+ours=$PORT ideal=$((PORT + 1))
+# shellcheck disable=SC2046 # settings
+start_app OUTBOX_RELAY=false $(counted ours)
+# shellcheck disable=SC2046
+start_peer "http://127.0.0.1:$ideal/ready" $(counted ideal) dotnet "$work/ideal/ideal.dll" "$ideal" "$DATABASE_URL" infra/load/ideal-refresh.sql
 
-# The statement as the program sends it, caught in the act, with pgbench's values in the places of its parameters.
-statement() {
-  refreshes 32 20 >"$work/warm-up" & # long enough for the compiler to settle
-  local text=""
-  while [ -z "$text" ] && kill -0 $! 2>/dev/null; do
-    text=$(sql -c "SELECT query FROM pg_stat_activity WHERE query LIKE 'WITH client AS%rotated AS%' LIMIT 1")
-  done
-  wait $!
-  [[ $text == *"FROM rotated" ]] || { say "refresh.sh: the statement is cut off: set track_activity_query_size = 16384 on the server."; exit 1; }
-  # In the order in which TokenStore.Refresh names them first.
-  local name number=0 values=()
-  for name in client_id method secret_hash now presented scopes resources successor idle_lifetime correlation_id address traceparent; do
-    values=("s#\\\$$((number += 1))\\b#${parameter[$name]}#g" "${values[@]}") # from behind: $1 is the beginning of $10
-  done
-  sed <<<"$text" "$(printf '%s;' "${values[@]}")"
-  printf ';\n\\set n :n + 1\n'
-}
+of() { PORT=$1 refreshes "$2" "$3"; }
 
+sed -e "s#\$1#sha256(convert_to(:run || '-' || :client_id || '-' || :n, 'UTF8'))#" \
+  -e "s#\$2#sha256(convert_to(:run || '-' || :client_id || '-' || (:n + 1), 'UTF8'))#g" \
+  infra/load/ideal-refresh.sql >"$work/refresh.sql"
+printf ';\n\\set n :n + 1\n' >>"$work/refresh.sql"
 database() { # connections, seconds -> statements per second, mean ms
   local run=$RANDOM$RANDOM
   sql -v secret="$CLIENT_SECRET" -v sessions="$1" -v prefix="$run" -f infra/load/seed.sql
@@ -57,27 +45,52 @@ database() { # connections, seconds -> statements per second, mean ms
 }
 
 say "Warming up..."
-statement >"$work/refresh.sql"
+for port in "$ours" "$ideal" "$ours"; do of "$port" 32 8 >/dev/null; done # long enough for the compiler to settle
 
-rows=""
+rows="" faults=0
 for count in $connections; do
   for round in $(seq "$rounds"); do
     say "$count connection(s), round $round of $rounds, $seconds s each way..."
+    sql -c 'TRUNCATE outbox_messages' -c 'VACUUM gpt_sessions, gpt_refresh_tokens'
     read -r tps mean <<<"$(database "$count" "$seconds")"
-    read -r rps p50 p99 errors <<<"$(refreshes "$count" "$seconds")"
-    awk "BEGIN { printf \"%.1f $rps $p50 $p99 $errors %.0f $mean\n\", 100 * $rps / $tps, $tps }"
-  done | sort -n >"$work/rounds"
-  read -r share rps p50 p99 errors tps mean <<<"$(sed -n "$(((rounds + 1) / 2))p" "$work/rounds")"
-  [ "$(awk '{ sum += $5 } END { print sum }' "$work/rounds")" = 0 ] || { say "refresh.sh: there were errors:"; cat "$work/rounds" >&2; exit 1; }
-  rows+="| $count | $rps | $p50 | $p99 | $errors | $tps | $mean | ${share%.*} % |"$'\n'
+    read -r rps p50 p99 errors <<<"$(of "$ours" "$count" "$seconds")"
+    read -r least l50 l99 wrong <<<"$(of "$ideal" "$count" "$seconds")"
+    awk "BEGIN { printf \"%d %.2f %.2f %d %.2f %.2f %.0f %.3f %.3f %.3f %d\\n\", $rps, $p50, $p99, $least, $l50, $l99, $tps, $mean,
+      $rps / $tps, $rps / $least, $errors + $wrong }"
+  done >"$work/rounds"
+  faults=$((faults + $(awk '{ sum += $11 } END { print sum }' "$work/rounds")))
+  row="| $count |"
+  for column in 1 2 3 4 5 6 7 8 9 10; do row+=" $(cut -d' ' -f$column "$work/rounds" | median) |"; done
+  rows+="$row"$'\n'
 done
+[ "$faults" = 0 ] || { say "refresh.sh: there were $faults errors."; exit 1; }
 
-table="| connections | HTTP refreshes/s | p50 ms | p99 ms | errors | pgbench statements/s | mean ms | share |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-$rows"
+spent() { # NAME PID -> bytes allocated, milliseconds of processor, so far
+  rm -f "$work/$1.allocated"
+  kill -CONT "$2"
+  until [ -s "$work/$1.allocated" ]; do sleep 0.02; done
+  cat "$work/$1.allocated"
+}
+cost() { # NAME PID PORT: KiB allocated and microseconds of processor for each refresh at 32 connections
+  local before requests after
+  before=$(spent "$1" "$2")
+  requests=$(of "$3" 32 "$seconds" | cut -d' ' -f1)
+  after=$(spent "$1" "$2")
+  awk -v before="$before" -v after="$after" -v count=$((requests * seconds)) 'BEGIN { split(before, a, " "); split(after, b, " ")
+    printf "%.1f | %.0f", (b[1] - a[1]) / count / 1024, 1000 * (b[2] - a[2]) / count }'
+}
+
+table="| connections | refreshes/s | p50 ms | p99 ms | shortest way, /s | p50 ms | p99 ms | pgbench, /s | mean ms | of pgbench | of the shortest way |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+$rows
+| at 32 connections | KiB allocated per refresh | CPU per refresh, us of its process |
+| --- | ---: | ---: |
+| the shortest way in C# | $(cost ideal "${peers[0]}" "$ideal") |
+| the program | $(cost ours "$pid" "$ours") |
+"
 echo "$table"
 ! $save || save refresh <<TEXT
-$(machine) $rounds rounds of $seconds s each way, the one with the median share; pool of $DATABASE_POOL_SIZE connections.
+$(machine) Standalone host. Median of $rounds rounds of $seconds s each way, zero errors; pool of $DATABASE_POOL_SIZE connections.
 
 $table
 TEXT
