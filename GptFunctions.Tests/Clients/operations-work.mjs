@@ -4,13 +4,9 @@
 //   FOLDER    where the pictures go
 //   OPERATOR  a user id of OPERATORS
 //   MESSAGE   the id of a message in the quarantine
-import { findings } from './page-checks.mjs';
-import { launch, looks } from './chromium.mjs';
+import { walk } from './walk.mjs';
 
 const [baseUrl, folder, operator, message] = process.argv.slice(2);
-const problems = [];
-const seen = [];
-const withScript = { name: 'desktop-light-script', options: { ...looks.find(({ name }) => name === 'desktop-light').options, javaScriptEnabled: true } };
 const pages = [
   ['webhooks', '/operations/webhooks'],
   ['webhooks-failed', '/operations/webhooks?status=failed'],
@@ -26,32 +22,16 @@ const pages = [
   ['purge-run', '/operations/purge?confirm=run'],
 ];
 
-const browser = await launch();
-try {
-  for (const look of [...looks, withScript]) {
-    const context = await browser.newContext(look.options);
-    const page = await context.newPage();
-    page.on('console', (line) => {
-      if (line.type() === 'error' && !line.text().startsWith('Failed to load resource')) {
-        problems.push(`${look.name}: the browser says: ${line.text()}`);
-      }
-    });
-    page.on('dialog', async (dialog) => {
-      problems.push(`${look.name}: a value ran as script: ${dialog.message()}`);
-      await dialog.dismiss();
-    });
-    await page.goto(baseUrl + pages[0][1]);
-    await page.getByLabel('User id').fill(operator);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    for (const [name, path] of pages) {
-      await page.goto(baseUrl + path);
-      problems.push(...(await findings(page, [])).map((finding) => `${name} (${look.name}): ${finding}`));
-      await page.screenshot({ path: `${folder}/work-${name}-${look.name}.png`, fullPage: true });
-      seen.push(`${name} ${look.name}`);
-    }
-    await context.close();
+const withScriptToo = ['webhooks-failed', 'messages', 'countdowns-dead', 'purge'];
+
+await walk(folder, visit, { script: 'desktop-light' });
+
+async function visit(visitor) {
+  const { page, look } = visitor;
+  await page.goto(baseUrl + pages[0][1]);
+  await visitor.signIn(operator);
+  for (const [name, path] of pages.filter(([name]) => !look.hasScript || withScriptToo.includes(name))) {
+    await page.goto(baseUrl + path);
+    await visitor.examine(`work-${name}`);
   }
-} finally {
-  await browser.close();
 }
-console.log(JSON.stringify({ seen, problems }));

@@ -3,8 +3,7 @@
 // usage: node operations.mjs BASE_URL FOLDER
 //   FOLDER   where the pictures go
 // What the pages show is made by OperationsBrowserTests.
-import { findings } from './page-checks.mjs';
-import { launch, looks } from './chromium.mjs';
+import { walk } from './walk.mjs';
 
 // A further page is a further line: its name, and its path below /operations.
 const pages = [
@@ -27,40 +26,18 @@ const pages = [
 ];
 const withScriptToo = ['people', 'person-hostile', 'audit-export'];
 const [baseUrl, folder] = process.argv.slice(2);
-const problems = [];
-const seen = [];
-const withScript = { name: 'phone-light-script', options: { ...looks.find(({ name }) => name === 'phone-light').options, javaScriptEnabled: true } };
 
-const browser = await launch();
-try {
-  await Promise.all(looks.map(walk));
-  await walk(withScript);
-} finally {
-  await browser.close();
-}
-console.log(JSON.stringify({ seen, problems }));
+await walk(folder, visit, { script: 'phone-light' });
 
-async function walk(look) {
-  const context = await browser.newContext(look.options);
-  const page = await context.newPage();
-  page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
-      problems.push(`${look.name}: the browser says: ${message.text()}`);
-    }
-  });
-  page.on('dialog', async (dialog) => {
-    problems.push(`${look.name}: a text ran as script: ${dialog.message()}`);
-    await dialog.dismiss();
-  });
-
+async function visit(visitor) {
+  const { page, look } = visitor;
   await page.goto(`${baseUrl}/operations`);
-  await page.getByLabel('User id').fill('user_operator');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await visitor.signIn('user_operator');
   await page.getByRole('navigation', { name: 'Operations' }).waitFor();
   const areas = await page.getByRole('navigation').getByRole('link').allTextContents();
-  for (const [name, path] of pages.filter(([name]) => look !== withScript || withScriptToo.includes(name))) {
+  for (const [name, path] of pages.filter(([name]) => !look.hasScript || withScriptToo.includes(name))) {
     await page.goto(`${baseUrl}/operations/${path}`);
-    await examine(page, look, name, name === 'people' ? [...areas, 'Sign out', 'q'] : []);
+    await visitor.examine(`operations-${name}`, name === 'people' ? [...areas, 'Sign out', 'q'] : [], { fullPage: !name.includes('hostile') });
   }
 
   // From one page to the next by its links, an action with the keyboard alone, and what it says when it is done.
@@ -79,19 +56,12 @@ async function walk(look) {
   await page.keyboard.press('Enter');
   await page.getByRole('status').waitFor();
   await page.getByText('No app is connected.').waitFor();
-  await examine(page, look, 'person-ended', []);
+  await visitor.examine('operations-person-ended');
 
   await page.goto(`${baseUrl}/operations/apps?confirm=add`);
   await page.getByLabel('Name, as people read it').fill('Career Coach');
   await page.getByLabel('GPT id').fill('g-coach');
   await page.getByRole('button', { name: 'Add' }).click();
   await page.getByText('Client Secret', { exact: true }).waitFor();
-  await examine(page, look, 'app-secret', []);
-  await context.close();
-}
-
-async function examine(page, look, name, stops) {
-  await page.screenshot({ path: `${folder}/operations-${name}-${look.name}.png`, fullPage: !name.includes('hostile') });
-  problems.push(...(await findings(page, stops)).map((problem) => `${name}, ${look.name}: ${problem}`));
-  seen.push(`${name}-${look.name}`);
+  await visitor.examine('operations-app-secret');
 }

@@ -7,10 +7,10 @@ const copies = new WeakMap();
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // stops: where Tab must lead, in this order: an input's name or the text of a button or link.
-export async function findings(page, stops) {
+export async function findings(page, stops, { isInFull }) {
   return [
     ...await page.evaluate(sideways), ...await page.evaluate(contrast), ...await page.evaluate(structure), ...await keyboard(page, stops),
-    ...await accessibility(page),
+    ...isInFull ? [...await zoomed(page), ...await accessibility(page)] : [],
   ];
 }
 
@@ -19,7 +19,9 @@ export async function findings(page, stops) {
 async function accessibility(page) {
   const copy = await copyFor(page);
   await copy.setContent(await page.content());
-  await copy.evaluate(axe);
+  if (!await copy.evaluate(() => 'axe' in globalThis)) {
+    await copy.evaluate(axe);
+  }
   return copy.evaluate(async () => (await globalThis.axe.run(document, { resultTypes: ['violations'] })).violations
     .map(({ id, help, nodes }) => `axe ${id}: ${help}: ${nodes.map(({ html }) => html.slice(0, 100)).join(' ')}`));
 }
@@ -54,7 +56,20 @@ async function keyboard(page, stops) {
 
 function sideways() {
   const { scrollWidth, clientWidth } = document.documentElement;
-  return scrollWidth > clientWidth ? [`scrolls sideways: ${scrollWidth} pixels wide in a window of ${clientWidth}`] : [];
+  if (scrollWidth <= clientWidth) {
+    return [];
+  }
+  const wide = [...document.querySelectorAll('body *')].filter((element) => element.getBoundingClientRect().right > clientWidth).slice(0, 5);
+  return [`scrolls sideways: ${scrollWidth} pixels wide in a window of ${clientWidth}: ${wide.map(({ outerHTML }) => outerHTML.slice(0, 120)).join(' ')}`];
+}
+
+// WCAG 2.1, 1.4.10: a desktop's page at 400 %, a phone's where somebody needs large letters.
+async function zoomed(page) {
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 320, height: 512 });
+  const problems = await page.evaluate(sideways);
+  await page.setViewportSize(size);
+  return problems;
 }
 
 function structure() {

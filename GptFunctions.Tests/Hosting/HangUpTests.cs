@@ -35,8 +35,7 @@ public sealed class HangUpTests(GatewayFixture<HangUpTests> fixture, ITestOutput
     }
 
     /// <summary>
-    /// Whoever works on the way of a request has <see cref="Database"/> and its limits; the others run on their own time. Acts on dead letters hold a lock
-    /// while the broker is asked: they are an operator's, and have a limit of their own.
+    /// Whoever works on the way of a request has <see cref="Database"/> and its limits; the others run on their own time.
     /// </summary>
     [Fact]
     public void Only_what_no_request_waits_for_has_the_data_source_itself()
@@ -47,7 +46,7 @@ public sealed class HangUpTests(GatewayFixture<HangUpTests> fixture, ITestOutput
                     .Any(constructor => constructor.GetParameters().Any(parameter => parameter.ParameterType == typeof(NpgsqlDataSource))))
             .Select(type => type.Name).Order(StringComparer.Ordinal);
 
-        Assert.Equal(["AuditTrailStore", "Database", "DeadLetters", "Migrator", "OutboxStore", "PurgeStore"], holders);
+        Assert.Equal(["AuditTrailStore", "Database", "Migrator", "OutboxStore", "PurgeStore"], holders);
     }
 
     /// <summary>No credentials are needed for it: any secret will do.</summary>

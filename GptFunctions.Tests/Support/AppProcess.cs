@@ -121,6 +121,7 @@ internal sealed class AppProcess : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
+        start.Environment["DOTNET_TieredPGO"] = "0"; // as in this process
         foreach (var (key, value) in settings)
         {
             start.Environment[key] = value;

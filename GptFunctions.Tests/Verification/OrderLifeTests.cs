@@ -81,6 +81,29 @@ public sealed class OrderLifeTests : IAsyncLifetime
         Assert.Equal("refund_due", await bench.StatusAsync(order));
     }
 
+    /// <summary>Its own time is before the deadline, and it takes effect after the expiry.</summary>
+    [Fact]
+    public async Task Decision_that_waited_for_the_expiry_is_410()
+    {
+        var order = await bench.OrderAsync();
+        await using var connection = await bench.Database.Source.OpenConnectionAsync();
+        await using var transaction = await connection.BeginTransactionAsync();
+        await using (var expire = new Npgsql.NpgsqlCommand(
+            $"UPDATE verification_sessions SET status = 'refund_due', decided_at = now() WHERE order_id = '{order}'", connection, transaction))
+        {
+            await expire.ExecuteNonQueryAsync();
+        }
+
+        var deciding = bench.DecideAsync(order, "approved");
+        await Wait.UntilAsync(async () => await bench.Database.ScalarAsync<bool>(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"));
+        await transaction.CommitAsync();
+
+        Assert.Equal(HttpStatusCode.Gone, (await deciding).Status);
+        Assert.Equal("refund_due", await bench.StatusAsync(order));
+        Assert.Equal(0, await bench.Database.CountAsync("webhook_events", "source = 'verification'"));
+    }
+
     [Fact]
     public async Task Repeat_of_a_decision_that_was_in_time_is_200_after_the_deadline()
     {

@@ -23,7 +23,7 @@ internal sealed class DeadLettersBusyException() : Exception("somebody else is a
 /// queue is acknowledged only after it has arrived elsewhere. A process that dies on the way hands all back, so nothing is lost; at worst a message is
 /// in two queues, and the trail takes an event once. One at a time, because what is in somebody's hands nobody else sees.
 /// </summary>
-internal sealed class DeadLetters(Broker broker, NpgsqlDataSource dataSource)
+internal sealed class DeadLetters(Broker broker, Database database)
 {
     /// <summary>How many are looked through for one of them.</summary>
     public const int MostRead = 1000;
@@ -111,41 +111,42 @@ internal sealed class DeadLetters(Broker broker, NpgsqlDataSource dataSource)
     private async Task<T> WithQueueAsync<T>(TimeSpan patience, Func<OpenQueue, CancellationToken, Task<T>> work)
     {
         using var limit = new CancellationTokenSource(patience);
-        await using var turn = await TakeTurnAsync(limit.Token);
-        var connection = await broker.ConnectAsync("dead letters", limit.Token);
-        try
+        return await database.RunAsync(patience + Database.LookUpLimit, async (turn, away) =>
         {
-            var confirmed = new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true);
-            return await work(new OpenQueue(await connection.CreateChannelAsync(confirmed, limit.Token)), limit.Token);
-        }
-        finally
-        {
-            await connection.AbortAsync(Goodbye); // a silent broker would keep a polite goodbye waiting
-            await connection.DisposeAsync();
-        }
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, away);
+            await TakeTurnAsync(turn, limit.Token, away);
+            var connection = await broker.ConnectAsync("dead letters", either.Token);
+            try
+            {
+                var confirmed = new CreateChannelOptions(publisherConfirmationsEnabled: true, publisherConfirmationTrackingEnabled: true);
+                return await work(new OpenQueue(await connection.CreateChannelAsync(confirmed, either.Token)), either.Token);
+            }
+            finally
+            {
+                await connection.AbortAsync(Goodbye); // a silent broker would keep a polite goodbye waiting
+                await connection.DisposeAsync();
+            }
+        });
     }
 
-    private async Task<NpgsqlConnection> TakeTurnAsync(CancellationToken limit)
+    /// <summary>Until the connection is closed, which ends its transaction.</summary>
+    private static async Task TakeTurnAsync(NpgsqlConnection connection, CancellationToken limit, CancellationToken away)
     {
-        var connection = await dataSource.OpenConnectionAsync(limit);
-        try
+        await connection.BeginTransactionAsync(away);
+        while (true)
         {
-            await connection.BeginTransactionAsync(limit); // closing the connection ends it
-            while (true)
+            await using var command = new Statement(TakeTurn).Bind("lock", TurnLock).On(connection);
+            if ((bool)(await command.ExecuteScalarAsync(away))!)
             {
-                await using var command = new Statement(TakeTurn).Bind("lock", TurnLock).On(connection);
-                if ((bool)(await command.ExecuteScalarAsync(limit))!)
-                {
-                    return connection;
-                }
-
-                await Task.Delay(20, limit);
+                return;
             }
-        }
-        catch (Exception error)
-        {
-            await connection.DisposeAsync();
-            throw error is OperationCanceledException ? new DeadLettersBusyException() : error;
+
+            if (limit.IsCancellationRequested)
+            {
+                throw new DeadLettersBusyException();
+            }
+
+            await Task.Delay(20, away);
         }
     }
 

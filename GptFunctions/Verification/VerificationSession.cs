@@ -9,8 +9,10 @@ namespace GptFunctions.Verification;
 /// <param name="IsTooLate">Whether this event came after the deadline.</param>
 internal sealed record VerificationSession(string Status, DateTimeOffset? Deadline, bool HasChanged, bool IsTooLate)
 {
-    /// <summary>Whether the deadline has passed without a decision.</summary>
-    public const string IsOver = "session.status IN ('pending_verification', 'refund_due') AND session.deadline <= @now";
+    /// <summary>
+    /// Whether the deadline has passed without a decision: also for an event that came just before it, and then waited for the expiry to commit.
+    /// </summary>
+    public const string IsOver = "(session.status = 'refund_due' OR (session.status = 'pending_verification' AND session.deadline <= @now))";
 
     // A statement of its own, so that it sees what another delivery committed meanwhile.
     private static readonly Sql Read = new($"SELECT status, deadline, {IsOver} FROM verification_sessions session WHERE order_id = @order_id");

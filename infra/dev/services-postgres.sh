@@ -40,8 +40,10 @@ postgres_ready() {
 }
 
 postgres_up() {
-  local home user bin tries=0
+  local home user bin tries=0 more=''
   bin=$(postgres_bin) || exit 1
+  # Databases of tests outlive every process; they need not outlive the machine, as a developer's, and nothing is measured on them.
+  case $name in dev | bench | scale) ;; *) more='-c fsync=off -c full_page_writes=off' ;; esac
   make_home postgres postgres
   [ "$user" != root ] || die "PostgreSQL refuses to run as root and there is no user postgres: create it (useradd -r postgres)."
   cd "$home"
@@ -60,7 +62,7 @@ postgres_up() {
     keep_port "$state/postgres.port"
     as_user "$user" "$bin/pg_ctl" -D data -l server.log -w -t 60 -s start -o "-p $(cat "$state/postgres.port") \
       -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 \
-      -c shared_preload_libraries=pg_stat_statements -c track_activity_query_size=16384 -c log_min_messages=warning" </dev/null >/dev/null 2>&1 && break
+      -c shared_preload_libraries=pg_stat_statements -c track_activity_query_size=16384 -c log_min_messages=warning $more" </dev/null >/dev/null 2>&1 && break
     [ $((tries += 1)) -lt 3 ] || { tail -15 server.log >&2; die "PostgreSQL did not start: see above ($home/server.log)."; }
     [ ! -e "$state/postgres.port" ] || free_port >"$state/postgres.port"
   done
