@@ -60,6 +60,8 @@ internal static partial class PageStyle
           .list,.list tbody{display:block}
           .list tr{display:block;border:1px solid var(--line);border-radius:.75rem;padding:.5rem .875rem;margin:0 0 .75rem}
           .list td{display:grid;grid-template-columns:7rem minmax(0,1fr);gap:.75rem;border:0;padding:.25rem 0}
+          .list td>*{justify-self:start}
+          .list time,.list .state{white-space:normal}
           .list td::before{content:attr(data-label);color:var(--soft);font-size:.8125rem;padding-top:.125rem}
         }
         """;
