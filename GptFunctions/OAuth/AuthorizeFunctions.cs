@@ -12,7 +12,7 @@ namespace GptFunctions.OAuth;
 
 /// <summary>What a person's browser sees of the authorization server.</summary>
 internal sealed class AuthorizeFunctions(
-    AuthorizeService service, PageSessions pages, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
+    AuthorizeService service, ConsentService consent, PageSessions pages, ScopeCatalog scopes, Occasions occasions, IOptions<TokenSettings> settings)
 {
     private const int MaximumBody = 64 * 1024; // a thousand ids of sessions
     private const int ShownSessions = 100;
@@ -39,7 +39,7 @@ internal sealed class AuthorizeFunctions(
         {
             return Guid.TryParseExact(handle, "N", out var id) && FindSignedIn(request) is { } known
                 ? await ContinueAsync(request, id, known, parameters[ConsentView.NotYou])
-                : Show(request, null, AuthorizeService.NotInProgress);
+                : Show(request, null, NextStep.NotInProgress);
         }
 
         var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
@@ -51,14 +51,14 @@ internal sealed class AuthorizeFunctions(
         var occasion = occasions.Of(request.HttpContext);
         if (notYou is null)
         {
-            return Show(request, known, await service.ContinueAsync(id, known, occasion));
+            return Show(request, known, await consent.ContinueAsync(id, known, occasion));
         }
 
         // A link of our page alone: somebody else's could end what the person is about to answer. And a link rather than a form, because form-action
         // would have to name each host that the provider sends people on to.
         if (!known.Is(notYou, ConsentView.NotYou, id))
         {
-            return Show(request, null, AuthorizeService.NotInProgress);
+            return Show(request, null, NextStep.NotInProgress);
         }
 
         var browser = BrowserBinding.Ensure(request.HttpContext, settings.Value.IsHttps);
@@ -77,13 +77,13 @@ internal sealed class AuthorizeFunctions(
 
         if (!Guid.TryParseExact(form["request"], "N", out var id) || FindSignedIn(request) is not { } browser || !browser.Is(form["csrf"], CsrfPurpose, id))
         {
-            return Show(request, null, AuthorizeService.NotInProgress);
+            return Show(request, null, NextStep.NotInProgress);
         }
 
         var occasion = occasions.Of(request.HttpContext);
-        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await service.DisconnectAsync(id, browser, sessionId, occasion))
+        return Guid.TryParse(form["disconnect"], out var sessionId) ? Show(request, browser, await consent.DisconnectAsync(id, browser, sessionId, occasion))
             : form["decision"] is "approve" or "deny"
-                ? Show(request, browser, await service.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
+                ? Show(request, browser, await consent.DecideAsync(id, browser, form["decision"] is "approve", SessionIds.Read(form["ends"]), occasion))
             : PageResults.Refuse(
                 request.HttpContext, RefusalReason.InvalidRequest, StatusCodes.Status400BadRequest, texts => texts.NothingChosen);
     }
@@ -100,7 +100,7 @@ internal sealed class AuthorizeFunctions(
 
         return parameters is not null && BrowserBinding.Find(request.HttpContext, settings.Value.IsHttps) is { } browser
             ? Show(request, null, await service.FinishSignInAsync(parameters, browser, FindSignedIn(request), occasion))
-            : Show(request, null, AuthorizeService.NotInProgress);
+            : Show(request, null, NextStep.NotInProgress);
     }
 
     private BrowserBinding? FindSignedIn(HttpRequest request) => BrowserBinding.FindSignedIn(request.HttpContext, settings.Value.IsHttps);

@@ -3,7 +3,6 @@ using GptFunctions.Identity;
 using GptFunctions.Pages;
 using GptFunctions.Pages.Languages;
 using GptFunctions.RateLimits;
-using GptFunctions.Sessions;
 using GptFunctions.Statistics;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
@@ -11,14 +10,11 @@ using Microsoft.Extensions.Options;
 
 namespace GptFunctions.OAuth;
 
-/// <summary>The authorization endpoint: request -> sign-in -> consent -> code.</summary>
+/// <summary>The authorization endpoint until somebody has signed in; from there on <see cref="ConsentService"/>.</summary>
 internal sealed class AuthorizeService(
-    AuthorizationRequests requests, SealedRequests box, Clients clients, AuthorizeStore store, SessionService sessions, ISignIn signIn, RateLimiter limits,
-    OAuthMetrics metrics, SignIns signIns, IOptions<TokenSettings> tokens, IOptions<SignInSettings> starts, IOptions<OAuthSettings> settings)
+    AuthorizationRequests requests, SealedRequests box, Clients clients, AuthorizeStore store, ISignIn signIn, RateLimiter limits, OAuthMetrics metrics,
+    SignIns signIns, IOptions<TokenSettings> tokens, IOptions<SignInSettings> starts)
 {
-    public static readonly NextStep NotInProgress = new NextStep.Refuse(
-        new(RefusalReason.NotInProgress), StatusCodes.Status403Forbidden, texts => texts.NotInProgress);
-
     private const int TriesOfCallback = 10;
     private const int MaximumLanguages = 100;
     private static readonly TimeSpan RequestLifetime = TimeSpan.FromMinutes(10);
@@ -77,9 +73,9 @@ internal sealed class AuthorizeService(
             return tooMany;
         }
 
-        if (await FindAsync(id, signedIn, occasion.Now) is not { } request)
+        if (await store.FindAsync(id, signedIn.Hash, occasion.Now) is not { } request)
         {
-            return NotInProgress;
+            return NextStep.NotInProgress;
         }
 
         var again = new StartedRequest
@@ -97,7 +93,13 @@ internal sealed class AuthorizeService(
         };
         // First the way on, then the end of what was: an outage of the provider leaves the person where they are.
         var next = await SignInAsync(again, browser, new SignInWish(AsSomebodyElse: true, language?.Tag));
-        return await store.ForgetAsync(id, signedIn.Hash) ? next : NotInProgress;
+        if (!await store.ForgetAsync(id, signedIn.Hash))
+        {
+            return NextStep.NotInProgress;
+        }
+
+        signIns.LeftToAnother(id, request.ClientId, occasion.Now);
+        return next;
     }
 
     private async Task<NextStep> SignInAsync(StartedRequest started, BrowserBinding browser, SignInWish wish)
@@ -143,7 +145,7 @@ internal sealed class AuthorizeService(
         if (await FindStartedAsync(parameters["state"], browser, occasion.Now) is not { Request: var request } started
             || (await limits.TryTakeAsync($"callback|{request.Id:N}", TriesOfCallback, RequestLifetime)).RetryAfterSeconds is not null)
         {
-            return NotInProgress;
+            return NextStep.NotInProgress;
         }
 
         var (person, failure) = await signIn.FinishAsync(request.Id, browser, parameters["code"], parameters["error"]);
@@ -163,7 +165,7 @@ internal sealed class AuthorizeService(
             : new OAuthError("server_error", failure.Reason).Because(RefusalReason.SignInFailed);
         if (!await UseUpAsync(request.Id))
         {
-            return NotInProgress with { Language = started.Language };
+            return NextStep.NotInProgress with { Language = started.Language };
         }
 
         signIns.Stopped(request.Id, request.ClientId, refusal.Why.Reason, occasion.Now);
@@ -181,7 +183,7 @@ internal sealed class AuthorizeService(
         var request = started.Request;
         if (!await UseUpAsync(request.Id))
         {
-            return NotInProgress with { Language = started.Language };
+            return NextStep.NotInProgress with { Language = started.Language };
         }
 
         // Two tabs of one person go on side by side with one cookie; any other one may have been planted.
@@ -202,7 +204,7 @@ internal sealed class AuthorizeService(
             SignInOutcome.Noted => new NextStep.SignedIn(request.Id, fresh) { Language = started.Language },
             SignInOutcome.NotedForKnownBrowser => new NextStep.SignedIn(request.Id, signedIn!) { Language = started.Language },
             SignInOutcome.AccountClosed => AccountClosed with { Language = started.Language },
-            _ => NotInProgress with { Language = started.Language },
+            _ => NextStep.NotInProgress with { Language = started.Language },
         };
     }
 
@@ -210,99 +212,6 @@ internal sealed class AuthorizeService(
     // empty bucket, for as long as the state could come back.
     private async Task<bool> UseUpAsync(Guid id) => (await limits.TryTakeAsync($"sign-in|{id:N}", 1, RequestLifetime)).RetryAfterSeconds is null;
 
-    /// <summary>Where a request goes on after the sign-in: to the consent page, or back to the client with a code.</summary>
-    public async Task<NextStep> ContinueAsync(Guid id, BrowserBinding browser, Occasion occasion)
-    {
-        if (await FindAsync(id, browser, occasion.Now) is not { } request)
-        {
-            return NotInProgress;
-        }
-
-        var consented = await store.FindConsentAsync(request.UserId, request.ClientId, RedirectUri.Host(request.RedirectUri));
-        var room = await ReadRoomAsync(request, occasion.Now);
-        var hasConsent = !request.Scopes.Except(consented, StringComparer.Ordinal).Any();
-        // With consent remembered nobody is asked, unless another app would be disconnected to make room.
-        if (hasConsent && !room.EndsOthers)
-        {
-            return await ApproveAsync(request, browser, wasAsked: false, [], occasion);
-        }
-
-        metrics.Reached(SignInStep.Asked);
-        signIns.Shown(id, request.ClientId, request.RedirectUri, occasion.Now);
-        return new NextStep.AskConsent(new ConsentQuestion(request with { ConsentedScopes = consented }, room));
-    }
-
-    /// <summary>The person's answer on the consent page. The caller has checked the CSRF token.</summary>
-    /// <param name="announced">The sessions of which the page said that approval ends them. Ids of anybody else's are of no effect.</param>
-    public async Task<NextStep> DecideAsync(
-        Guid id, BrowserBinding browser, bool isApproved, Guid[] announced, Occasion occasion)
-    {
-        if (await FindAsync(id, browser, occasion.Now) is not { } request)
-        {
-            return NotInProgress;
-        }
-
-        if (isApproved)
-        {
-            // The page may be older than the last of the person's connected apps: then it is shown again, with what approval means now.
-            return (await ReadRoomAsync(request, occasion.Now)).IsEnough(announced)
-                ? await ApproveAsync(request, browser, wasAsked: true, announced, occasion)
-                : new NextStep.Continue(id);
-        }
-
-        if (!await store.DenyAsync(id, browser.Hash, occasion))
-        {
-            return NotInProgress;
-        }
-
-        signIns.Stopped(id, request.ClientId, RefusalReason.ConsentDenied, occasion.Now);
-        return RedirectWithError(
-            request.RedirectUri, request.State,
-            new OAuthError("access_denied", "The person did not agree.").Because(RefusalReason.ConsentDenied).Of(request.ClientId, null));
-    }
-
-    /// <summary>The person disconnects another app on the consent page, to make room; then the page is shown again.</summary>
-    public async Task<NextStep> DisconnectAsync(Guid id, BrowserBinding browser, Guid sessionId, Occasion occasion)
-    {
-        if (await FindAsync(id, browser, occasion.Now) is not { Subject: var subject })
-        {
-            return NotInProgress;
-        }
-
-        await sessions.DisconnectAsync(new SessionOwner(subject, null), sessionId, occasion);
-        return new NextStep.Continue(id);
-    }
-
-    /// <summary>The request, if somebody signed in for it in this browser and it has not been decided.</summary>
-    private Task<PendingRequest?> FindAsync(Guid id, BrowserBinding browser, DateTimeOffset now) => store.FindAsync(id, browser.Hash, now);
-
-    private Task<SessionRoom> ReadRoomAsync(PendingRequest request, DateTimeOffset now) =>
-        sessions.ReadRoomAsync(request.Subject, request.ClientId, settings.Value.SessionLimits, now);
-
-    private async Task<NextStep> ApproveAsync(
-        PendingRequest request, BrowserBinding browser, bool wasAsked, Guid[] mayEnd, Occasion occasion)
-    {
-        var code = Secret.New();
-        var lifetime = TimeSpan.FromSeconds(settings.Value.AuthCodeExpiry);
-        var approval = await store.ApproveAsync(
-            request, browser.Hash, RedirectUri.Host(request.RedirectUri), wasAsked, mayEnd, Sha256.Of(code), lifetime, occasion);
-        if (approval is null)
-        {
-            return NotInProgress;
-        }
-
-        metrics.Reached(SignInStep.Approved);
-        signIns.Delivered(request.Id, request.ClientId, request.RedirectUri, request.Subject, wasAsked, occasion.Now);
-        return RedirectWithCode(approval, code);
-    }
-
-    private NextStep.Redirect RedirectWithCode(Approval approval, string code) =>
-        new(UrlQuery.Add(approval.RedirectUri, ("code", code), ("state", approval.State), ("iss", tokens.Value.PublicBaseUrl)));
-
-    // RFC 9207: iss in error responses as well
     private NextStep.Redirect RedirectWithError(string redirectUri, string? state, OAuthError error) =>
-        new(UrlQuery.Add(redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", tokens.Value.PublicBaseUrl)))
-        {
-            Why = error.Why,
-        };
+        NextStep.Redirect.WithError(redirectUri, state, error, tokens.Value.PublicBaseUrl!);
 }

@@ -2,6 +2,7 @@ using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Pages;
 using GptFunctions.Sessions;
+using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Languages = GptFunctions.Pages.Languages.Language;
 
@@ -10,6 +11,9 @@ namespace GptFunctions.OAuth;
 /// <summary>What the browser is shown or told next.</summary>
 internal abstract record NextStep
 {
+    public static readonly NextStep NotInProgress = new Refuse(
+        new(RefusalReason.NotInProgress), StatusCodes.Status403Forbidden, texts => texts.NotInProgress);
+
     /// <summary>The language that the client asked for, as far as the request knows; null: that which this very call asks for.</summary>
     public Texts? Language { get; init; }
 
@@ -18,6 +22,13 @@ internal abstract record NextStep
     {
         /// <summary>Why the client gets an error there; null when it gets what it wanted.</summary>
         public Refusal? Why { get; init; }
+
+        /// <summary>To the client with an error (RFC 6749 4.1.2.1); <c>iss</c> is in it as well (RFC 9207 2).</summary>
+        public static Redirect WithError(string redirectUri, string? state, OAuthError error, string issuer) => new(UrlQuery.Add(
+            redirectUri, ("error", error.Code), ("error_description", error.Description), ("state", state), ("iss", issuer)))
+        {
+            Why = error.Why,
+        };
 
         public IResult Show(HttpContext context)
         {

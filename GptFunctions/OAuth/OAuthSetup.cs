@@ -22,7 +22,7 @@ internal static class OAuthSetup
         services.AddSingleton<ClientDescriptions>().AddSingleton<Clients>().AddSingleton<ClientAssertions>();
         services.AddSingleton<RegistrationService>().AddSingleton<KnownHosts>();
         services.AddSingleton<AuthorizationRequests>().AddSingleton<SealedRequests>().AddSingleton<AuthorizeStore>().AddSingleton<AuthorizeService>()
-            .AddSingleton<HeadlessConsentService>();
+            .AddSingleton<ConsentService>().AddSingleton<HeadlessConsentService>();
         services.AddSingleton<RefreshLimit>().AddHostedService(provider => provider.GetRequiredService<RefreshLimit>());
         services.AddSingleton<TokenStore>().AddSingleton<RefreshStore>().AddSingleton<TokenAnswers>().AddSingleton<RefreshService>()
             .AddSingleton<TokenService>();

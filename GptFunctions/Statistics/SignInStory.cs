@@ -86,6 +86,8 @@ internal sealed record SignInStory(SignInState State, string Sentence, string? C
         "sign_in_denied" => Stopped("The person cancelled at the identity provider.", null),
         "sign_in_failed" => Stopped(
             "The identity provider's answer was no sign-in.", "Log 2001 and 2002 say why; GptFunctions doctor compares issuer, keys and redirect URI."),
+        SignIns.AnotherAccount => Stopped(
+            "Another account was chosen (\"Not you?\" on the consent page).", "The sign-in of that account is a row of its own."),
         "consent_denied" => Stopped("The person pressed Cancel on the consent page.", null),
         "account_closed" => Stopped("The account was deleted or is blocked.", "The person needs an account that may act: see People."),
         _ => Stopped($"It was refused: {reason}.", "The table of reasons (docs/refusals.md) says what to do."),

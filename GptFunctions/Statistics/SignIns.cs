@@ -20,7 +20,9 @@ internal sealed record SignInNews(Guid Id)
     public DateTimeOffset? ExchangedAt { get; set; }
     public Guid? SessionId { get; set; }
     public DateTimeOffset? StoppedAt { get; set; }
-    public RefusalReason? StoppedBy { get; set; }
+
+    /// <summary>A reason for a refusal, or <see cref="SignIns.AnotherAccount"/>.</summary>
+    public string? StoppedBy { get; set; }
 
     public DateTimeOffset At => UuidTime.Of(Id);
 }
@@ -38,6 +40,9 @@ internal sealed record FirstCall(Guid SessionId, DateTimeOffset At)
 /// </summary>
 internal sealed class SignIns(TimeProvider clock)
 {
+    /// <summary>Why a sign-in ended that nobody refused: its person chose another account.</summary>
+    public const string AnotherAccount = "another_account";
+
     private const int MostAsked = RefusalTally.MostInDetail; // in a second
     private const int MostKept = 10_000;
     private static readonly TimeSpan Window = TimeSpan.FromSeconds(1);
@@ -87,7 +92,11 @@ internal sealed class SignIns(TimeProvider clock)
 
     /// <summary>It ended, or its code was refused, for a reason.</summary>
     public void Stopped(Guid id, string clientId, RefusalReason reason, DateTimeOffset at) =>
-        Note(id, clientId, null, static (one, it) => (one.StoppedBy, one.StoppedAt) = it, ((RefusalReason?)reason, (DateTimeOffset?)at));
+        Note(id, clientId, null, static (one, it) => (one.StoppedBy, one.StoppedAt) = it, ((string?)reason.Text(), (DateTimeOffset?)at));
+
+    /// <summary>The person let somebody else answer the request: that is a sign-in of its own.</summary>
+    public void LeftToAnother(Guid id, string clientId, DateTimeOffset at) =>
+        Note(id, clientId, null, static (one, it) => (one.StoppedBy, one.StoppedAt) = it, ((string?)AnotherAccount, (DateTimeOffset?)at));
 
     /// <summary>A call with a token of a session; of use is the first one only, within a day.</summary>
     public void Called(Guid sessionId, DateTimeOffset now)

@@ -191,5 +191,5 @@ internal sealed class StatisticsStore(Database database)
         .Bind("shown", news.Select(one => one.ShownAt).ToArray()).Bind("consented", news.Select(one => one.ConsentedAt).ToArray())
         .Bind("asked", news.Select(one => one.WasAsked).ToArray()).Bind("delivered", news.Select(one => one.DeliveredAt).ToArray())
         .Bind("exchanged", news.Select(one => one.ExchangedAt).ToArray()).Bind("sessions", news.Select(one => one.SessionId).ToArray())
-        .Bind("stopped", news.Select(one => one.StoppedAt).ToArray()).Bind("reasons", news.Select(one => one.StoppedBy?.Text()).ToArray());
+        .Bind("stopped", news.Select(one => one.StoppedAt).ToArray()).Bind("reasons", news.Select(one => one.StoppedBy).ToArray());
 }
