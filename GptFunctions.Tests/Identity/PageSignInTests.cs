@@ -1,11 +1,13 @@
 using System.Net;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using GptFunctions.Identity;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Identity;
 
 /// <summary>identity.md 12 and 16: for a page people sign in at the same provider, by the same redirect URI, and out there again.</summary>
-public sealed class PageSignInTests(FakeProviderFixture<PageSignInTests> fixture) : IClassFixture<FakeProviderFixture<PageSignInTests>>
+public sealed partial class PageSignInTests(FakeProviderFixture<PageSignInTests> fixture) : IClassFixture<FakeProviderFixture<PageSignInTests>>
 {
     private const string Home = "/connections";
     private readonly TestApp app = fixture.App;
@@ -162,6 +164,34 @@ public sealed class PageSignInTests(FakeProviderFixture<PageSignInTests> fixture
         Assert.Equal(0, await own.Database.CountAsync("page_sessions"));
     }
 
+    /// <summary>
+    /// Where nothing ended at the provider, it would let the next person at this browser in as the one before: it has to ask (OpenID Connect Core 3.1.2.1).
+    /// </summary>
+    [Theory]
+    [InlineData(null)]
+    [InlineData("select_account")]
+    public async Task Sign_in_after_a_sign_out_asks_who_it_is(string? supported)
+    {
+        provider.Discovery["prompt_values_supported"] = supported is null ? null : new JsonArray("none", "login", supported);
+        await using var own = await StartWithEndAsync(null);
+        var (browser, page) = await SignInAsync("user_before", Home, own);
+        using var _ = page;
+        using var signedOut = await browser.SubmitToAsync(page, PageSessions.SignOutPath);
+        provider.Discovery.Remove("prompt_values_supported");
+        var link = Link().Match(await signedOut.Content.ReadAsStringAsync()).Groups["url"].Value;
+
+        using var again = await browser.GetAsync(WebUtility.HtmlDecode(link));
+        var location = again.Headers.Location!;
+        Answer("user_after", location);
+        using var home = await browser.GetAsync(Callback(location, "a-code-of-user_after"));
+        using var other = await new TestBrowser(own.Http).GetAsync(Home);
+
+        Assert.Equal("login", OAuthFlow.Parameter(location, "prompt"));
+        Assert.Equal((HttpStatusCode.OK, Home), (home.StatusCode, home.RequestMessage!.RequestUri!.PathAndQuery));
+        Assert.Contains("user_after@example.com", await home.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Null(OAuthFlow.Parameter(other.Headers.Location!, "prompt"));
+    }
+
     /// <summary>An app that reads the provider's document anew.</summary>
     private async Task<TestApp> StartWithEndAsync(string? endpoint)
     {
@@ -191,4 +221,7 @@ public sealed class PageSignInTests(FakeProviderFixture<PageSignInTests> fixture
 
     private static string Callback(Uri location, string code) =>
         "/oauth/callback" + OAuthFlow.Query([("state", OAuthFlow.Parameter(location, "state")), ("code", code)]);
+
+    [GeneratedRegex("<a class=\"button\" href=\"(?<url>[^\"]*)\"", RegexOptions.None, 1000)]
+    private static partial Regex Link();
 }

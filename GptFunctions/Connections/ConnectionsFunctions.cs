@@ -16,6 +16,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
 {
     private const string Home = "/connections";
     private const string SignedOutPath = "/connections/signed-out";
+    private const string Anew = "sign-in"; // in the link of the page that says that somebody is signed out
     private const int MaximumBody = 16 * 1024;
     private const int MaximumPage = 1000;
 
@@ -118,7 +119,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
 
     [Function("ConnectionsSignedOut")]
     public static IResult SignedOut([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "connections/signed-out")] HttpRequest request) =>
-        PageResults.Render<SignedOutPage>(request.HttpContext, []);
+        PageResults.Render<SignedOutPage>(request.HttpContext, new() { [nameof(SignedOutPage.SignInUrl)] = UrlQuery.Add(Home, (Anew, "anew")) });
 
     /// <summary>What other products call the same page.</summary>
     [Function("ConnectedApps")]
@@ -135,6 +136,7 @@ internal sealed class ConnectionsFunctions(PageSessions pages, ConnectionsServic
         var occasion = occasions.Of(request.HttpContext);
         return await pages.FindAsync(request.HttpContext, occasion) is { } session
             ? await answer(session, occasion)
+            : request.Query.ContainsKey(Anew) ? await pages.SignInAsync(request.HttpContext, Home, occasion, anew: true)
             : await pages.SignInAsync(
                 request.HttpContext, HttpMethods.IsGet(request.Method) ? request.Path.Value + request.QueryString.Value : Home, occasion);
     }

@@ -33,7 +33,7 @@ internal sealed partial class OpenIdSignIn(
             ("nonce", browser.Derive("nonce", requestId)),
             ("code_challenge", Pkce.Challenge(browser.Derive("verifier", requestId))),
             ("code_challenge_method", "S256"),
-            ("prompt", wish.AsSomebodyElse ? PromptOf(configuration) : null),
+            ("prompt", wish.Anew ? "login" : wish.AsSomebodyElse ? PromptOf(configuration) : null),
             ("ui_locales", wish.Languages));
     }
 

@@ -53,8 +53,9 @@ internal sealed class PageSessions(
     /// sent a form is told that it was not taken: a redirect would lose it, and form-action forbids where it leads. HEAD begins nothing.
     /// </summary>
     /// <param name="returnTo">A path of ours with its query; anything else counts as <c>/connections</c>.</param>
+    /// <param name="anew">After a sign-out: the provider asks, even where it has a session still.</param>
     /// <exception cref="ServiceOutageException">The identity provider cannot be reached.</exception>
-    public async Task<IResult> SignInAsync(HttpContext context, string returnTo, Occasion occasion)
+    public async Task<IResult> SignInAsync(HttpContext context, string returnTo, Occasion occasion, bool anew = false)
     {
         returnTo = IsLocal(returnTo) ? returnTo : Home;
         context.Response.Headers.CacheControl = "no-store";
@@ -80,7 +81,7 @@ internal sealed class PageSessions(
         var (browser, id) = (BrowserBinding.Find(context, IsHttps) ?? BrowserBinding.New(), Guid.CreateVersion7(occasion.Now));
         var expires = (occasion.Now + SignInLifetime).UtcTicks.ToString(CultureInfo.InvariantCulture);
         var state = StatePrefix + Base64Url.EncodeToString(browser.Seal($"{id:N} {expires} {returnTo}", StatePurpose));
-        var url = await signIn.StartAsync(id, state, browser, new SignInWish());
+        var url = await signIn.StartAsync(id, state, browser, new SignInWish(Anew: anew));
         browser.KeepForSignIn(context, IsHttps);
         return new SeeOther(url);
     }

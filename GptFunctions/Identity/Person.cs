@@ -35,7 +35,8 @@ internal sealed record SignInFailure(string Reason, bool IsDenial);
 /// <summary>How somebody is to be asked who they are.</summary>
 /// <param name="AsSomebodyElse">Whoever is signed in at the provider is not meant: it asks.</param>
 /// <param name="Languages">OpenID Connect Core 3.1.2.1, <c>ui_locales</c>; null: the browser's.</param>
-internal sealed record SignInWish(bool AsSomebodyElse = false, string? Languages = null);
+/// <param name="Anew">Nobody is let in who has not just proved who they are, whatever session the provider has.</param>
+internal sealed record SignInWish(bool AsSomebodyElse = false, string? Languages = null, bool Anew = false);
 
 /// <summary>Where people prove who they are: Clerk, or in Development a page of ours.</summary>
 internal interface ISignIn
