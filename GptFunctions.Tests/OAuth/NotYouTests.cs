@@ -16,7 +16,7 @@ public sealed partial class NotYouTests(AppFixture<NotYouTests> fixture) : IClas
         var client = await OAuthFlow.AddClientAsync(app, isPublic: true);
         var browser = new TestBrowser(app.Http);
         using var first = await browser.SignInAsync("user_not_me", Parameters(client, ("state", "kept % +ü"), ("scope", "jobs:read")));
-        using var signIn = await browser.GetAsync(await NotYouAsync(first));
+        using var signIn = await browser.GetAsync(await LinkAsync(first));
         using var second = await browser.SubmitAsync(signIn, ("user_id", "user_me"));
         var html = await second.Content.ReadAsStringAsync();
         using var approved = await browser.SubmitAsync(second, ("decision", "approve"));
@@ -41,7 +41,7 @@ public sealed partial class NotYouTests(AppFixture<NotYouTests> fixture) : IClas
         var client = await OAuthFlow.AddClientAsync(app);
         var browser = new TestBrowser(app.Http);
         using var first = await browser.SignInAsync("user_left", OAuthFlow.Parameters(client));
-        var link = await NotYouAsync(first);
+        var link = await LinkAsync(first);
         using var signIn = await browser.GetAsync(link);
         using var late = await browser.SubmitAsync(first, ("decision", "approve"));
         using var twice = await browser.GetAsync(link);
@@ -60,7 +60,7 @@ public sealed partial class NotYouTests(AppFixture<NotYouTests> fixture) : IClas
         var browser = new TestBrowser(app.Http);
         using var page = await browser.SignInAsync("user_forged", OAuthFlow.Parameters(client));
         var html = await page.Content.ReadAsStringAsync();
-        var (link, fields) = (await NotYouAsync(page), TestBrowser.HiddenFields(html));
+        var (link, fields) = (await LinkAsync(page), TestBrowser.HiddenFields(html));
         var csrf = fields.Single(field => field.Name == "csrf").Value!;
         var token = link.Split("not_you=")[1];
 
@@ -87,7 +87,7 @@ public sealed partial class NotYouTests(AppFixture<NotYouTests> fixture) : IClas
         var client = await OAuthFlow.AddClientAsync(app);
         var browser = new TestBrowser(app.Http);
         using var page = await browser.SignInAsync("user_head", OAuthFlow.Parameters(client));
-        using var head = await browser.SendAsync(new HttpRequestMessage(HttpMethod.Head, new Uri(await NotYouAsync(page), UriKind.Relative)));
+        using var head = await browser.SendAsync(new HttpRequestMessage(HttpMethod.Head, new Uri(await LinkAsync(page), UriKind.Relative)));
         using var approved = await browser.SubmitAsync(page, ("decision", "approve"));
 
         Assert.Equal(HttpStatusCode.OK, head.StatusCode);
@@ -97,7 +97,8 @@ public sealed partial class NotYouTests(AppFixture<NotYouTests> fixture) : IClas
     private static (string Name, string? Value)[] Parameters(TestClient client, params (string Name, string? Value)[] more) => OAuthFlow.Parameters(
         client, [("code_challenge", OAuthFlow.Challenge), ("code_challenge_method", "S256"), ("ui_locales", "de"), .. more]);
 
-    private static async Task<string> NotYouAsync(HttpResponseMessage page) =>
+    /// <summary>Where "Not you?" of a consent page leads.</summary>
+    internal static async Task<string> LinkAsync(HttpResponseMessage page) =>
         WebUtility.HtmlDecode(NotYou().Match(await page.Content.ReadAsStringAsync()).Groups["url"].Value);
 
     [GeneratedRegex("<a href=\"(?<url>/oauth/authorize[^\"]+not_you=[^\"]+)\"", RegexOptions.None, 1000)]

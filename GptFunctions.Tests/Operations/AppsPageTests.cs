@@ -72,19 +72,28 @@ public sealed partial class AppsPageTests(OperationsFixture<AppsPageTests> fixtu
     }
 
     [Theory]
-    [InlineData("'gpt-1' is not a GPT id", "Name", "gpt-1", null)]
-    [InlineData("name is empty", " ", "g-1", null)]
-    [InlineData("A client needs a redirect URI", "Name", "", "")]
-    [InlineData("must use https", "Name", "", "http://evil.example/")]
-    [InlineData("name", "turned \u202E round", "g-1", null)]
-    public async Task Add_of_what_could_not_work_is_refused_with_a_sentence(string sentence, string name, string? gpt, string? leadsTo)
+    [InlineData("'gpt-1' is not a GPT id", "gpt", "Name", "gpt-1", null)]
+    [InlineData("name is empty", "name", " ", "g-1", null)]
+    [InlineData("A client needs a redirect URI", "redirect_uri", "Name", "", "")]
+    [InlineData("must use https", "redirect_uri", "Name", "", "http://evil.example/")]
+    [InlineData("name", "name", "turned \u202E round", "g-1", null)]
+    public async Task Add_of_what_could_not_work_is_refused_at_its_field_with_what_was_typed(
+        string sentence, string field, string name, string? gpt, string? leadsTo)
     {
+        ArgumentNullException.ThrowIfNull(name);
         var clients = await app.Database.CountAsync("gpt_clients");
         using var refused = await OperationsFixture<AppsPageTests>.DoAsync(
             await OperatorAsync(), Page + "?confirm=add", ("name", name), ("gpt", gpt), ("redirect_uri", leadsTo));
-        Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
-        Assert.Contains(sentence, OperationsFixture<AppsPageTests>.TextOf(await refused.Content.ReadAsStringAsync()), StringComparison.Ordinal);
+        var html = await refused.Content.ReadAsStringAsync();
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Contains(sentence, OperationsFixture<AppsPageTests>.TextOf(html), StringComparison.Ordinal);
         Assert.Equal(clients, await app.Database.CountAsync("gpt_clients"));
+        foreach (var typed in ((string?[])[name, gpt, leadsTo]).Where(typed => !string.IsNullOrEmpty(typed)))
+        {
+            Assert.Contains($"value=\"{typed}\"", WebUtility.HtmlDecode(html), StringComparison.Ordinal);
+        }
+
+        Assert.Contains($"id=\"{field}-problem\" role=\"alert\"", html, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -68,7 +68,8 @@ public sealed partial class AuditPageTests(OperationsFixture<AuditPageTests> fix
     {
         using var refused = await (await SignInAsync(false)).GetAsync($"{Page}?{filter}");
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-        Assert.Contains("This is no time", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        var field = filter.StartsWith("since", StringComparison.Ordinal) ? "From" : "Until";
+        Assert.Contains($"{field} is no time", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -117,8 +118,18 @@ public sealed partial class AuditPageTests(OperationsFixture<AuditPageTests> fix
     {
         var form = OperationsFixture<AuditPageTests>.ActionForm(
             await OperationsFixture<AuditPageTests>.ReadAsync(await SignInAsync(true), Page + "?confirm=export"));
-        using var refused = await (await SignInAsync(true)).PostAsync(form.Path, [.. form.Fields, ("format", "xlsx")]);
-        Assert.NotEqual(HttpStatusCode.OK, refused.StatusCode);
+        using var wrongSession = await (await SignInAsync(true)).PostAsync(form.Path, [.. form.Fields, ("format", "xlsx")]);
+        Assert.Equal(HttpStatusCode.Forbidden, wrongSession.StatusCode);
+
+        using var refused = await OperationsFixture<AuditPageTests>.DoAsync(
+            await SignInAsync(true), Page + "?confirm=export&type=gpt.test.formula", ("format", "xlsx"), ("reason", "for <the> auditor"));
+        var html = await refused.Content.ReadAsStringAsync();
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Contains(
+            "<p class=\"problem\" id=\"format-problem\" role=\"alert\">Nothing was changed. The format must be csv or "
+                + "jsonl.</p>", html, StringComparison.Ordinal);
+        Assert.Contains("name=\"reason\" value=\"for &lt;the&gt; auditor\"", html, StringComparison.Ordinal);
+        Assert.Contains(("type", "gpt.test.formula"), OperationsFixture<AuditPageTests>.ActionForm(html).Fields);
     }
 
     /// <summary>However much it is: a thousand rows at a time, and no further row once nobody reads.</summary>

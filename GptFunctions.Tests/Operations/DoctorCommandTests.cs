@@ -85,7 +85,7 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        var serving = ServeAsync();
+        var serving = ServeAsync(listener, certificate);
         var finding = await CheckAsync($"https://127.0.0.1:{port}");
         Assert.Equal(CheckState.Blocker, finding.State);
         Assert.StartsWith($"Clients refuse the certificate of 127.0.0.1:{port}: ", finding.Error, StringComparison.Ordinal);
@@ -93,20 +93,33 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         listener.Stop();
         Assert.Equal(CheckState.Degraded, (await CheckAsync($"https://127.0.0.1:{port}")).State);
         Assert.Equal(CheckState.Ok, (await CheckAsync("http://127.0.0.1:1")).State);
+    }
 
-        async Task ServeAsync()
-        {
-            using var client = await listener.AcceptTcpClientAsync();
-            await using var stream = new SslStream(client.GetStream());
-            try
-            {
-                await stream.AuthenticateAsServerAsync(certificate);
-            }
-            catch (Exception error) when (error is IOException or System.Security.Authentication.AuthenticationException)
-            {
-                // Refused, as it should be.
-            }
-        }
+    /// <summary>Clients accept it still; those on call have two weeks.</summary>
+    [Theory]
+    [InlineData(13, true)]
+    [InlineData(15, false)]
+    public async Task Certificate_that_ends_soon_is_degraded_with_its_day(int days, bool isSoon)
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest("CN=127.0.0.1", key, HashAlgorithmName.SHA256);
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddIpAddress(IPAddress.Loopback);
+        request.CertificateExtensions.Add(names.Build());
+        using var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(days));
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var trusted = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        trusted.CustomTrustStore.Add(certificate);
+        var serving = ServeAsync(listener, certificate);
+        var finding = await CheckAsync($"https://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}", trusted);
+        await serving;
+
+        Assert.Equal(isSoon ? CheckState.Degraded : CheckState.Ok, finding.State);
+        Assert.Equal(
+            isSoon ? FormattableString.Invariant($"The certificate ends on {now.AddDays(days):yyyy-MM-dd}: is it renewed (kubectl describe certificate)?") : null,
+            finding.Error);
     }
 
     /// <summary>A role without a right that the program needs, and with fewer connections than the least deployment opens.</summary>
@@ -138,12 +151,27 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         }
     }
 
-    private static async Task<Finding> CheckAsync(string publicBaseUrl)
+    /// <param name="trusted">Null: what this machine trusts.</param>
+    private static async Task<Finding> CheckAsync(string publicBaseUrl, X509ChainPolicy? trusted = null)
     {
         var finding = new Finding();
-        await new CertificateCheck(Options.Create(new TokenSettings { PublicBaseUrl = publicBaseUrl }), TimeProvider.System)
-            .RunAsync(finding, CancellationToken.None);
+        var settings = Options.Create(new TokenSettings { PublicBaseUrl = publicBaseUrl });
+        await new CertificateCheck(settings, TimeProvider.System) { Trusted = trusted }.RunAsync(finding, CancellationToken.None);
         return finding;
+    }
+
+    private static async Task ServeAsync(TcpListener listener, X509Certificate2 certificate)
+    {
+        using var client = await listener.AcceptTcpClientAsync();
+        await using var stream = new SslStream(client.GetStream());
+        try
+        {
+            await stream.AuthenticateAsServerAsync(certificate);
+        }
+        catch (Exception error) when (error is IOException or System.Security.Authentication.AuthenticationException)
+        {
+            // Refused, as it should be.
+        }
     }
 
     private Task<long> CountAsync() => bench.Data.ScalarAsync<long>("""

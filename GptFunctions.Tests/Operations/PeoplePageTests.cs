@@ -56,6 +56,23 @@ public sealed partial class PeoplePageTests(OperatedReplicas fixture) : IClassFi
         Assert.Single(await fixture.ActsOnAsync(session));
     }
 
+    /// <summary>Its form was made up, or is of a page that somebody changed: two ids that do not belong together end nothing.</summary>
+    [Fact]
+    public async Task End_of_a_session_of_somebody_else_changes_nothing()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var (named, other) = (await flow.TokensAsync(client, "user_named"), await flow.TokensAsync(client, "user_other"));
+        var session = AccessTokenText.SessionId(other["access_token"]!).ToString();
+        using var refused = await OperationsFixture<PeoplePageTests>.DoAsync(
+            await OperatorAsync(), $"{Page}?user=user_named&confirm=end-session&session={session}", ("reason", "stolen laptop"));
+        Assert.Equal(HttpStatusCode.Conflict, refused.StatusCode);
+        var text = OperationsFixture<PeoplePageTests>.TextOf(await refused.Content.ReadAsStringAsync());
+        Assert.Contains($"Nothing was changed Session {session} is not one of user_named.", text, StringComparison.Ordinal);
+        await UsableAsync(named, other);
+        Assert.Empty(await fixture.ActsOnAsync("user_other"));
+        Assert.Empty(await fixture.ActsOnAsync("user_named"));
+    }
+
     /// <summary>Somebody left the company: from the address in the mail to the end of everything, by page.</summary>
     [Fact]
     public async Task Person_who_left_is_found_by_mail_and_everything_ends_everywhere()
@@ -92,19 +109,40 @@ public sealed partial class PeoplePageTests(OperatedReplicas fixture) : IClassFi
     [InlineData("two\nlines")]
     [InlineData("turned \u202E round")]
     [InlineData("201")]
-    public async Task End_without_a_reason_in_one_line_changes_nothing(string? reason)
+    public async Task End_without_a_reason_in_one_line_changes_nothing_and_asks_again_with_what_was_typed(string? reason)
     {
         var tokens = await flow.TokensAsync(await OAuthFlow.AddClientAsync(app), "user_reason");
         var (browser, text) = (await OperatorAsync(), reason == "201" ? new string('x', 201) : reason);
         foreach (var what in (string[])["end-all", $"end-session&session={AccessTokenText.SessionId(tokens["access_token"]!)}"])
         {
             using var refused = await OperationsFixture<PeoplePageTests>.DoAsync(browser, $"{Page}?user=user_reason&confirm={what}", ("reason", text));
+            var html = await refused.Content.ReadAsStringAsync();
             Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-            Assert.Contains("Nothing was changed", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+            Assert.Matches("<p class=\"problem\" id=\"reason-problem\" role=\"alert\">Nothing was changed. The reason [^<]+</p>", html);
+            Assert.Contains("aria-describedby=\"reason-help reason-problem\" aria-invalid=\"true\"", html, StringComparison.Ordinal);
+            var (path, fields) = OperationsFixture<PeoplePageTests>.ActionForm(html);
+            Assert.Equal(text ?? "", WebUtility.HtmlDecode(Typed().Match(html).Groups["text"].Value));
+            Assert.Contains(("user", "user_reason"), fields);
+            Assert.EndsWith("/" + what.Split('&')[0], path, StringComparison.Ordinal);
         }
 
         await UsableAsync(tokens);
         Assert.Empty(await fixture.ActsOnAsync("user_reason"));
+    }
+
+    /// <summary>The form that is shown again is the form: with a reason it does what was asked.</summary>
+    [Fact]
+    public async Task Form_that_is_asked_again_works_with_a_reason()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var tokens = await flow.TokensAsync(client, "user_asked_again");
+        var browser = await OperatorAsync();
+        using var refused = await OperationsFixture<PeoplePageTests>.DoAsync(browser, $"{Page}?user=user_asked_again&confirm=end-all", ("reason", " "));
+        var (path, fields) = OperationsFixture<PeoplePageTests>.ActionForm(await refused.Content.ReadAsStringAsync());
+        using var done = await browser.PostAsync(path, [.. fields, ("reason", "left")]);
+        Assert.Equal(HttpStatusCode.OK, done.StatusCode);
+        Assert.Equal(["user_sessions_ended | user_operator | left"], await fixture.ActsOnAsync("user_asked_again"));
+        await RefusedAsync(client, tokens);
     }
 
     [Fact]
@@ -253,6 +291,9 @@ public sealed partial class PeoplePageTests(OperatedReplicas fixture) : IClassFi
 
     [GeneratedRegex("href=\"(?<url>[^\"]*confirm=end-all[^\"]*)\"", RegexOptions.None, 1000)]
     private static partial Regex EndAllLink();
+
+    [GeneratedRegex("name=\"reason\" value=\"(?<text>[^\"]*)\"", RegexOptions.None, 1000)]
+    private static partial Regex Typed();
 
     [GeneratedRegex("aria-label=\"End session (?<row>[^\"]*)\"", RegexOptions.None, 1000)]
     private static partial Regex SessionRow();

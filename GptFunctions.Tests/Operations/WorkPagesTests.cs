@@ -266,7 +266,10 @@ public sealed class WorkPagesTests(OperationsFixture<WorkPagesTests> fixture) : 
         Assert.Equal(0, await Database.CountAsync("webhook_events", "event_id LIKE 'old%'"));
         using (var bad = await DoAsync(browser, "purge?confirm=run", ("days", "0")))
         {
-            Assert.Equal(HttpStatusCode.Conflict, bad.StatusCode);
+            var html = await bad.Content.ReadAsStringAsync();
+            Assert.Equal(HttpStatusCode.BadRequest, bad.StatusCode);
+            Assert.Contains("id=\"days-problem\" role=\"alert\">Nothing was changed. Rows stay between 1 and ", html, StringComparison.Ordinal);
+            Assert.Matches("name=\"days\"[^>]* value=\"0\"", html);
         }
 
         using (var last = await DoAsync(browser, "purge?confirm=run", ("days", "30")))

@@ -1,9 +1,12 @@
 using System.Net;
+using GptFunctions.Development;
 using GptFunctions.OAuth;
 using GptFunctions.Pages;
 using GptFunctions.Tests.Support;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace GptFunctions.Tests.Pages;
 
@@ -27,6 +30,38 @@ public sealed class FrontPageTests(AppFixture<FrontPageTests> fixture) : IClassF
         Assert.NotNull(OAuthFlow.Parameter(approved.Headers.Location!, "code"));
         Assert.Contains("/connections", html, StringComparison.Ordinal);
         Assert.Contains("GET, HEAD /brand/logo", html, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Development_leads_to_operations_and_says_as_whom_to_sign_in()
+    {
+        var html = await app.Http.GetStringAsync(new Uri("/", UriKind.Relative));
+        var browser = new TestBrowser(app.Http);
+        using var signIn = await browser.GetAsync("/operations");
+        using var page = await browser.SubmitAsync(signIn, ("user_id", DevelopmentDefaults.Operator));
+
+        Assert.Contains("<a href=\"/operations\">", html, StringComparison.Ordinal);
+        Assert.Contains($"sign in as <code>{DevelopmentDefaults.Operator}</code>", html, StringComparison.Ordinal);
+        Assert.Equal("/operations/overview", page.RequestMessage!.RequestUri!.AbsolutePath);
+        Assert.Contains($"{DevelopmentDefaults.Operator}</bdi>, operator", await page.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    /// <summary>Where somebody else says who people are, nobody is on call whom no setting names.</summary>
+    [Theory]
+    [InlineData("Development", null, null, DevelopmentDefaults.Operator)]
+    [InlineData("Development", null, "", "")]
+    [InlineData("Development", "https://clerk.example", null, null)]
+    [InlineData("Production", null, null, null)]
+    public void Operator_by_default_is_there_in_development_without_a_provider_only(string environment, string? issuer, string? named, string? expected)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { EnvironmentName = environment });
+        builder.Configuration.AddInMemoryCollection(
+        [
+            new("GPT_EC_PRIVATE_KEY", "k"), new("GPT_REFRESH_KEY", "k"), new("GPT_CLIENT_SECRET", "s"), new("CLERK_ISSUER", issuer),
+            .. named is null ? Array.Empty<KeyValuePair<string, string?>>() : [new("OPERATORS", named)],
+        ]);
+        builder.AddDevelopment();
+        Assert.Equal(expected, builder.Configuration["OPERATORS"]);
     }
 
     /// <summary>By their templates: what stands in a path, a query or a header may be a secret.</summary>

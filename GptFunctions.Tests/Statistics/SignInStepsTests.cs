@@ -1,6 +1,9 @@
 using System.Net;
+using GptFunctions.OAuth;
 using GptFunctions.Statistics;
+using GptFunctions.Tests.OAuth;
 using GptFunctions.Tests.Support;
+using Microsoft.AspNetCore.Http;
 
 namespace GptFunctions.Tests.Statistics;
 
@@ -77,6 +80,23 @@ public sealed class SignInStepsTests(GatewayFixture<SignInStepsTests> fixture) :
             app.Clock.Advance(TimeSpan.FromMinutes(11));
             Assert.Equal(("Stopped", "The consent page was shown, and nobody answered."), Told(await ReadAsync(client)));
         }
+    }
+
+    /// <summary>"Not you?": the first sign-in is over, and the second one is a row of its own.</summary>
+    [Fact]
+    public async Task Choice_of_another_account_is_told()
+    {
+        var client = await OAuthFlow.AddClientAsync(app);
+        var browser = new TestBrowser(app.Http);
+        using var first = await browser.SignInAsync("user_not_me", OAuthFlow.Parameters(client));
+        using var signIn = await browser.GetAsync(await NotYouTests.LinkAsync(first));
+        using var second = await browser.SubmitAsync(signIn, ("user_id", "user_me"));
+        await app.Get<StatisticsWriter>().WriteAsync(false);
+        var told = await app.Get<StatisticsService>().ReadSignInsAsync(new SignInFilter(client.Id), 10);
+        Assert.Equal(
+            [("user_me", "UnderWay", "The consent page is open."), (
+                "user_not_me", "Stopped", "Another account was chosen (\"Not you?\" on the consent page).")],
+            told.Select(one => (one.Entry.Subject!, one.Story.State.ToString(), one.Story.Sentence)));
     }
 
     [Theory]
@@ -188,6 +208,72 @@ public sealed class SignInStepsTests(GatewayFixture<SignInStepsTests> fixture) :
     }
 
     [Fact]
+    public async Task Exchange_without_scopes_without_an_account_or_without_room_is_told()
+    {
+        await using var strict = await ReplicaAsync(("GPT_MAX_SESSIONS_IN_ALL", "1"));
+        var (client, other, at) = (await OAuthFlow.AddClientAsync(app), await OAuthFlow.AddClientAsync(app), new OAuthFlow(strict.Http));
+        var (slow, fast) = (await at.CodeAsync(client, "user_race"), await at.CodeAsync(other, "user_race"));
+        Assert.Equal(HttpStatusCode.OK, (await at.ExchangeAsync(other, fast)).Status);
+        Assert.Equal("invalid_grant", (await at.ExchangeAsync(client, slow)).Error);
+        await strict.Get<StatisticsWriter>().WriteAsync(false);
+        Assert.Equal(
+            ("Stopped", "The code was delivered, and its exchange refused: the person has as many connected apps as allowed."), Told(await ReadAsync(client)));
+
+        var withdrawn = await OAuthFlow.AddClientAsync(app, scopes: ["jobs:read"]);
+        var code = await flow.CodeAsync(withdrawn, "user_withdrawn");
+        Assert.Null(await app.Get<ClientService>().UpdateAsync(withdrawn.Id, new ClientChange(Scopes: ["resume:read"])));
+        Assert.Equal("invalid_grant", (await flow.ExchangeAsync(withdrawn, code)).Error);
+        Assert.Equal(
+            ("Stopped", "The code was delivered, and its exchange refused: the app may have none of the scopes any more."), Told(await ReadAsync(withdrawn)));
+
+        var closed = await OAuthFlow.AddClientAsync(app);
+        var late = await flow.CodeAsync(closed, "user_closed_late");
+        await app.Database.ExecuteAsync("UPDATE users SET deleted_at = now() WHERE clerk_user_id = 'user_closed_late'");
+        Assert.Equal("invalid_grant", (await flow.ExchangeAsync(closed, late)).Error);
+        Assert.Equal(
+            ("Stopped", "The code was delivered, and its exchange refused: the account was deleted or is blocked."), Told(await ReadAsync(closed)));
+    }
+
+    [Fact]
+    public async Task Too_many_sign_ins_from_one_network_are_told()
+    {
+        await using var strict = await ReplicaAsync(("GPT_AUTHORIZE_LIMIT", "1"), ("CLIENT_ADDRESS_HEADER", null));
+        var client = await OAuthFlow.AddClientAsync(app);
+        foreach (var expected in (HttpStatusCode[])[HttpStatusCode.Redirect, HttpStatusCode.TooManyRequests])
+        {
+            using var page = await new OAuthFlow(strict.Http).AuthorizeAsync(OAuthFlow.Parameters(client));
+            Assert.Equal(expected, page.StatusCode);
+        }
+
+        await strict.Get<StatisticsWriter>().WriteAsync(false);
+        var (entry, story) = await ReadAsync(null);
+        Assert.Equal((SignInReached.Refused, "Too many sign-ins were begun from one network."), (entry.Reached, story.Sentence));
+    }
+
+    /// <summary>An app whose id is the URL of its document: the site is away, the document is none of it, or leads nowhere.</summary>
+    [Theory]
+    [InlineData(503, "", "The app's client metadata document cannot be read right now.")]
+    [InlineData(404, "", "The app's client metadata document cannot be used.")]
+    [InlineData(200, "not json", "The app's client metadata document cannot be used.")]
+    [InlineData(200, "{\"client_id\":\"https://elsewhere.example/client.json\"}", "The app's client metadata document cannot be used.")]
+    public async Task Document_of_an_app_that_cannot_be_used_is_told(int status, string body, string sentence)
+    {
+        await using var maker = await DocumentHost.StartAsync();
+        maker.Answer = context =>
+        {
+            context.Response.StatusCode = status;
+            return context.Response.WriteAsync(body);
+        };
+        await using var open = await ReplicaAsync(("GPT_CLIENT_METADATA_LOOPBACK", "true"));
+        using var page = await new OAuthFlow(open.Http).AuthorizeAsync(
+            OAuthFlow.Parameters(new TestClient(maker.Url + "/client.json", null, "https://maker.example/cb")));
+        Assert.InRange((int)page.StatusCode, 400, 503);
+        await open.Get<StatisticsWriter>().WriteAsync(false);
+        var (entry, story) = await ReadAsync(null);
+        Assert.Equal((SignInReached.Refused, SignInState.Stopped, sentence), (entry.Reached, story.State, story.Sentence));
+    }
+
+    [Fact]
     public async Task List_is_filtered_and_paged_by_key()
     {
         var client = await OAuthFlow.AddClientAsync(app);
@@ -216,6 +302,15 @@ public sealed class SignInStepsTests(GatewayFixture<SignInStepsTests> fixture) :
         Assert.Equal("user_list_3", Assert.Single(await statistics.ReadSignInsAsync(new SignInFilter(Subject: "user_list_3"), 100)).Entry.Subject);
         Assert.Equal(4, (await statistics.ReadSignInsAsync(new SignInFilter(client.Id, From: all[3].Entry.At), 100)).Count);
         Assert.Equal(6, (await statistics.ReadSignInsAsync(new SignInFilter(client.Id, To: all[3].Entry.At), 100)).Count);
+    }
+
+    /// <summary>With the same time as the app's, so that what it writes is the newest.</summary>
+    private async Task<TestApp> ReplicaAsync(params (string Name, string? Value)[] settings)
+    {
+        app.Clock.Advance(TimeSpan.FromSeconds(2));
+        var replica = await app.StartReplicaAsync(settings);
+        replica.Clock.Advance(app.Clock.GetUtcNow() - replica.Clock.GetUtcNow());
+        return replica;
     }
 
     private static (string State, string Sentence) Told((SignInEntry Entry, SignInStory Story) one) => (one.Story.State.ToString(), one.Story.Sentence);

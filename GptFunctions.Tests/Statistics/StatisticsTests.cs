@@ -120,6 +120,60 @@ public sealed class StatisticsTests(StatisticsFixture fixture) : IClassFixture<S
         Assert.InRange(newest.Length, RefusalTally.MostInDetail, 5 * RefusalTally.MostInDetail);
     }
 
+    /// <summary>What anybody makes up (paths, ids, addresses) is no kind of its own: a flood of it is a handful of rows, all counted.</summary>
+    [Fact]
+    public async Task Flood_of_made_up_paths_and_ids_is_a_handful_of_rows()
+    {
+        const int flood = 300;
+        var (kinds, count, kept) = (
+            await app.Database.CountAsync("refusals"), await app.Database.ScalarAsync<long>("SELECT coalesce(sum(count), 0)::bigint FROM refusals"),
+            await app.Database.CountAsync("refused_requests"));
+        var began = app.Clock.GetUtcNow();
+        await Parallel.ForEachAsync(Enumerable.Range(0, flood), new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (n, _) =>
+        {
+            var made = Guid.NewGuid().ToString("N");
+            using var request = (n % 6) switch
+            {
+                0 => new HttpRequestMessage(HttpMethod.Get, $"/{made}/{n}?x={made}"),
+                1 => new HttpRequestMessage(HttpMethod.Get, $"/oauth/authorize?client_id={made}&response_type=code&redirect_uri=https://{made}.example/"),
+                2 => new HttpRequestMessage(HttpMethod.Get, $"/oauth/authorize?continue={made}"),
+                3 => new HttpRequestMessage(HttpMethod.Get, $"/verifications/{made}"),
+                4 => new HttpRequestMessage(HttpMethod.Get, $"/gpt/{made}") { Headers = { { "Authorization", "Bearer " + made } } },
+                _ => new HttpRequestMessage(HttpMethod.Post, "/oauth/token")
+                {
+                    Content = new FormUrlEncodedContent([new("client_id", made), new("client_secret", made), new("grant_type", made), new("code", made)]),
+                },
+            };
+            using var answer = await app.Http.SendAsync(request, CancellationToken.None);
+            Assert.InRange((int)answer.StatusCode, 400, 499);
+        });
+        await app.Get<StatisticsWriter>().WriteAsync(false);
+        var seconds = (int)(app.Clock.GetUtcNow() - began).TotalSeconds + 1;
+
+        Assert.Equal(count + flood, await app.Database.ScalarAsync<long>("SELECT sum(count)::bigint FROM refusals"));
+        Assert.InRange(await app.Database.CountAsync("refusals") - kinds, 0, 12);
+        Assert.InRange(await app.Database.CountAsync("refused_requests") - kept, 1, (seconds + 1) * RefusalTally.MostInDetail);
+        Assert.InRange((await app.Get<StatisticsService>().ReadSignInsAsync(new SignInFilter(Reached: SignInReached.Refused), 51)).Count, 1, 51);
+    }
+
+    /// <summary>Ten thousand with ids of clients that exist, more than are counted: memory stays bounded, and what does not fit is said.</summary>
+    [Fact]
+    public void Flood_of_ten_thousand_clients_stays_within_its_memory()
+    {
+        var tally = new RefusalTally(app.Clock);
+        var occasion = new Occasion(app.Clock.GetUtcNow(), "flood", "127.0.0.1");
+        var context = new Microsoft.AspNetCore.Http.DefaultHttpContext();
+        for (var n = 0; n < 10_000; n++)
+        {
+            tally.Note(context, null, new Refusal(RefusalReason.ClientSecretWrong, Guid.NewGuid().ToString("N")), "/oauth/token", occasion);
+        }
+
+        var (counts, lost, newest) = tally.Take();
+        Assert.Equal(10_000, counts.Values.Sum() + lost);
+        Assert.Equal(5_000, counts.Count);
+        Assert.InRange(newest.Length, 1, 500);
+    }
+
     [Fact]
     public void More_kinds_than_fit_are_counted_as_lost()
     {

@@ -3,8 +3,8 @@ using GptFunctions.Data;
 
 namespace GptFunctions.Countdowns;
 
-/// <summary>A countdown as operators see it.</summary>
-internal sealed record CountdownRow
+/// <summary>A countdown as operators see it, in a list and on a page.</summary>
+public sealed record CountdownRow
 {
     public required Guid Id { get; init; }
 

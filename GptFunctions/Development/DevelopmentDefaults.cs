@@ -13,6 +13,9 @@ namespace GptFunctions.Development;
 /// </summary>
 internal static class DevelopmentDefaults
 {
+    /// <summary>As whom somebody signs in at /dev/sign-in to see /operations, unless OPERATORS says otherwise.</summary>
+    public const string Operator = "operator";
+
     private const string FileName = "development.env";
 
     private static readonly Dictionary<string, Func<string>> Generated = new(StringComparer.Ordinal)
@@ -33,6 +36,11 @@ internal static class DevelopmentDefaults
             ["GPT_CLIENT_REGISTRATION"] = "true",
             ["GPT_REDIRECT_URI"] = baseUrl + "/dev/callback",
         };
+        if (string.IsNullOrEmpty(builder.Configuration["CLERK_ISSUER"]))
+        {
+            defaults["OPERATORS"] = Operator; // at a provider this could be anybody's id
+        }
+
         foreach (var (name, value) in DevelopmentCheckout.IsAsked ? DevelopmentCheckout.Read(builder.Configuration) : [])
         {
             defaults[name] = value;

@@ -2,6 +2,7 @@ using GptFunctions.Development.Pages;
 using GptFunctions.Gateway;
 using GptFunctions.Hosting;
 using GptFunctions.OAuth;
+using GptFunctions.Operations;
 using GptFunctions.Pages;
 using GptFunctions.Pages.Languages;
 using Microsoft.AspNetCore.Http;
@@ -13,7 +14,8 @@ namespace GptFunctions.Development;
 
 /// <summary>Development only: where somebody begins who has just started the program. What it shows is no secret: ids, templates, outcomes.</summary>
 internal sealed class DevelopmentFrontPage(
-    ClientService clients, GatewayRoutes routes, RecentRequests requests, IConfiguration configuration, IOptions<OAuthSettings> settings) : IFrontPage
+    ClientService clients, GatewayRoutes routes, RecentRequests requests, IConfiguration configuration, IOptions<OAuthSettings> settings,
+    IOptions<OperationsSettings> operations) : IFrontPage
 {
     private const int ShownClients = 20;
 
@@ -28,6 +30,7 @@ internal sealed class DevelopmentFrontPage(
                 ("state", "from-the-front-page")),
             [nameof(DevelopmentFrontPageView.WrongUrl)] = UrlQuery.Add(
                 "/oauth/authorize", ("client_id", settings.Value.ClientId), ("redirect_uri", "https://elsewhere.example/")),
+            [nameof(DevelopmentFrontPageView.Operator)] = operations.Value.Operators.FirstOrDefault(),
             [nameof(DevelopmentFrontPageView.Clients)] = (await clients.ListAsync()).OrderByDescending(client => client.LastUsedAt ?? client.CreatedAt)
                 .Take(ShownClients).Select(client => new FrontLine(
                     client.Name, client.Id,

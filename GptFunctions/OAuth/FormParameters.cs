@@ -28,11 +28,11 @@ internal sealed class FormParameters
     /// <summary>Null for one that was not sent.</summary>
     public string? Find(string name) => this[name];
 
-    public static Outcome<FormParameters> OfQuery(HttpRequest request)
-    {
-        var query = request.QueryString.Value;
-        return Parse(string.IsNullOrEmpty(query) ? [] : Encoding.UTF8.GetBytes(query, 1, query.Length - 1), "query string");
-    }
+    public static Outcome<FormParameters> OfQuery(HttpRequest request) => OfQuery(request.QueryString.Value);
+
+    /// <param name="query">From its question mark on.</param>
+    public static Outcome<FormParameters> OfQuery(string? query) =>
+        Parse(string.IsNullOrEmpty(query) ? [] : Encoding.UTF8.GetBytes(query, 1, query.Length - 1), "query string");
 
     /// <summary>Reads a form body of at most <paramref name="maximumBytes"/>; a longer one is 413.</summary>
     public static ValueTask<Outcome<FormParameters>> OfBodyAsync(HttpRequest request, int maximumBytes) => IsForm(request.ContentType)

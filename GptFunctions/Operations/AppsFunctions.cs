@@ -26,19 +26,21 @@ internal sealed class AppsFunctions(
 
     [Function("OperationsApps")]
     public Task<IResult> ShowAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "operations/apps")] HttpRequest request) =>
-        access.ShowAsync(request, visit => visit.Filter("app") is { } id ? ShowAppAsync(visit, id) : ListAsync(visit));
+        access.ShowAsync(request, ShowAsync);
 
     /// <summary>Shows the secret in the answer, and never again. The id comes with the form, so that a form sent twice adds one client.</summary>
     [Function("OperationsAppsAdd")]
     public Task<IResult> AddAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/apps/add")] HttpRequest request) =>
-        access.ActAsync(request, Add, isReasonRequired: false, async (visit, act, form) =>
+        access.ActAsync(request, Add, isReasonRequired: false, ShowAsync, async (visit, act, form) =>
         {
             // The GPT builder's clients send no PKCE; others must.
             string[] gpts = form["gpt"]?.Trim() is { Length: > 0 } gpt ? [gpt] : [];
             string[] uris = form["redirect_uri"]?.Trim() is { Length: > 0 } uri ? [uri] : [];
             var request = new NewClient(form["name"]?.Trim() ?? "", form["id"], IsPublic: false, gpts, uris, [], [], NoPkce: gpts.Length > 0);
             var (issued, problem) = await clients.AddAsync(request, act, visit.Occasion);
-            return issued is null ? Refused(visit, problem!) : Secret(visit, issued.Client, issued.Secret!, "App added");
+            return issued is not null ? Secret(visit, issued.Client, issued.Secret!, "App added")
+                : FieldOf(problem!) is { } field ? await visit.AskAgainAsync(form, field, OfPage(problem!), ShowAsync)
+                : Refused(visit, problem!);
         });
 
     [Function("OperationsAppsApprove")]
@@ -62,7 +64,7 @@ internal sealed class AppsFunctions(
     [Function("OperationsAppsRotateSecret")]
     public Task<IResult> RotateSecretAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/apps/rotate-secret")] HttpRequest request) =>
-        access.ActAsync(request, RotateSecret, isReasonRequired: false, async (visit, act, form) =>
+        access.ActAsync(request, RotateSecret, isReasonRequired: false, ShowAsync, async (visit, act, form) =>
         {
             var (secret, problem) = await clients.RotateSecretAsync(form["app"] ?? "", act, visit.Occasion);
             return secret is null || await clients.FindAsync(form["app"]!) is not { } listed
@@ -77,8 +79,10 @@ internal sealed class AppsFunctions(
 
     private Task<IResult> ChangeAsync(
         HttpRequest request, string action, bool isReasonRequired, Func<string, OperatorAct, Occasion, Task<string?>> change, string done) =>
-        access.ActAsync(request, action, isReasonRequired, async (visit, act, form) =>
+        access.ActAsync(request, action, isReasonRequired, ShowAsync, async (visit, act, form) =>
             await change(form["app"] ?? "", act, visit.Occasion) is { } problem ? Refused(visit, problem) : visit.Back(AppPage.Of(form["app"]!), done));
+
+    private Task<IResult> ShowAsync(OperatorVisit visit) => visit.Filter("app") is { } id ? ShowAppAsync(visit, id) : ListAsync(visit);
 
     private async Task<IResult> ListAsync(OperatorVisit visit)
     {
@@ -132,9 +136,18 @@ internal sealed class AppsFunctions(
         ];
     }
 
-    /// <summary>The sentences are those of the commands, which name options.</summary>
     private static IResult Refused(OperatorVisit visit, string problem) => visit.Problem(
-        StatusCodes.Status409Conflict, "Nothing was changed", problem.Replace("--", "", StringComparison.Ordinal));
+        StatusCodes.Status409Conflict, "Nothing was changed", OfPage(problem));
+
+    /// <summary>The sentences are those of the commands, which name options.</summary>
+    private static string OfPage(string problem) => problem.Replace("--", "", StringComparison.Ordinal);
+
+    /// <summary>The field of the form that a sentence is about; null when it is about none.</summary>
+    private static string? FieldOf(string problem) =>
+        problem.StartsWith("--name", StringComparison.Ordinal) ? "name"
+        : problem.Contains("GPT id", StringComparison.Ordinal) ? "gpt"
+        : problem.Contains("redirect URI", StringComparison.OrdinalIgnoreCase) ? "redirect_uri"
+        : null;
 
     private IResult Secret(OperatorVisit visit, Client client, string secret, string title) => visit.Page<AppSecretPage>(new()
     {

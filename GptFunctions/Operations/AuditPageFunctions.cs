@@ -13,32 +13,24 @@ internal sealed class AuditPageFunctions(OperatorAccess access, AuditSearchServi
 
     [Function("OperationsAudit")]
     public Task<IResult> ShowAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "operations/audit")] HttpRequest request) =>
-        access.ShowAsync(request, async visit =>
-        {
-            if (Read(visit.Filter, visit.Occasion.Now) is not { } filter)
-            {
-                return TimeProblem(visit);
-            }
-
-            if (visit.Filter("confirm") is "export")
-            {
-                return Page(visit, null);
-            }
-
-            var rows = await audit.SearchAsync(filter, AuditPlace.Parse(visit.Filter("after")), ListPage<AuditLine>.Size + 1);
-            return Page(visit, ListPage<AuditLine>.Of([.. rows.Select(AuditLine.Of)], row => row.Place));
-        });
+        access.ShowAsync(request, ShowAsync);
 
     /// <summary>Streamed: it may be everything there is.</summary>
     [Function("OperationsAuditExport")]
     public Task<IResult> ExportAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/audit/export")] HttpRequest request) =>
-        access.ActAsync(request, Export, isReasonRequired: false, (visit, act, form) =>
+        access.ActAsync(request, Export, isReasonRequired: false, ShowAsync, (visit, act, form) =>
         {
-            if (Read(name => form[name], visit.Occasion.Now) is not { } filter || form["format"] is not ("csv" or "jsonl"))
+            if (form["format"] is not ("csv" or "jsonl"))
             {
-                return Task.FromResult(TimeProblem(visit));
+                return visit.AskAgainAsync(form, "format", "The format must be csv or jsonl.", ShowAsync);
             }
 
+            if (TimeProblem(visit, name => form[name]) is { } problem)
+            {
+                return Task.FromResult(problem);
+            }
+
+            var filter = Read(name => form[name], visit.Occasion.Now);
             var (format, type) = form["format"] is "csv" ? (AuditFormat.Csv, "text/csv; charset=utf-8") : (AuditFormat.Jsonl, "application/jsonl");
             request.HttpContext.Response.Headers.CacheControl = "no-store";
             return Task.FromResult(Results.Stream(
@@ -46,25 +38,36 @@ internal sealed class AuditPageFunctions(OperatorAccess access, AuditSearchServi
                 type, $"audit-{visit.Occasion.Now:yyyyMMdd-HHmmss}.{form["format"]}"));
         });
 
-    /// <summary>Null when a time is none.</summary>
-    private static AuditFilter? Read(Func<string, string?> value, DateTimeOffset now)
+    private async Task<IResult> ShowAsync(OperatorVisit visit)
     {
-        var (since, until) = (value("since"), value("until"));
-        var filter = new AuditFilter
+        if (TimeProblem(visit, visit.Filter) is { } problem)
         {
-            Subject = value("user"),
-            ClientId = value("app"),
-            SessionId = value("session"),
-            Type = value("type"),
-            CorrelationId = value("correlation"),
-            Since = since is null ? null : TimeText.Parse(since, now),
-            Until = until is null ? null : TimeText.Parse(until, now),
-        };
-        return (since is null) == (filter.Since is null) && (until is null) == (filter.Until is null) ? filter : null;
+            return problem;
+        }
+
+        if (visit.Filter("confirm") is "export")
+        {
+            return Page(visit, null);
+        }
+
+        var rows = await audit.SearchAsync(Read(visit.Filter, visit.Occasion.Now), AuditPlace.Parse(visit.Filter("after")), ListPage<AuditLine>.Size + 1);
+        return Page(visit, ListPage<AuditLine>.Of([.. rows.Select(AuditLine.Of)], row => row.Place));
     }
 
-    private static IResult TimeProblem(OperatorVisit visit) => visit.Problem(
-        StatusCodes.Status400BadRequest, "This is no time", "From and Until are a time such as 2026-01-31 12:00 (UTC), or how long ago: 30m, 24h, 7d.");
+    private static AuditFilter Read(Func<string, string?> value, DateTimeOffset now) => new()
+    {
+        Subject = value("user"),
+        ClientId = value("app"),
+        SessionId = value("session"),
+        Type = value("type"),
+        CorrelationId = value("correlation"),
+        Since = TimeFilter.Read(value("since"), now),
+        Until = TimeFilter.Read(value("until"), now),
+    };
+
+    private static IResult? TimeProblem(OperatorVisit visit, Func<string, string?> value) => TimeFilter.ProblemWith(value, visit.Occasion.Now) is { } problem
+        ? visit.Problem(StatusCodes.Status400BadRequest, "This filter means nothing", problem)
+        : null;
 
     private static IResult Page(OperatorVisit visit, ListPage<AuditLine>? rows) => visit.Page<AuditPage>(new() { [nameof(AuditPage.List)] = rows });
 }

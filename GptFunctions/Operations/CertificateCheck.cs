@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
 using GptFunctions.Hosting;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Options;
@@ -14,6 +15,9 @@ internal sealed class CertificateCheck(IOptions<TokenSettings> settings, TimePro
     private static readonly TimeSpan Soon = TimeSpan.FromDays(14);
 
     public string Name => "certificate";
+
+    /// <summary>Whom to trust; null: whom this machine trusts.</summary>
+    public X509ChainPolicy? Trusted { get; init; }
 
     public async Task RunAsync(Finding finding, CancellationToken cancellationToken)
     {
@@ -30,7 +34,8 @@ internal sealed class CertificateCheck(IOptions<TokenSettings> settings, TimePro
         {
             await client.ConnectAsync(url.IdnHost, url.Port, cancellationToken);
             await using var stream = new SslStream(client.GetStream());
-            await stream.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = url.IdnHost }, cancellationToken);
+            var options = new SslClientAuthenticationOptions { TargetHost = url.IdnHost, CertificateChainPolicy = Trusted };
+            await stream.AuthenticateAsClientAsync(options, cancellationToken);
             var expires = DateTimeOffset.Parse(stream.RemoteCertificate!.GetExpirationDateString(), CultureInfo.CurrentCulture);
             finding.Details["expires"] = expires;
             if (expires - clock.GetUtcNow() < Soon)

@@ -19,31 +19,11 @@ internal sealed class InboxPageFunctions(OperatorAccess access, InboxService inb
 
     [Function("OperationsWebhooks")]
     public Task<IResult> ShowAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "operations/webhooks")] HttpRequest request) =>
-        access.ShowAsync(request, async visit =>
-        {
-            var asked = Read(visit.Filter);
-            if (inbox.ProblemWith(asked) is { } problem)
-            {
-                return visit.Problem(StatusCodes.Status400BadRequest, "This filter means nothing", problem);
-            }
-
-            var isReplayAll = visit.Filter("confirm") is "replay-all";
-            var now = visit.Occasion.Now;
-            var filter = asked.ToFilter(now) with { Status = visit.Filter("status"), Until = TimeText.Parse(asked.Until, now) };
-            var rows = await inbox.ListAsync(filter, PositionOf(visit.Filter("after")), ListPage<WebhookLine>.Size + 1);
-            return visit.Page<WebhooksPage>(new()
-            {
-                [nameof(WebhooksPage.List)] = ListPage<WebhookLine>.Of(
-                    [.. rows.Select(WebhookLine.Of)], row => new ListPlace(row.ProcessedAt, $"{row.Source}/{row.EventId}").ToString()),
-                [nameof(WebhooksPage.Runs)] = (await inbox.ListReplaysAsync(ShownRuns)).ConvertAll(RunLine.Of),
-                [nameof(WebhooksPage.Matching)] = isReplayAll ? await inbox.CountAsync(asked, MostCounted) : 0,
-                [nameof(WebhooksPage.Sources)] = inbox.Sources,
-            });
-        });
+        access.ShowAsync(request, ShowAsync);
 
     [Function("OperationsWebhooksReplay")]
     public Task<IResult> ReplayAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/webhooks/replay")] HttpRequest request) =>
-        access.ActAsync(request, Replay, isReasonRequired: false, async (visit, act, form) =>
+        access.ActAsync(request, Replay, isReasonRequired: false, ShowAsync, async (visit, act, form) =>
         {
             var (outcome, problem) = await inbox.ReplayAsync(form["of"] ?? "", form["event"] ?? "", act, visit.Occasion);
             return problem is null
@@ -53,7 +33,7 @@ internal sealed class InboxPageFunctions(OperatorAccess access, InboxService inb
 
     [Function("OperationsWebhooksReplayAll")]
     public Task<IResult> ReplayAllAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/webhooks/replay-all")] HttpRequest request) =>
-        access.ActAsync(request, ReplayAll, isReasonRequired: true, async (visit, act, form) =>
+        access.ActAsync(request, ReplayAll, isReasonRequired: true, ShowAsync, async (visit, act, form) =>
         {
             var (_, problem) = await inbox.StartReplayAsync(Read(name => form[name]), act, visit.Occasion);
             return problem is null
@@ -63,10 +43,32 @@ internal sealed class InboxPageFunctions(OperatorAccess access, InboxService inb
 
     [Function("OperationsWebhooksStop")]
     public Task<IResult> StopAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/webhooks/stop")] HttpRequest request) =>
-        access.ActAsync(request, Stop, isReasonRequired: false, async (visit, act, form) =>
+        access.ActAsync(request, Stop, isReasonRequired: false, ShowAsync, async (visit, act, form) =>
             await inbox.StopReplayAsync(RunOf(form["run"]), act, visit.Occasion) is { } problem
                 ? visit.Problem(StatusCodes.Status409Conflict, "Nothing was stopped", problem)
                 : visit.Back(WebhooksPage.Path, "The replay is stopped. Asked for in the same words, it goes on where it stood."));
+
+    private async Task<IResult> ShowAsync(OperatorVisit visit)
+    {
+        var asked = Read(visit.Filter);
+        if ((TimeFilter.ProblemWith(visit.Filter, visit.Occasion.Now) ?? inbox.ProblemWith(asked)) is { } problem)
+        {
+            return visit.Problem(StatusCodes.Status400BadRequest, "This filter means nothing", problem);
+        }
+
+        var isReplayAll = visit.Filter("confirm") is "replay-all";
+        var now = visit.Occasion.Now;
+        var filter = asked.ToFilter(now) with { Status = visit.Filter("status"), Until = TimeText.Parse(asked.Until, now) };
+        var rows = await inbox.ListAsync(filter, PositionOf(visit.Filter("after")), ListPage<WebhookLine>.Size + 1);
+        return visit.Page<WebhooksPage>(new()
+        {
+            [nameof(WebhooksPage.List)] = ListPage<WebhookLine>.Of(
+                [.. rows.Select(WebhookLine.Of)], row => new ListPlace(row.ProcessedAt, $"{row.Source}/{row.EventId}").ToString()),
+            [nameof(WebhooksPage.Runs)] = (await inbox.ListReplaysAsync(ShownRuns)).ConvertAll(RunLine.Of),
+            [nameof(WebhooksPage.Matching)] = isReplayAll ? await inbox.CountAsync(asked, MostCounted) : 0,
+            [nameof(WebhooksPage.Sources)] = inbox.Sources,
+        });
+    }
 
     internal static long RunOf(string? text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var run) ? run : 0;
 

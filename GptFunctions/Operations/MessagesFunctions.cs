@@ -14,25 +14,11 @@ internal sealed class MessagesFunctions(OperatorAccess access, MessageService me
 
     [Function("OperationsMessages")]
     public Task<IResult> ShowAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "operations/messages")] HttpRequest request) =>
-        access.ShowAsync(request, async visit =>
-        {
-            long? before = long.TryParse(visit.Filter("after"), NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : null;
-            var quarantine = await messages.ListQuarantineAsync(before, ListPage<StrayMessage>.Size + 1);
-            var dead = await messages.ListDeadAsync(ListPage<StrayMessage>.Size);
-            return visit.Page<MessagesPage>(new()
-            {
-                [nameof(MessagesPage.Quarantine)] = ListPage<StrayMessage>.Of([.. quarantine.Select(StrayMessage.Of)], message => message.Id.Split('/')[1]),
-                [nameof(MessagesPage.Dead)] = dead.First.Select(StrayMessage.Of).ToList(),
-                [nameof(MessagesPage.DeadCount)] = dead.Count,
-                [nameof(MessagesPage.DeadProblem)] = dead.Problem,
-                [nameof(MessagesPage.Stranded)] = (await messages.ListStrandedAsync(CancellationToken.None))
-                    .Select(kind => new StrandedLine(kind.RoutingKey, kind.Count, kind.Oldest, kind.SetAsideAt)).ToList(),
-            });
-        });
+        access.ShowAsync(request, ShowAsync);
 
     [Function("OperationsMessagesReturn")]
     public Task<IResult> ReturnAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/messages/return")] HttpRequest request) =>
-        access.ActAsync(request, Return, isReasonRequired: false, async (visit, act, form) =>
+        access.ActAsync(request, Return, isReasonRequired: false, ShowAsync, async (visit, act, form) =>
         {
             var (done, problem) = await messages.ReturnAsync(form["message"] ?? "", act, visit.Occasion);
             return problem is null ? visit.Back(MessagesPage.Path, done!) : visit.Problem(StatusCodes.Status409Conflict, "Nothing was put back", problem);
@@ -40,8 +26,24 @@ internal sealed class MessagesFunctions(OperatorAccess access, MessageService me
 
     [Function("OperationsMessagesDiscard")]
     public Task<IResult> DiscardAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/messages/discard")] HttpRequest request) =>
-        access.ActAsync(request, Discard, isReasonRequired: true, async (visit, act, form) =>
+        access.ActAsync(request, Discard, isReasonRequired: true, ShowAsync, async (visit, act, form) =>
             await messages.DiscardAsync(form["message"] ?? "", act, visit.Occasion) is { } problem
                 ? visit.Problem(StatusCodes.Status409Conflict, "Nothing was thrown away", problem)
                 : visit.Back(MessagesPage.Path, "The message is thrown away; the audit trail keeps its digest."));
+
+    private async Task<IResult> ShowAsync(OperatorVisit visit)
+    {
+        long? before = long.TryParse(visit.Filter("after"), NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : null;
+        var quarantine = await messages.ListQuarantineAsync(before, ListPage<StrayMessage>.Size + 1);
+        var dead = await messages.ListDeadAsync(ListPage<StrayMessage>.Size);
+        return visit.Page<MessagesPage>(new()
+        {
+            [nameof(MessagesPage.Quarantine)] = ListPage<StrayMessage>.Of([.. quarantine.Select(StrayMessage.Of)], message => message.Id.Split('/')[1]),
+            [nameof(MessagesPage.Dead)] = dead.First.Select(StrayMessage.Of).ToList(),
+            [nameof(MessagesPage.DeadCount)] = dead.Count,
+            [nameof(MessagesPage.DeadProblem)] = dead.Problem,
+            [nameof(MessagesPage.Stranded)] = (await messages.ListStrandedAsync(CancellationToken.None))
+                .Select(kind => new StrandedLine(kind.RoutingKey, kind.Count, kind.Oldest, kind.SetAsideAt)).ToList(),
+        });
+    }
 }

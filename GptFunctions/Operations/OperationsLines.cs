@@ -2,9 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using GptFunctions.Audit;
-using GptFunctions.Countdowns;
 using GptFunctions.Maintenance;
-using GptFunctions.Verification;
 using GptFunctions.Webhooks;
 
 namespace GptFunctions.Operations;
@@ -112,43 +110,3 @@ public sealed record StrayMessage(string Id, DateTimeOffset? At, string Reason, 
 
 /// <summary>Events of one type that no queue takes, as a page shows them.</summary>
 public sealed record StrandedLine(string Type, long Count, DateTimeOffset Oldest, DateTimeOffset SetAsideAt);
-
-/// <summary>A countdown, as a page shows it.</summary>
-public sealed record CountdownLine
-{
-    public required Guid Id { get; init; }
-    public required string Kind { get; init; }
-    public required string Subject { get; init; }
-    public required string Status { get; init; }
-    public required DateTimeOffset DueAt { get; init; }
-    public required int Attempts { get; init; }
-    public required DateTimeOffset NextAttemptAt { get; init; }
-    public required DateTimeOffset? FinishedAt { get; init; }
-    public required string? Error { get; init; }
-
-    internal static CountdownLine Of(CountdownRow row) => new()
-    {
-        Id = row.Id,
-        Kind = row.Kind,
-        Subject = row.Subject,
-        Status = row.Status,
-        DueAt = row.DueAt,
-        Attempts = row.Attempts,
-        NextAttemptAt = row.NextAttemptAt,
-        FinishedAt = row.FinishedAt,
-        Error = row.LastError,
-    };
-
-    internal static CountdownLine Of(CallbackRow row) => new()
-    {
-        Id = row.Id,
-        Kind = row.Type,
-        Subject = row.OrderId,
-        Status = row.Status,
-        DueAt = row.CreatedAt,
-        Attempts = row.Attempts,
-        NextAttemptAt = row.NextAttemptAt,
-        FinishedAt = row.FinishedAt,
-        Error = row.LastError,
-    };
-}

@@ -5,7 +5,7 @@ namespace GptFunctions.Operations;
 /// <summary>Who is on call.</summary>
 internal sealed class OperationsSettings : ISettings
 {
-    [Setting("OPERATORS", Default = "nobody",
+    [Setting("OPERATORS", Default = "nobody", Development = "`operator`, while people sign in at `/dev/sign-in`",
         Meaning = "Clerk user ids of those who may look at `/operations` and act there, separated by spaces")]
     public string[] Operators { get; set; } = [];
 

@@ -28,8 +28,10 @@ internal sealed class OperatorAccess(PageSessions sessions, IOptions<OperationsS
     /// <param name="action">Its path below <c>/operations/</c>, such as <c>people/end-session</c>: the form's <see cref="OperatorVisit.Csrf"/> has it,
     /// too.</param>
     /// <param name="isReasonRequired">Whether it is refused without a reason.</param>
+    /// <param name="show">The page that its form stands on: shown again when a field is wrong.</param>
     public Task<IResult> ActAsync(
-        HttpRequest request, string action, bool isReasonRequired, Func<OperatorVisit, OperatorAct, FormParameters, Task<IResult>> act) =>
+        HttpRequest request, string action, bool isReasonRequired, Func<OperatorVisit, Task<IResult>> show,
+        Func<OperatorVisit, OperatorAct, FormParameters, Task<IResult>> act) =>
         EnterAsync(request, async visit =>
         {
             if (!visit.MayAct)
@@ -56,7 +58,7 @@ internal sealed class OperatorAccess(PageSessions sessions, IOptions<OperationsS
                 : OperatorAct.ProblemWithReason(reason);
             return problem is null
                 ? await act(visit, new OperatorAct(visit.Person.Subject, string.IsNullOrEmpty(reason) ? null : reason), form)
-                : visit.Problem(StatusCodes.Status400BadRequest, "Nothing was changed", $"The reason {problem}");
+                : await visit.AskAgainAsync(form, "reason", "The reason " + problem, show);
         });
 
     private async Task<IResult> EnterAsync(HttpRequest request, Func<OperatorVisit, Task<IResult>> enter)

@@ -14,31 +14,38 @@ internal sealed class PeopleFunctions(OperatorAccess access, PersonService peopl
 
     [Function("OperationsPeople")]
     public Task<IResult> ShowAsync([HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", Route = "operations/people")] HttpRequest request) =>
-        access.ShowAsync(request, visit => visit.Filter("user") is { } subject ? ShowPersonAsync(visit, subject) : SearchAsync(visit));
+        access.ShowAsync(request, ShowAsync);
 
     [Function("OperationsPeopleEndSession")]
     public Task<IResult> EndSessionAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/people/end-session")] HttpRequest request) =>
-        access.ActAsync(request, EndSession, isReasonRequired: true, async (visit, act, form) =>
+        access.ActAsync(request, EndSession, isReasonRequired: true, ShowAsync, async (visit, act, form) =>
         {
             if (!Guid.TryParse(form["session"], out var id) || form["user"] is not { } subject)
             {
-                return visit.Problem(StatusCodes.Status400BadRequest, "Nothing was changed", "The form names no session.");
+                return visit.Problem(StatusCodes.Status400BadRequest, "Nothing was changed", "The form names no session, or no user.");
             }
 
-            return visit.Back(PersonPage.Of(subject), await people.EndAsync(id, act, visit.Occasion)
-                ? "The session has ended: its app is refused everywhere."
-                : "Nothing was changed: that session had ended before.");
+            return await people.EndAsync(subject, id, act, visit.Occasion) switch
+            {
+                true => visit.Back(PersonPage.Of(subject), "The session has ended: its app is refused everywhere."),
+                false => visit.Back(PersonPage.Of(subject), "Nothing was changed: that session had ended before."),
+                null => visit.Problem(
+                    StatusCodes.Status409Conflict, "Nothing was changed",
+                    $"Session {id} is not one of {OutsideText.Visible(subject)}. Open the person's page again, and do it from there."),
+            };
         });
 
     [Function("OperationsPeopleEndAll")]
     public Task<IResult> EndAllAsync([HttpTrigger(AuthorizationLevel.Anonymous, "post", Route = "operations/people/end-all")] HttpRequest request) =>
-        access.ActAsync(request, EndAll, isReasonRequired: true, async (visit, act, form) =>
+        access.ActAsync(request, EndAll, isReasonRequired: true, ShowAsync, async (visit, act, form) =>
             form["user"] is { } subject && await people.EndAllAsync(subject, act, visit.Occasion) is { } ended
                 ? visit.Back(
                     PersonPage.Of(subject),
                     $"{(ended == 1 ? "1 session has" : $"{ended} sessions have")} ended, and every consent is taken back: all apps of this person are refused "
                         + "everywhere.")
                 : visit.Problem(StatusCodes.Status404NotFound, "Nothing was changed", "Nobody has this user id."));
+
+    private Task<IResult> ShowAsync(OperatorVisit visit) => visit.Filter("user") is { } subject ? ShowPersonAsync(visit, subject) : SearchAsync(visit);
 
     private async Task<IResult> SearchAsync(OperatorVisit visit)
     {

@@ -69,8 +69,9 @@ internal sealed class PersonService(PersonStore store, SessionService sessions, 
         [.. (await sessions.SearchAsync(subject, clientId, after, ListPage<SessionLine>.Size + 1)).Select(session => SessionLine.Of(session, now))],
         session => session.Id.ToString());
 
-    /// <summary>Ends one session of a person; false when the person has no such session that was not ended before.</summary>
-    public Task<bool> EndAsync(Guid sessionId, OperatorAct act, Occasion occasion) => sessions.EndAsync(sessionId, act, occasion);
+    /// <summary>Ends one session of a person; false when it had ended before, null when it is none of this person.</summary>
+    public async Task<bool?> EndAsync(string subject, Guid sessionId, OperatorAct act, Occasion occasion) =>
+        await store.HasSessionAsync(subject, sessionId) ? await sessions.EndAsync(sessionId, act, occasion) : null;
 
     /// <summary>Ends everything of a person everywhere: sessions, sign-ins in progress, unused codes; and takes the consents back.</summary>
     /// <returns>How many live sessions there were; null when nobody has this id.</returns>

@@ -96,6 +96,17 @@ internal sealed class PersonStore(Database database)
         LIMIT @count
         """);
 
+    private static readonly Sql HasSession = new("""
+        SELECT EXISTS (
+            SELECT FROM gpt_sessions session
+            JOIN users ON users.id = session.user_id
+            WHERE session.id = @session_id AND users.clerk_user_id = @subject)
+        """);
+
+    /// <summary>Whether a session is, or was, one of a person; that never changes.</summary>
+    public Task<bool> HasSessionAsync(string subject, Guid sessionId) =>
+        database.LookUp(HasSession).Bind("subject", subject).Bind("session_id", sessionId).FirstAsync(static reader => reader.GetBoolean(0));
+
     /// <summary>Those whom a Clerk user id, an internal id, an e-mail address or the id of an order names.</summary>
     public async Task<IReadOnlyList<PersonProfile>> FindAsync(string text, int count)
     {

@@ -87,17 +87,21 @@ internal sealed class PurgeRequests(PurgeService purge, MaintenanceService maint
 
     public static TimeSpan RetentionOf(JsonElement asked) => TimeSpan.FromDays(asked.Deserialize(PurgeJson.Default.PurgeAsked)!.RetentionDays);
 
+    /// <summary>Null when rows may stay for so many days, or nobody says for how many.</summary>
+    public static string? ProblemWithDays(int? retentionDays) => retentionDays is < 1 or > PurgeSettings.LongestRetentionDays
+        ? $"Rows stay between 1 and {PurgeSettings.LongestRetentionDays} days after their end."
+        : null;
+
     /// <summary>Asks for a run or a dry run. Null when done, else why not.</summary>
     /// <param name="retentionDays">From 1 to <see cref="PurgeSettings.LongestRetentionDays"/>; null: as the timer's.</param>
     public async Task<string?> StartAsync(bool isDryRun, int? retentionDays, OperatorAct act, Occasion occasion)
     {
-        var days = retentionDays ?? RetentionDays;
-        if (days is < 1 or > PurgeSettings.LongestRetentionDays)
+        if (ProblemWithDays(retentionDays) is { } problem)
         {
-            return $"Rows stay between 1 and {PurgeSettings.LongestRetentionDays} days after their end.";
+            return problem;
         }
 
-        var asked = JsonSerializer.Serialize(new PurgeAsked(isDryRun, days), PurgeJson.Default.PurgeAsked);
+        var asked = JsonSerializer.Serialize(new PurgeAsked(isDryRun, retentionDays ?? RetentionDays), PurgeJson.Default.PurgeAsked);
         var (run, isStarted) = await maintenance.StartAsync(isDryRun ? PurgeDryRunJob.JobName : PurgeStore.Job, asked, act, occasion);
         return isStarted || run is null ? null : $"Run {run.Id} of {run.StartedBy} is under way: wait for its end, or stop it.";
     }

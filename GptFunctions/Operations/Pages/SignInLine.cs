@@ -19,12 +19,13 @@ public sealed record SignInLine(
     internal static SignInLine Of((SignInEntry Entry, SignInStory Story) one)
     {
         var (entry, story) = one;
+        var stopped = entry.StoppedBy == SignIns.AnotherAccount ? "another account chosen" : "refused: " + entry.StoppedBy;
         var asked = entry.WasAsked == false ? "consent remembered" : Steps[3];
         (string, DateTimeOffset?)[] times = entry.Reached == SignInReached.Refused ? []
             :
             [
                 (Steps[1], entry.At), (Steps[2], entry.SignedInAt), ("consent page shown", entry.ShownAt), (asked, entry.ConsentedAt),
-                (Steps[4], entry.DeliveredAt), (Steps[5], entry.ExchangedAt), (Steps[6], entry.CalledAt), ("refused: " + entry.StoppedBy, entry.StoppedAt),
+                (Steps[4], entry.DeliveredAt), (Steps[5], entry.ExchangedAt), (Steps[6], entry.CalledAt), (stopped, entry.StoppedAt),
             ];
         return new(
             entry.Id, entry.At, Steps[(int)entry.Reached],
