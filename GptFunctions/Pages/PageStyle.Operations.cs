@@ -37,12 +37,14 @@ internal static partial class PageStyle
         .act form>label,.act form>div{margin-top:1rem}
         .acts{display:flex;flex-wrap:wrap;gap:.5rem}
         .acts+*{margin-top:1rem}
+        p+.acts{margin-top:.75rem}
         a.button.small{white-space:nowrap}
         .list{width:100%;border-collapse:collapse;font-size:.9375rem;table-layout:auto}
         .list caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
         .list th{text-align:left;color:var(--soft);font-weight:600;font-size:.8125rem;padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--edge);
           white-space:nowrap}
-        .list td{padding:.625rem .75rem .625rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+        .list td{padding:.625rem .75rem .625rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}
+        .list td:has(bdi){overflow-wrap:anywhere}
         .list time,.list .number{white-space:nowrap;font-variant-numeric:tabular-nums}
         .out,.out bdi{overflow-wrap:anywhere}
         .out summary{cursor:pointer;min-height:1.5rem}
@@ -59,7 +61,7 @@ internal static partial class PageStyle
           .list thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
           .list,.list tbody{display:block}
           .list tr{display:block;border:1px solid var(--line);border-radius:.75rem;padding:.5rem .875rem;margin:0 0 .75rem}
-          .list td{display:grid;grid-template-columns:7rem minmax(0,1fr);gap:.75rem;border:0;padding:.25rem 0}
+          .list td{display:grid;grid-template-columns:7rem minmax(0,1fr);gap:.75rem;border:0;padding:.25rem 0;overflow-wrap:anywhere}
           .list td>*{justify-self:start}
           .list time,.list .state{white-space:normal}
           .list td::before{content:attr(data-label);color:var(--soft);font-size:.8125rem;padding-top:.125rem}
