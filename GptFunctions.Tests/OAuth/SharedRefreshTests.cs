@@ -152,11 +152,8 @@ public sealed class SharedRefreshTests(AppFixture<SharedRefreshTests> fixture) :
         var tokens = await SessionsAsync(client, 8);
         await using var plug = await PlugAsync(client);
         using var gone = new CancellationTokenSource();
-        using var content = new FormUrlEncodedContent([
-            new("grant_type", "refresh_token"), new("refresh_token", tokens[0]["refresh_token"]), new("client_id", client.Id),
-            new("client_secret", client.Secret)]);
 
-        var hangsUp = app.Http.PostAsync(new Uri("/oauth/token", UriKind.Relative), content, gone.Token);
+        var hangsUp = PostAsync(gone.Token);
         var refreshing = tokens.Skip(1).Select(token => flow.RefreshAsync(client, token["refresh_token"]!)).ToList();
         await gone.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => hangsUp);
@@ -164,6 +161,14 @@ public sealed class SharedRefreshTests(AppFixture<SharedRefreshTests> fixture) :
 
         Assert.All(await Task.WhenAll(refreshing), answer => Assert.Equal(HttpStatusCode.OK, answer.Status));
         Assert.Equal(HttpStatusCode.OK, (await flow.RefreshAsync(client, tokens[0]["refresh_token"]!)).Status); // rotated or not: the token is good
+
+        async Task PostAsync(CancellationToken cancellationToken)
+        {
+            using var content = new FormUrlEncodedContent([
+                new("grant_type", "refresh_token"), new("refresh_token", tokens[0]["refresh_token"]), new("client_id", client.Id),
+                new("client_secret", client.Secret)]);
+            using var answer = await app.Http.PostAsync(new Uri("/oauth/token", UriKind.Relative), content, cancellationToken);
+        }
     }
 
     private static Guid SessionOf(JsonAnswer tokens) => AccessTokenText.SessionId(tokens["access_token"]!);
