@@ -16,15 +16,17 @@ internal sealed partial class WebhookService(
     IEnumerable<IWebhookSource> sources, IOptionsMonitor<WebhookKeys> keys, Database database, WebhookStore store, OutboxSignal outbox,
     WebhookMetrics metrics, IHostEnvironment environment, TimeProvider clock, ILogger<WebhookService> logger)
 {
+    private const string Completed = "completed";
+    private const string Ignored = "ignored";
+    private const string Stale = "skipped_stale";
     private const int MaximumName = 512;
     private const int MaximumError = 300;
     private static readonly TimeSpan HandlerLimit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan TakenNote = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan SlowHandling = TimeSpan.FromSeconds(5);
 
     /// <summary>When the server is silent; a handler that takes its time has a limit of its own, before this one.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-
-    private static readonly Sql Commit = new("COMMIT");
 
     private readonly FrozenDictionary<string, IWebhookSource> byName =
         sources.ToFrozenDictionary(source => source.Name, StringComparer.OrdinalIgnoreCase);
@@ -121,7 +123,7 @@ internal sealed partial class WebhookService(
         }
 
         var started = clock.GetTimestamp();
-        var delivery = new Delivery(source.Name, webhook, changes, occasion, replay?.Act);
+        var delivery = new Delivery(webhook, changes, webhook.IsHandled ? Completed : Ignored, occasion, replay?.Act);
         var result = await HandleAsync(source, delivery, body);
         if (clock.GetElapsedTime(started) is var elapsed && elapsed > SlowHandling)
         {
@@ -148,9 +150,19 @@ internal sealed partial class WebhookService(
         {
             var reason = limit.IsCancellationRequested ? $"took longer than {HandlerLimit.TotalSeconds} s" : Describe(error);
             LogFailed(source.Name, webhook.Type, webhook.Id, reason, error);
-            await store.RecordFailureAsync(
-                source.Name, webhook, body, reason, now, Latest(delivery.Occasion.Now), delivery.Act is { } act ? (act, delivery.Occasion) : null);
+            await RecordFailureAsync(source.Name, delivery, body, reason, now, isGivenUp: limit.IsCancellationRequested);
             return WebhookResult.Failed;
+        }
+    }
+
+    /// <param name="isGivenUp">Nobody waited for the changes any longer. Until the server has taken note of that, the event counts as being handled.</param>
+    private async Task RecordFailureAsync(string source, Delivery delivery, byte[] body, string reason, DateTimeOffset now, bool isGivenUp)
+    {
+        (OperatorAct, Occasion)? replay = delivery.Act is { } act ? (act, delivery.Occasion) : null;
+        var tries = isGivenUp ? 20 : 1;
+        while (!await store.RecordFailureAsync(source, delivery.Event, body, reason, now, Latest(delivery.Occasion.Now), replay) && --tries > 0)
+        {
+            await Task.Delay(TakenNote, clock, CancellationToken.None);
         }
     }
 
@@ -158,52 +170,69 @@ internal sealed partial class WebhookService(
     private DateTimeOffset Latest(DateTimeOffset known) => clock.GetUtcNow() is var now && now > known ? now : known;
 
     /// <summary>
-    /// The transaction: the claim of the event and, if it is to take effect, its changes. Two round trips, of which the first begins it and the second
-    /// commits it.
+    /// The claim of the event and, if it takes effect, its changes, in one round trip, and another one to record that it does not. A claim that was not
+    /// expected fails, and all that was sent with it does not happen.
     /// </summary>
     private async Task<WebhookResult> HandleAsync(
         NpgsqlConnection connection, IWebhookSource source, Delivery delivery, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var (webhook, changes) = (delivery.Event, delivery.Changes);
-        await using var transaction = await connection.BeginTransactionAsync(cancellationToken); // sent with the claim; rolled back unless committed
-        switch (await WebhookStore.ClaimAsync(connection, source.Name, webhook, now, cancellationToken))
+        try
         {
-            case "completed":
-                break;
-            case "in_progress":
-                return WebhookResult.InProgress;
-            case "already_completed":
-                return WebhookResult.Duplicate;
-            case var recorded:
-                if (delivery.ToReplayed(recorded) is { } told)
-                {
-                    await using var tell = told.On(connection);
-                    await tell.ExecuteNonQueryAsync(cancellationToken);
-                }
+            return await TakeAsync(connection, source, delivery, now, cancellationToken);
+        }
+        catch (PostgresException error) when (WebhookStore.OutcomeOf(error) is "in_progress")
+        {
+            return WebhookResult.InProgress;
+        }
+        catch (PostgresException error) when (WebhookStore.OutcomeOf(error) is "already_completed")
+        {
+            return WebhookResult.Duplicate;
+        }
+        catch (PostgresException error) when (delivery.Expected != Stale && WebhookStore.OutcomeOf(error) is Stale)
+        {
+            await using var record = new NpgsqlBatch();
+            return await HandleAsync(connection, source, delivery with { Changes = record, Expected = Stale }, now, cancellationToken);
+        }
+    }
 
-                await transaction.CommitAsync(cancellationToken);
-                return recorded == "ignored" ? WebhookResult.Ignored : WebhookResult.SkippedStale;
+    /// <summary>A batch is a transaction, which its end commits.</summary>
+    private async Task<WebhookResult> TakeAsync(
+        NpgsqlConnection connection, IWebhookSource source, Delivery delivery, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var (webhook, batch, expected) = (delivery.Event, delivery.Changes, delivery.Expected);
+        batch.Connection = connection;
+        batch.BatchCommands.Insert(0, WebhookStore.ToTake(source.Name, webhook, expected, now).ToBatchCommand());
+        if (delivery.Act is { } act)
+        {
+            batch.Add(WebhookStore.ToReplayed(source.Name, webhook, expected, act, delivery.Occasion));
         }
 
-        if (delivery.ToReplayed("completed") is { } replayed)
+        if (expected == Completed)
         {
-            changes.Add(replayed);
+            batch.Add(WebhookStore.ToDuration(source.Name, webhook.Id));
         }
 
-        changes.Add(WebhookStore.ToDuration(source.Name, webhook.Id));
-        changes.Add(new Statement(Commit));
-        changes.Connection = connection;
         WebhookResult result;
-        await using (var reader = await changes.ExecuteReaderAsync(cancellationToken))
+        await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
         {
-            result = await source.AnswerAsync(reader, webhook, cancellationToken);
+            await reader.NextResultAsync(cancellationToken); // the claim says nothing but that it was expected
+            result = expected switch
+            {
+                Completed => await source.AnswerAsync(reader, webhook, cancellationToken),
+                Ignored => WebhookResult.Ignored,
+                _ => WebhookResult.SkippedStale,
+            };
             while (await reader.NextResultAsync(cancellationToken))
             {
                 // Until the commit has answered, nothing has happened.
             }
         }
 
-        outbox.Raise();
+        if (expected == Completed)
+        {
+            outbox.Raise();
+        }
+
         return result;
     }
 
@@ -249,11 +278,10 @@ internal sealed partial class WebhookService(
     private sealed record Replay(string EventId, OperatorAct? Act);
 
     /// <summary>An event on its way through its transaction.</summary>
-    private sealed record Delivery(string Source, WebhookEvent Event, NpgsqlBatch Changes, Occasion Occasion, OperatorAct? Act)
-    {
-        /// <summary>What tells of the replay that an operator asked for; null for a delivery.</summary>
-        public Statement? ToReplayed(string outcome) => Act is null ? null : WebhookStore.ToReplayed(Source, Event, outcome, Act, Occasion);
-    }
+    /// <param name="Changes">The rest of its batch, behind the claim.</param>
+    /// <param name="Expected">What the claim is expected to say.</param>
+    /// <param name="Act">Of the operator who asked for its replay; null for a delivery.</param>
+    private sealed record Delivery(WebhookEvent Event, NpgsqlBatch Changes, string Expected, Occasion Occasion, OperatorAct? Act);
 
     [LoggerMessage(5002, LogLevel.Warning, "Webhook of {Source} accepted without a signature, because {Setting} is not set")]
     private partial void LogUnverified(string source, string setting);

@@ -60,12 +60,15 @@ internal sealed record FailedEvent(string Source, string EventId, DateTimeOffset
 internal sealed class WebhookStore(Database database)
 {
     public const string Replayed = "gpt.operator.webhook_replayed";
+    private const string NotExpected = "GF003"; // raised by webhook_take
 
     /// <summary>
     /// The one place that decides whether an event takes effect, or is a duplicate or stale: a function, because each of its statements must see what
-    /// was committed before it (V007_Webhooks.sql). It records what becomes of the event, in the caller's transaction.
+    /// was committed before it (webhook_claim in V007_Webhooks.sql). It records what becomes of the event, in the caller's transaction. What stands behind
+    /// it in a batch runs only when that is what was expected.
     /// </summary>
-    private static readonly Sql Claim = new("SELECT webhook_claim(@source, @event_id, @type, @subject, @event_at, @is_handled, @event_order, @now)");
+    private static readonly Sql Take = new(
+        "SELECT webhook_take(@source, @event_id, @type, @subject, @event_at, @is_handled, @event_order, @now, @expected)");
 
     // Not while another delivery handles the event: its result will count, and this one must not wait for it.
     private const string Failure = """
@@ -109,12 +112,11 @@ internal sealed class WebhookStore(Database database)
         WHERE source = @source AND event_id = @event_id AND status = 'failed' AND (@before::timestamptz IS NULL OR processed_at < @before)
         """);
 
-    /// <returns>
-    /// <c>completed</c>: the transaction goes on to make the changes. <c>ignored</c>, <c>skipped_stale</c>: it has none to make. Nothing was recorded of
-    /// <c>already_completed</c> and, while another delivery handles the event, of <c>in_progress</c>.
-    /// </returns>
-    public static async Task<string> ClaimAsync(
-        NpgsqlConnection connection, string source, WebhookEvent webhook, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>The claim of an event, for the beginning of the batch that makes its changes. See <see cref="OutcomeOf"/>.</summary>
+    /// <param name="expected">
+    /// <c>completed</c>: the changes follow. <c>ignored</c>, <c>skipped_stale</c>: there are none to make.
+    /// </param>
+    public static Statement ToTake(string source, WebhookEvent webhook, string expected, DateTimeOffset now)
     {
         var order = webhook.Order switch
         {
@@ -123,10 +125,15 @@ internal sealed class WebhookStore(Database database)
             EventOrder.Deletion => "deletion",
             _ => "none",
         };
-        await using var command = Describe(new Statement(Claim), source, webhook)
-            .Bind("is_handled", webhook.IsHandled).Bind("event_order", order).Bind("now", now).On(connection);
-        return (string)(await command.ExecuteScalarAsync(cancellationToken))!;
+        return Describe(new Statement(Take), source, webhook)
+            .Bind("is_handled", webhook.IsHandled).Bind("event_order", order).Bind("now", now).Bind("expected", expected);
     }
+
+    /// <summary>
+    /// What the claim turned out to be, of an error that says that it was not expected: nothing was recorded then. <c>already_completed</c> and, while
+    /// another delivery handles the event, <c>in_progress</c> leave nothing to record. Null of any other error.
+    /// </summary>
+    public static string? OutcomeOf(PostgresException error) => error.SqlState == NotExpected ? error.MessageText : null;
 
     /// <summary>How long the changes took: for the end of their batch.</summary>
     public static Statement ToDuration(string source, string eventId) => new Statement(NoteDuration).Bind("source", source).Bind("event_id", eventId);
@@ -139,14 +146,15 @@ internal sealed class WebhookStore(Database database)
 
     /// <summary>Keeps the payload of an event whose handling failed, unless somebody else has handled it meanwhile.</summary>
     /// <param name="replay">Of an operator who had it handled again; null for a delivery.</param>
-    public async Task RecordFailureAsync(
+    /// <returns>False when nothing was kept: somebody else has handled the event, or is handling it.</returns>
+    public async Task<bool> RecordFailureAsync(
         string source, WebhookEvent webhook, byte[] payload, string error, DateTimeOffset receivedAt, DateTimeOffset failedAt,
         (OperatorAct Act, Occasion Occasion)? replay = null)
     {
         var command = Describe(database.Change(replay is null ? RecordFailure : RecordFailedReplay), source, webhook)
             .Bind("received_at", receivedAt).Bind("failed_at", failedAt).Bind("error", error).Bind("payload", payload)
             .Bind("duration_ms", (int)Math.Clamp((failedAt - receivedAt).TotalMilliseconds, 0, int.MaxValue));
-        await Bind(command, replay).ExecuteAsync();
+        return await Bind(command, replay).ExecuteAsync() > 0;
     }
 
     /// <summary>Notes of a failed event that what was kept of it cannot be read any more.</summary>
