@@ -68,7 +68,7 @@ public sealed partial class AuditPageTests(OperationsFixture<AuditPageTests> fix
     {
         using var refused = await (await SignInAsync(false)).GetAsync($"{Page}?{filter}");
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
-        var field = filter.StartsWith("since", StringComparison.Ordinal) ? "From" : "Until";
+        var field = filter?.StartsWith("since", StringComparison.Ordinal) == true ? "From" : "Until";
         Assert.Contains($"{field} is no time", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
 

@@ -82,15 +82,9 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var now = TimeProvider.System.GetUtcNow();
         using var certificate = new CertificateRequest("CN=127.0.0.1", key, HashAlgorithmName.SHA256).CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        var serving = ServeAsync(listener, certificate);
-        var finding = await CheckAsync($"https://127.0.0.1:{port}");
+        var (finding, port) = await CheckServedAsync(certificate);
         Assert.Equal(CheckState.Blocker, finding.State);
         Assert.StartsWith($"Clients refuse the certificate of 127.0.0.1:{port}: ", finding.Error, StringComparison.Ordinal);
-        await serving;
-        listener.Stop();
         Assert.Equal(CheckState.Degraded, (await CheckAsync($"https://127.0.0.1:{port}")).State);
         Assert.Equal(CheckState.Ok, (await CheckAsync("http://127.0.0.1:1")).State);
     }
@@ -108,13 +102,9 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         names.AddIpAddress(IPAddress.Loopback);
         request.CertificateExtensions.Add(names.Build());
         using var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(days));
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
         var trusted = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
         trusted.CustomTrustStore.Add(certificate);
-        var serving = ServeAsync(listener, certificate);
-        var finding = await CheckAsync($"https://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}", trusted);
-        await serving;
+        var (finding, _) = await CheckServedAsync(certificate, trusted);
 
         Assert.Equal(isSoon ? CheckState.Degraded : CheckState.Ok, finding.State);
         Assert.Equal(
@@ -160,17 +150,29 @@ public sealed class DoctorCommandTests : IAsyncLifetime
         return finding;
     }
 
-    private static async Task ServeAsync(TcpListener listener, X509Certificate2 certificate)
+    /// <summary>At a server with this certificate, which is away afterwards.</summary>
+    private static async Task<(Finding Finding, int Port)> CheckServedAsync(X509Certificate2 certificate, X509ChainPolicy? trusted = null)
     {
-        using var client = await listener.AcceptTcpClientAsync();
-        await using var stream = new SslStream(client.GetStream());
-        try
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        var serving = ServeAsync();
+        var finding = await CheckAsync($"https://127.0.0.1:{port}", trusted);
+        await serving;
+        return (finding, port);
+
+        async Task ServeAsync()
         {
-            await stream.AuthenticateAsServerAsync(certificate);
-        }
-        catch (Exception error) when (error is IOException or System.Security.Authentication.AuthenticationException)
-        {
-            // Refused, as it should be.
+            using var client = await listener.AcceptTcpClientAsync();
+            await using var stream = new SslStream(client.GetStream());
+            try
+            {
+                await stream.AuthenticateAsServerAsync(certificate);
+            }
+            catch (Exception error) when (error is IOException or System.Security.Authentication.AuthenticationException)
+            {
+                // Refused, as it should be.
+            }
         }
     }
 
