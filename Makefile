@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo cli test stop clean lint docs build setup func services bench bench-scale fuzz screenshots webhook k8s-render production-deploy rollback
+.PHONY: help run demo connect cli test stop clean lint docs build setup func services bench bench-scale fuzz screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -14,6 +14,9 @@ run: ## start everything on http://127.0.0.1:7071 (PORT=...); Ctrl-C stops it; T
 
 demo: ## walk the whole flow against a running make run, printing each step
 	@exec infra/dev/demo.sh
+
+connect: ## your API: OPENAPI=file-or-url UPSTREAM=http://127.0.0.1:5000 [GPT=g-ID] [PLAN=1]; ARGS=--help lists more
+	@OPENAPI="$(OPENAPI)" UPSTREAM="$(UPSTREAM)" GPT="$(GPT)" PLAN="$(PLAN)" exec infra/dev/connect.sh $(ARGS)
 
 cli: ## a command of the application beside make run: ARGS="clients list"; ARGS=--help lists them
 	@exec infra/dev/cli.sh $(ARGS)

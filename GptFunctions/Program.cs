@@ -1,6 +1,7 @@
 using System.CommandLine;
 using GptFunctions;
 using GptFunctions.Audit;
+using GptFunctions.Connect;
 using GptFunctions.Connections;
 using GptFunctions.Countdowns;
 using GptFunctions.Data;
@@ -39,7 +40,7 @@ namespace GptFunctions
         [
             SetupCommand.Create(), ClientCommands.Create(), AuditCommands.Create(), MessageCommands.Create(), PurgeCommands.Create(), WebhookCommands.Create(),
             SessionCommands.Create(), UserCommands.Create(), CountdownCommands.Create(), CallbackCommands.Create(), KeyCommands.Create(),
-            DoctorCommand.Create(),
+            DoctorCommand.Create(), ConnectCommand.Create(),
         ];
 
         public static void Add(IHostApplicationBuilder builder)

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
+using GptFunctions.Tests.Connect;
 using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Development;
@@ -61,6 +62,32 @@ public sealed partial class ReadmeStepsTests : IAsyncLifetime
             "make cli ARGS='clients add --name X --gpt g-x --scope jobs:read'", isBeside: true)).Output, StringComparison.Ordinal);
     }
 
+    /// <summary>connect.md 8: the running program starts anew with what was written.</summary>
+    [Fact]
+    public async Task Own_api_is_connected_beside_make_run_as_the_text_says()
+    {
+        await using var api = await LibraryApi.StartAsync();
+        await checkout.StartAsync(("VERIFICATION_DEADLINE_HOURS", "0.0003"));
+        var readme = await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, "README.md"));
+        var line = Fence().Match(readme).Groups["line"].Value;
+        Assert.Contains("UPSTREAM=http://127.0.0.1:5000", line, StringComparison.Ordinal);
+        line = line.Replace("http://127.0.0.1:5000/openapi.json", api.Url + "/openapi.yaml", StringComparison.Ordinal)
+            .Replace("http://127.0.0.1:5000", api.Url, StringComparison.Ordinal);
+
+        var first = await SucceedAsync(line);
+        Assert.Contains("make run has started anew", first, StringComparison.Ordinal);
+        using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{checkout.Port}") };
+        var document = await http.GetStringAsync(new Uri("/gpt/openapi.json", UriKind.Relative));
+        Assert.Contains("\"/gpt/books/{isbn}\"", document, StringComparison.Ordinal);
+        Assert.DoesNotContain("/gpt/jobs", document, StringComparison.Ordinal);
+        Assert.Contains("scopes books:read", await SucceedAsync("make cli ARGS='clients list'"), StringComparison.Ordinal);
+        Assert.Contains("books%3Aread", await SucceedAsync("make demo"), StringComparison.Ordinal);
+
+        var again = await SucceedAsync(line);
+        Assert.Contains("nothing changes", again, StringComparison.Ordinal);
+        Assert.DoesNotContain("anew", again, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("many", "PORT is 'many': it takes a number from 1 to 65535")]
     [InlineData("08080", "it takes a number from 1 to 65535")]
@@ -109,6 +136,9 @@ public sealed partial class ReadmeStepsTests : IAsyncLifetime
     /// <summary>Between backticks; a line may be broken.</summary>
     [GeneratedRegex(@"`(?<line>make [^`]*[^`\s])`", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Command();
+
+    [GeneratedRegex("^(?<line>make connect .*?)( +#.*)?$", RegexOptions.Multiline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Fence();
 
     [GeneratedRegex(@"http://\S+/oauth/authorize\?\S+", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Url();

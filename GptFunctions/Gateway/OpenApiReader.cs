@@ -17,7 +17,20 @@ internal static partial class OpenApiReader
     {
         try
         {
-            var text = File.ReadAllText(path);
+            return Parse(File.ReadAllText(path), path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return (null, $"{path} cannot be read: {error.Message}");
+        }
+    }
+
+    /// <param name="path">What the sentences call it.</param>
+    /// <inheritdoc cref="Read"/>
+    public static (JsonObject? Document, string? Problem) Parse(string text, string path)
+    {
+        try
+        {
             var root = text.AsSpan().TrimStart().StartsWith('{') ? JsonNode.Parse(text) : ReadYaml(text);
             return root is not JsonObject document ? (null, $"{path} is no OpenAPI document.")
                 : document["swagger"] is not null
@@ -32,7 +45,7 @@ internal static partial class OpenApiReader
         {
             return (null, $"{path} line {error.Start.Line} is no YAML as it should be: {error.Message}");
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException or ArgumentException)
+        catch (Exception error) when (error is JsonException or ArgumentException)
         {
             return (null, $"{path} cannot be read: {error.Message}");
         }

@@ -43,10 +43,14 @@ demo_keys() {
   fi
 }
 
-# api: the routes and scopes of make connect, unless the caller names routes of their own.
+# api: the routes and scopes of make connect, unless the caller names routes of their own. from_api: what it set.
+from_api=()
 api() {
+  from_api=()
   [ -z "${GATEWAY_CONFIG:-}" ] && [ -f "$api_dir/gateway.json" ] || return 0
   export GATEWAY_CONFIG="$api_dir/gateway.json"
+  from_api=(GATEWAY_CONFIG)
+  [ -n "${GPT_SCOPES:-}" ] || from_api+=(GPT_SCOPES)
   take_settings "$api_dir/settings.env"
 }
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs the application in the foreground; Ctrl-C stops everything it started.
 #
-# usage: infra/dev/run.sh [run|setup|stop]
+# usage: infra/dev/run.sh [run|setup|restart|stop]
 #
 #   run    brings PostgreSQL and RabbitMQ (infra/dev/services.sh), builds if needed,
 #          runs setup and starts the application (default)
 #   setup  does the same up to and including setup
+#   restart  lets a running run.sh of this checkout start the application anew, with the
+#          settings that make connect wrote; does nothing when none runs
 #   stop   stops a running run.sh of this checkout, and its services
 #
 # Settings (environment): PORT (7071); PUBLIC_BASE_URL (http://127.0.0.1:PORT);
@@ -32,7 +34,7 @@ url="http://127.0.0.1:${PORT:-7071}"
 
 mode=${1:-run}
 case $mode in
-  run | setup | stop) ;;
+  run | setup | restart | stop) ;;
   --help | -h) help_of "$0"; exit ;;
   *) die "Unknown argument '$mode': see infra/dev/run.sh --help." ;;
 esac
@@ -60,6 +62,18 @@ stop() {
   "$dev_dir/services.sh" down --name test
 }
 if [ "$mode" = stop ]; then stop; exit; fi
+another() { ended "$run" || { app=$(remembered app) && [ -n "$app" ] && [ "$app" != "$before" ] && [ -s "$local_dir/run.url" ]; }; }
+restart() {
+  local run before app
+  run=$(remembered run 2>/dev/null) || true
+  before=$(remembered app 2>/dev/null) || true
+  [ -n "$run" ] && [ -n "$before" ] || { say "make run does not run here: it starts with this when you start it."; return; }
+  rm -f "$local_dir/run.url"
+  kill -USR1 "$run"
+  wait_until $((${READY_SECONDS:-60} + 30)) another && ! ended "$run" || die "make run did not come back: the end of .local/app.log says why."
+  say "make run has started anew (process $(remembered app))."
+}
+if [ "$mode" = restart ]; then restart; exit; fi
 
 child='' app='' tail_pid='' trail='' collector='' ready=''
 # The clean-up, whatever ends this script.
@@ -199,26 +213,47 @@ setup
 
 telemetry=''
 collect
-say "Starting the application ..."
-dotnet "$dll" >>"$log" 2>&1 </dev/null & app=$!
-remember app "$app"
-printf '%s\n' "$url" >"$local_dir/run.url"
-if ! wait_until "${READY_SECONDS:-60}" ready_or_dead; then
-  tail -n 30 "$log" >&2
-  die "The application was not ready within ${READY_SECONDS:-60} s: the end of its log is above, $url/ready says $(curl -s -m 2 -w ' (%{http_code})' "$url/ready" | head -c 500)."
-fi
-if ended "$app"; then
-  code=0; wait "$app" || code=$?
-  tail -n 30 "$log" >&2
-  die "The application ended while starting (exit code $code): the end of its log is above."
-fi
+start() {
+  say "Starting the application ..."
+  dotnet "$dll" >>"$log" 2>&1 </dev/null & app=$!
+  remember app "$app"
+  if ! wait_until "${READY_SECONDS:-60}" ready_or_dead; then
+    tail -n 30 "$log" >&2
+    die "The application was not ready within ${READY_SECONDS:-60} s: the end of its log is above, $url/ready says $(curl -s -m 2 -w ' (%{http_code})' "$url/ready" | head -c 500)."
+  fi
+  if ended "$app"; then
+    code=0; wait "$app" || code=$?
+    tail -n 30 "$log" >&2
+    die "The application ended while starting (exit code $code): the end of its log is above."
+  fi
+  printf '%s\n' "$url" >"$local_dir/run.url"
+}
+# anew: the application again, with what make connect has written since.
+again=''
+anew() {
+  say "Starting anew ..."
+  kill -TERM "$app" 2>/dev/null || true
+  wait_until 25 ended "$app" || kill -KILL "$app"
+  again='' ready=''
+  unset "${from_api[@]}"
+  api
+  setup
+  start
+}
+start
 banner
 ready=yes
-follow=(tail -n 0 -f "$log")
-[ ! -d /proc/self ] || follow+=(--pid="$app") # GNU tail ends with the application
-"${follow[@]}" 8>&- & tail_pid=$!
+trap 'again=yes' USR1
+follow=(tail -n 0 -F "$log")
+[ ! -d /proc/self ] || follow+=(--pid="$$") # GNU tail ends with this script, however it ends
+"${follow[@]}" 2>/dev/null 8>&- & tail_pid=$!
 dotnet "$dll" audit tail --follow --since 1s 8>&- & trail=$! # events, as they arrive in the database
-code=0; wait "$app" || code=$?
+while :; do
+  code=0; wait "$app" || code=$?
+  [ -n "$again" ] || break
+  anew
+  ready=yes
+done
 sleep 0.3
 ready=''
 die "The application ended by itself (exit code $code): see .local/app.log."
