@@ -104,9 +104,9 @@ public sealed partial class ConnectTests : IAsyncLifetime
         // Somebody edits: another tier, a comment, a sentence, and a route that is not wanted.
         var routes = Path.Combine(Api, "gateway.json");
         var text = await File.ReadAllTextAsync(routes);
-        var tier = new Regex("(\"name\": \"searchBooks\",.*?)\"tier\": \"read\"", RegexOptions.Singleline, TimeSpan.FromSeconds(1));
+        var tier = new Regex("(?<before>\"name\": \"searchBooks\",.*?)\"tier\": \"read\"", RegexOptions.Singleline, TimeSpan.FromSeconds(1));
         var unwanted = new Regex(@"    \{\s*""name"": ""addReview"".*?\},\n", RegexOptions.Singleline, TimeSpan.FromSeconds(1));
-        text = unwanted.Replace(tier.Replace(text, "$1// slow there\n      \"tier\": \"expensive\"", 1), "", 1);
+        text = unwanted.Replace(tier.Replace(text, "${before}// slow there\n      \"tier\": \"expensive\"", 1), "", 1);
         Assert.DoesNotContain("addReview", text, StringComparison.Ordinal);
         await File.WriteAllTextAsync(routes, text);
         var env = Path.Combine(Api, "settings.env");

@@ -52,9 +52,9 @@ internal sealed class Checkout : IAsyncDisposable
     public async Task<(int ExitCode, string Output)> RunAsync(string line, bool isBeside, params (string Name, string Value)[] more)
     {
         using var process = Start(line, isBeside, more);
-        var output = ReadAsync(process);
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         await process.WaitForExitAsync().WaitAsync(Patience);
-        return (process.ExitCode, await output);
+        return (process.ExitCode, await output + await error);
     }
 
     /// <summary>make run, until it is ready; what it printed until then.</summary>
@@ -127,12 +127,6 @@ internal sealed class Checkout : IAsyncDisposable
         }
 
         return Process.Start(start)!;
-    }
-
-    private static async Task<string> ReadAsync(Process process)
-    {
-        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        return await output + await error;
     }
 
     private static void Copy(string from, string to)

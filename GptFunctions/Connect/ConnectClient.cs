@@ -4,6 +4,7 @@ using GptFunctions.OAuth;
 using GptFunctions.Tokens;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using Npgsql;
 
 namespace GptFunctions.Connect;
 
@@ -64,7 +65,7 @@ internal sealed class ConnectClient(ClientService clients, IOptions<TokenSetting
     private async Task<(string Secret, string? Problem)> EnsureAsync(string id, string[] uris, ConnectPlan plan)
     {
         var (act, occasion) = (OperatorAct.OfCommand(null), Occasion.OfCommand(clock.GetUtcNow(), "command"));
-        if ((await clients.ListAsync()).FirstOrDefault(client => client.Id == id) is not { } known)
+        if ((await ListAsync()).FirstOrDefault(client => client.Id == id) is not { } known)
         {
             // The GPT builder's clients send no PKCE.
             var (issued, problem) = await clients.AddAsync(new NewClient(Name(plan), id, false, [], uris, [], [], NoPkce: true), act, occasion);
@@ -78,6 +79,19 @@ internal sealed class ConnectClient(ClientService clients, IOptions<TokenSetting
         var refusal = isComplete ? null : await clients.UpdateAsync(id, new ClientChange(RedirectUris: all, Scopes: scopes), act, occasion);
         Console.WriteLine(isComplete ? $"client {id} is as it should be" : $"~ client {id}");
         return ($"as it was shown when the client was made; another: GptFunctions clients rotate-secret {id}", refusal);
+    }
+
+    /// <summary>Asked again once: what this is run beside (a build, a start) makes a machine slow for moments.</summary>
+    private async Task<IReadOnlyList<Client>> ListAsync()
+    {
+        try
+        {
+            return await clients.ListAsync();
+        }
+        catch (NpgsqlException)
+        {
+            return await clients.ListAsync();
+        }
     }
 
     private static string Name(ConnectPlan plan)

@@ -10,75 +10,93 @@ internal static class ConnectCommand
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(5);
 
+    private static readonly Option<string> OpenApi = Needed(
+        "--openapi", "The OpenAPI document of your API (3.0 or 3.1, JSON or YAML): a file or a URL.");
+
+    private static readonly Option<string> Upstream = Needed("--upstream", "Where your API answers, for example http://127.0.0.1:5000.");
+    private static readonly Option<string> Location = Given("--directory", "Where gateway.json, the document and settings.env go, or are.", "infra/config/api");
+
+    private static readonly Option<string?> Scopes = new Option<string?>("--scopes")
+    {
+        Description = "Scopes of new routes: by tag (books:read, books:write), or by access only (library:read, library:write); by tag where every "
+            + "operation has one of two to eight.",
+    }.AcceptOnlyFromAmong("tag", "access");
+
+    private static readonly Option<string> Tiers = Given(
+        "--tiers", "Limits of new routes: by method (GET reads, the rest is expensive), or one for all.", "method", "read", "expensive");
+
+    private static readonly Option<string> Audit = Given("--audit", "New routes whose calls stand in the audit trail.", "writes", "all", "none");
+
+    private static readonly Option<string[]> Header = new("--header")
+    {
+        Description = "What your API gets with each call of a new route: 'x-api-key: {secret:API_KEY}', where {secret:NAME} is read from the environment.",
+        DefaultValueFactory = _ => [],
+    };
+
+    private static readonly Option<string[]> Gpt = new("--gpt")
+    {
+        Description = "The id of a Custom GPT (g-...), known once it was saved: its callback URLs are registered.",
+        DefaultValueFactory = _ => [],
+    };
+
+    private static readonly Option<string?> Client = new("--client") { Description = "The client's id; made of the document's title when left out." };
+    private static readonly Option<bool> Plan = new("--plan") { Description = "Say what would change, and change nothing." };
+
     public static Command Create()
     {
-        var openApi = Needed("--openapi", "The OpenAPI document of your API (3.0 or 3.1, JSON or YAML): a file or a URL.");
-        var upstream = Needed("--upstream", "Where your API answers, for example http://127.0.0.1:5000.");
-        var directory = Given("--directory", "Where gateway.json, the document and settings.env go, or are.", "infra/config/api");
-        var scopes = new Option<string?>("--scopes")
-        {
-            Description = "Scopes of new routes: by tag (books:read, books:write), or by access only (library:read, library:write); by tag where every "
-                + "operation "
-                + "has one of two to eight.",
-        }.AcceptOnlyFromAmong("tag", "access");
-        var tiers = Given("--tiers", "Limits of new routes: by method (GET reads, the rest is expensive), or one for all.", "method", "read", "expensive");
-        var audit = Given("--audit", "New routes whose calls stand in the audit trail.", "writes", "all", "none");
-        var header = new Option<string[]>("--header")
-        {
-            Description = "What your API gets with each call of a new route: 'x-api-key: {secret:API_KEY}', where {secret:NAME} is read from the environment.",
-            DefaultValueFactory = _ => [],
-        };
-        var gpt = new Option<string[]>("--gpt")
-        {
-            Description = "The id of a Custom GPT (g-...), known once it was saved: its callback URLs are registered.", DefaultValueFactory = _ => [],
-        };
-        var client = new Option<string?>("--client") { Description = "The client's id; made of the document's title when left out." };
-        var plan = new Option<bool>("--plan") { Description = "Say what would change, and change nothing." };
-        upstream.Validators.Add(result => Refuse(
-            result, ProblemWithUpstream(
-                result.GetValueOrDefault<string?>()), "--upstream must be an http:// or https:// URL without user, query and fragment."));
-        header.Validators.Add(result => Refuse(
-            result, result.GetValueOrDefault<string[]>()?.Any(one => one.IndexOf(':', StringComparison.Ordinal) < 1) == true,
-            "--header must be a name and a value, such as 'x-api-key: {secret:API_KEY}'."));
         var command = new Command("connect", "Connect an API: write its routes, scopes and client from its OpenAPI document. What you edited stays.")
         {
-            openApi, upstream, directory, scopes, tiers, audit, header, gpt, client, plan,
+            OpenApi, Upstream, Location, Scopes, Tiers, Audit, Header, Gpt, Client, Plan,
         };
-        command.SetAction(async (parsed, cancellationToken) =>
+        command.Validators.Add(result =>
         {
-            var (document, problem) = await ApiDocument.LoadAsync(parsed.GetRequiredValue(openApi), cancellationToken);
-            if (document is null)
+            if (result.GetValue(Upstream) is { } upstream && !IsUpstream(upstream))
             {
-                return await Commands.FailAsync(problem!);
+                result.AddError("--upstream must be an http:// or https:// URL without user, query and fragment.");
             }
 
-            var request = new ConnectRequest(
-                parsed.GetRequiredValue(openApi), parsed.GetRequiredValue(upstream), parsed.GetRequiredValue(directory),
-                new RouteDefaults(parsed.GetValue(scopes), parsed.GetRequiredValue(tiers), parsed.GetRequiredValue(audit)),
-                [.. parsed.GetRequiredValue(header).Select(one => one.Split(':', 2, StringSplitOptions.TrimEntries)).Select(
-                    parts => KeyValuePair.Create(parts[0], parts[1]))]);
-            var (made, problems) = ConnectPlan.Make(request, document);
-            if (made is null)
+            if (result.GetValue(Header)?.Any(one => one.IndexOf(':', StringComparison.Ordinal) < 1) == true)
             {
-                return await Commands.FailAsync(string.Join('\n', problems));
+                result.AddError("--header must be a name and a value, such as 'x-api-key: {secret:API_KEY}'.");
             }
-
-            Say(made, request);
-            if (parsed.GetValue(plan))
-            {
-                Console.WriteLine("(nothing was written: --plan)");
-                return 0;
-            }
-
-            Write(made, request.Directory);
-            Console.WriteLine(await AskAsync(request.Upstream, cancellationToken));
-            // The commands' services read the settings as the functions will.
-            Environment.SetEnvironmentVariable("GATEWAY_CONFIG", Path.GetFullPath(Path.Combine(request.Directory, ConnectPlan.RoutesFile)));
-            Environment.SetEnvironmentVariable("GPT_SCOPES", made.Scopes);
-            return await Commands.WithServicesAsync(parsed, services => ActivatorUtilities.CreateInstance<ConnectClient>(services).RunAsync(
-                parsed.GetValue(client) ?? RouteMaker.Slug(document.Title) + "-gpt", parsed.GetRequiredValue(gpt), made));
         });
+        command.SetAction(RunAsync);
         return command;
+    }
+
+    private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        var (document, problem) = await ApiDocument.LoadAsync(parsed.GetRequiredValue(OpenApi), cancellationToken);
+        if (document is null)
+        {
+            return await Commands.FailAsync(problem!);
+        }
+
+        var request = new ConnectRequest(
+            parsed.GetRequiredValue(OpenApi), parsed.GetRequiredValue(Upstream), parsed.GetRequiredValue(Location),
+            new RouteDefaults(parsed.GetValue(Scopes), parsed.GetRequiredValue(Tiers), parsed.GetRequiredValue(Audit)),
+            [.. parsed.GetRequiredValue(Header).Select(one => one.Split(':', 2, StringSplitOptions.TrimEntries)).Select(
+                parts => KeyValuePair.Create(parts[0], parts[1]))]);
+        var (plan, problems) = ConnectPlan.Make(request, document);
+        if (plan is null)
+        {
+            return await Commands.FailAsync(string.Join('\n', problems));
+        }
+
+        Say(plan, request);
+        if (parsed.GetValue(Plan))
+        {
+            Console.WriteLine("(nothing was written: --plan)");
+            return 0;
+        }
+
+        Write(plan, request.Directory);
+        Console.WriteLine(await AskAsync(request.Upstream, cancellationToken));
+        // The commands' services read the settings as the functions will.
+        Environment.SetEnvironmentVariable("GATEWAY_CONFIG", Path.GetFullPath(Path.Combine(request.Directory, ConnectPlan.RoutesFile)));
+        Environment.SetEnvironmentVariable("GPT_SCOPES", plan.Scopes);
+        return await Commands.WithServicesAsync(parsed, services => ActivatorUtilities.CreateInstance<ConnectClient>(services).RunAsync(
+            parsed.GetValue(Client) ?? RouteMaker.Slug(document.Title) + "-gpt", parsed.GetRequiredValue(Gpt), plan));
     }
 
     private static void Say(ConnectPlan plan, ConnectRequest request)
@@ -132,15 +150,7 @@ internal static class ConnectCommand
         return values.Length == 1 ? option : option.AcceptOnlyFromAmong(values);
     }
 
-    private static void Refuse(System.CommandLine.Parsing.OptionResult result, bool isWrong, string sentence)
-    {
-        if (isWrong)
-        {
-            result.AddError(sentence);
-        }
-    }
-
-    private static bool ProblemWithUpstream(string? text) =>
-        !Uri.TryCreate(text, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https")
-        || url.UserInfo.Length + url.Query.Length + url.Fragment.Length > 0;
+    private static bool IsUpstream(string text) =>
+        Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+        && url.UserInfo.Length + url.Query.Length + url.Fragment.Length == 0;
 }

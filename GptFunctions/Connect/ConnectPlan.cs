@@ -93,7 +93,7 @@ internal sealed record ConnectPlan(
     }
 
     /// <summary>Reads the files as the program does at its start.</summary>
-    private static IReadOnlyList<string> Check(Dictionary<string, string> files, string scopes)
+    private static List<string> Check(Dictionary<string, string> files, string scopes)
     {
         var directory = Directory.CreateTempSubdirectory("gpt-connect-").FullName;
         try
