@@ -104,7 +104,9 @@ public sealed partial class ReadmeStepsTests : IAsyncLifetime
 
     private async Task<string> SucceedAsync(string line)
     {
+        const string Busy = "The database gave no answer within"; // a machine that runs all tests at once
         var run = await checkout.RunAsync(line, isBeside: true);
+        run = run.ExitCode != 0 && run.Output.Contains(Busy, StringComparison.Ordinal) ? await checkout.RunAsync(line, isBeside: true) : run;
         Assert.True(run.ExitCode == 0, line + "\n" + run.Output);
         return run.Output;
     }
