@@ -50,6 +50,11 @@ async function visit(visitor) {
   await page.getByText('live', { exact: true }).first().waitFor();
   await page.getByRole('link', { name: 'End all sessions' }).focus();
   await page.keyboard.press('Enter');
+  await page.getByLabel('Why').evaluate((field) => field.removeAttribute('required')); // as a browser that does not know it
+  await page.getByLabel('Why').focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('alert').waitFor();
+  await visitor.examine('operations-person-asked-again');
   await page.getByLabel('Why').focus();
   await page.keyboard.type('left the company');
   await page.keyboard.press('Tab');

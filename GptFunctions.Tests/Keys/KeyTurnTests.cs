@@ -11,7 +11,7 @@ namespace GptFunctions.Tests.Keys;
 
 /// <summary>
 /// keys.md 7: the runbook's way from one signing key to the next, over two processes whose files change one after the other, in every order, while tokens
-/// are used all the time: nothing is refused. KEY_TURNS orders, of eight, side by side.
+/// are used all the time: nothing is refused. KEY_TURNS orders, of eight.
 /// </summary>
 public sealed class KeyTurnTests(ITestOutputHelper output)
 {
@@ -24,12 +24,11 @@ public sealed class KeyTurnTests(ITestOutputHelper output)
     [Fact]
     public async Task Keys_turn_over_two_processes_in_every_order_without_one_refusal()
     {
-        var lines = await Task.WhenAll(Orders.Take(Turns).Select(async order =>
+        foreach (var order in Orders.Take(Turns))
         {
             await using var turn = await KeyTurn.StartAsync(order);
-            return await turn.WalkAsync();
-        }));
-        Array.ForEach(lines, output.WriteLine);
+            output.WriteLine(await turn.WalkAsync());
+        }
     }
 }
 

@@ -129,6 +129,7 @@ public sealed class DoctorCommandTests : IAsyncLifetime
             Assert.Equal(1, exitCode);
             var matrix = new Matrix(HttpStatusCode.OK, JsonElement.Parse(output));
             Assert.Equal("gpt_test_doctor", matrix.Details("database").GetProperty("role").GetString());
+            Assert.InRange(matrix.Details("database").GetProperty("server_connections").GetInt32(), 1, 10); // its own, whatever others have open
             Assert.Equal(
                 "The role of DATABASE_URL has no rights to gpt_sessions: run infra/postgres/roles.sql. 4 processes of 15 connections (DATABASE_POOL_SIZE) "
                 + "need "

@@ -80,11 +80,15 @@ public sealed class PurgeOnDemandTests : IAsyncLifetime
         var work = app.Get<MaintenanceService>().RunAsync(PurgeRequests.Jobs, CancellationToken.None);
         await Wait.UntilAsync(async () => await app.Database.CountAsync("gpt_authorization_codes") < 4000);
         var run = (await Requests.ListAsync(null, 10))[0];
-        Assert.Null(await Requests.StopAsync("purge", run.Id, Act, Now));
+        var (exitCode, output, error) = await AppProcess.RunAsync(app.Settings, "purge", "--stop", "--by", "ann", "--reason", "too slow");
+        Assert.Equal((0, $"Run {run.Id} of user_ops is stopped.\n", ""), (exitCode, output, error));
         await work.WaitAsync(TimeSpan.FromSeconds(5));
         run = (await Requests.ListAsync(null, 10))[0];
         var left = await app.Database.CountAsync("gpt_authorization_codes");
-        Assert.InRange(left, 2100, 3900);
+        Assert.InRange(left, 1900, 3900);
+        Assert.Single(await app.Database.EventsAsync(PurgeJob.StoppedByOperator, "operator", "command:ann"));
+        (exitCode, _, error) = await AppProcess.RunAsync(app.Settings, "purge", "--stop");
+        Assert.Equal((1, "No run that was asked for on the page is under way.\n"), (exitCode, error));
         Assert.Equal(("stopped", 4000 - left), (run.Outcome, run.Counts.GetProperty("expired_auth_codes_deleted").GetInt64()));
     }
 }

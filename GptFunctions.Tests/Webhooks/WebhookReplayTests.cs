@@ -82,6 +82,21 @@ public sealed class WebhookReplayTests : IAsyncLifetime
         Assert.Equal(150, await Database.CountAsync("webhook_events", "attempts = 2"));
     }
 
+    [Fact]
+    public async Task Replay_that_was_asked_for_on_the_page_is_stopped_by_a_command()
+    {
+        await AddFailedAsync(3);
+        var (run, _) = await app.Get<InboxService>().StartReplayAsync(new ReplayAsked(), new OperatorAct("user_ops", "repaired"), Now);
+
+        Assert.Equal(
+            (0, $"Run {run!.Id} of user_ops is stopped; asked for in the same words, it goes on where it stood.\n", ""),
+            await AppProcess.RunAsync(app.Settings, "webhooks", "replay", "--stop", "--by", "ann"));
+        Assert.Equal("stopped", await Database.ScalarAsync<string>("SELECT outcome FROM maintenance_runs"));
+        Assert.Single(await Database.EventsAsync(WebhookReplayJob.Stopped, "operator", "command:ann"));
+        Assert.Equal((1, "", "No replay is under way.\n"), await AppProcess.RunAsync(app.Settings, "webhooks", "replay", "--stop"));
+        Assert.Contains("--stop stands alone", (await RunAsync("--stop", "--reason", "x")).Error, StringComparison.Ordinal);
+    }
+
     /// <summary>Every third event fails again, so that a second attempt would show in its count.</summary>
     [Fact]
     public async Task Two_processes_share_a_run_and_one_goes_on_when_the_other_is_killed()
@@ -116,8 +131,8 @@ public sealed class WebhookReplayTests : IAsyncLifetime
         var inbox = app.Get<InboxService>();
         var (run, _) = await inbox.StartReplayAsync(new ReplayAsked(), new OperatorAct("user_ops", "repaired"), Now);
         var work = maintenance.RunAsync([WebhookReplayJob.JobName], CancellationToken.None);
-        var idle = maintenance.RunAsync([WebhookReplayJob.JobName], CancellationToken.None); // somebody has it
-        await idle;
+        await Wait.UntilAsync(async () => await Database.CountAsync("maintenance_runs", "lease_until IS NOT NULL") == 1);
+        await maintenance.RunAsync([WebhookReplayJob.JobName], CancellationToken.None); // somebody has it
         Assert.False(work.IsCompleted);
         var clock = Stopwatch.StartNew();
         await Wait.UntilAsync(async () => await DoneAsync() >= 50);

@@ -15,16 +15,21 @@ internal sealed class DatabaseCheck(
     /// <summary>Two that answer requests, one for the audit queue and one for timers: what a deployment has at least.</summary>
     private const int FewestProcesses = 4;
 
+    // A role with a limit of its own meets that one: what others have open does not count against it.
     private static readonly Sql Server = new("""
-        SELECT sum(numbackends)::bigint,
-               least(current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,
-                     (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user)),
+        WITH most AS (
+            SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint AS of_server,
+                   (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user) AS of_role
+        )
+        SELECT CASE WHEN of_role < of_server THEN (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)
+                    ELSE (SELECT sum(numbackends)::bigint FROM pg_stat_database) END,
+               least(of_server, of_role),
                (SELECT coalesce(string_agg(relname, ', ' ORDER BY relname), '')
                 FROM pg_class
                 WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
                   AND NOT has_table_privilege(oid, 'SELECT, INSERT')),
                current_user
-        FROM pg_stat_database
+        FROM most
         """);
 
     public string Name => "database";
@@ -78,7 +83,8 @@ internal sealed class DatabaseCheck(
         if (open > most * FewConnectionsLeft)
         {
             finding.Say(CheckState.Degraded, string.Create(
-                CultureInfo.InvariantCulture, $"{open} of the server's {most} connections are in use: fewer processes, or a smaller DATABASE_POOL_SIZE."));
+                CultureInfo.InvariantCulture,
+                $"{open} of the {most} connections that {role} may have are in use: fewer processes, or a smaller DATABASE_POOL_SIZE."));
         }
 
         var (used, size) = database.ReadPool();

@@ -18,14 +18,22 @@ internal static class PurgeCommands
         {
             Description = "How long rows stay after their end, in days, such as 30d; PURGE_RETENTION_DAYS when left out.",
         };
+        var stop = new Option<bool>("--stop") { Description = "Stop the runs that were asked for on the page and are under way, after their batch." };
         var command = new Command(
             "purge",
             "Delete codes, tokens, sessions and other rows that nobody needs any more: what the timer does every six hours. "
             + "Audit events are never deleted.")
         {
-            dryRun, olderThan,
+            dryRun, olderThan, stop,
         };
         var act = new OperatorOptions(command);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(stop) && (result.GetValue(dryRun) || result.GetResult(olderThan) is not null))
+            {
+                result.AddError("--stop stands alone, with --by and --reason.");
+            }
+        });
         command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var purge = services.GetRequiredService<PurgeService>();
@@ -34,6 +42,7 @@ internal static class PurgeCommands
             var retention = days is null ? purge.Retention : ParseDays(days);
             return retention switch
             {
+                _ when parsed.GetValue(stop) => await StopAsync(services.GetRequiredService<PurgeRequests>(), by),
                 null => await Commands.FailAsync($"--older-than must be a number of days between 1d and {PurgeSettings.LongestRetentionDays}d."),
                 { } span when parsed.GetValue(dryRun) => await CountAsync(purge, span, by, cancellationToken),
                 { } span => await RunAsync(purge, span, by, services.GetRequiredService<TimeProvider>(), cancellationToken),
@@ -88,6 +97,22 @@ internal static class PurgeCommands
             Print(error.Run);
             return await Commands.FailAsync($"{error.Message}{string.Concat(error.Run.Errors.Select(step => $"\n - {step.Key}: {step.Value.Message}"))}");
         }
+    }
+
+    private static async Task<int> StopAsync(PurgeRequests requests, By by)
+    {
+        var active = await requests.ListActiveAsync();
+        foreach (var run in active)
+        {
+            if (await requests.StopAsync(run.Job, run.Id, by.Act, by.Occasion) is { } problem)
+            {
+                return await Commands.FailAsync(problem);
+            }
+
+            Console.WriteLine($"Run {run.Id} of {run.StartedBy} is stopped.");
+        }
+
+        return active.Count > 0 ? 0 : await Commands.FailAsync("No run that was asked for on the page is under way.");
     }
 
     private sealed record By(OperatorAct Act, Occasion Occasion);

@@ -110,6 +110,21 @@ internal sealed class PurgeRequests(PurgeService purge, MaintenanceService maint
     public Task<string?> StopAsync(string job, long run, OperatorAct act, Occasion occasion) =>
         Jobs.Contains(job, StringComparer.Ordinal) ? maintenance.StopAsync(job, run, act, occasion) : Task.FromResult<string?>("There is no such run.");
 
+    /// <summary>What was asked for and has not ended: at most one run and one dry run.</summary>
+    public async Task<List<MaintenanceRow>> ListActiveAsync()
+    {
+        var active = new List<MaintenanceRow>();
+        foreach (var job in Jobs)
+        {
+            if (await maintenance.FindActiveAsync(job) is { } run)
+            {
+                active.Add(run);
+            }
+        }
+
+        return active;
+    }
+
     /// <summary>Runs, newest first; those of the timer too.</summary>
     public Task<List<MaintenanceRow>> ListAsync((DateTimeOffset StartedAt, long Id)? before, int count) =>
         maintenance.ListAsync(Jobs, before ?? (DateTimeOffset.MaxValue, long.MaxValue), count);

@@ -84,18 +84,27 @@ internal static class WebhookCommands
             Description = "Every event that has failed and matches, one after the other. Ctrl-C stops it; the same command goes on where it stood.",
         };
         var yes = new Option<bool>("--yes") { Description = "With --all: do not ask." };
+        var stop = new Option<bool>("--stop") { Description = "Stop the replay of all that is under way, whoever began it, here or on the page." };
         var command = new Command("replay", "Handle failed events again, from the payloads that were kept. Exits with 1 when one fails again.")
         {
-            source, id, all, yes,
+            source, id, all, yes, stop,
         };
         var filters = new Filters(command);
         var act = new OperatorOptions(command);
         command.Validators.Add(result =>
         {
             var isAll = result.GetValue(all);
-            if (isAll == (result.GetValue(id) is not null) || (isAll && result.GetValue(source) is not null))
+            if (result.GetValue(stop))
             {
-                result.AddError("Give the source and id of one event, or --all.");
+                if (isAll || result.GetValue(source) is not null || result.GetResult(yes) is not null
+                    || filters.All.Any(option => result.GetResult(option) is not null))
+                {
+                    result.AddError("--stop stands alone, with --by and --reason.");
+                }
+            }
+            else if (isAll == (result.GetValue(id) is not null) || (isAll && result.GetValue(source) is not null))
+            {
+                result.AddError("Give the source and id of one event, or --all, or --stop.");
             }
             else if (!isAll && (result.GetResult(yes) is not null || filters.All.Any(option => result.GetResult(option) is not null)))
             {
@@ -109,8 +118,8 @@ internal static class WebhookCommands
         command.SetAction((parsed, cancellationToken) => Commands.WithServicesAsync(parsed, async services =>
         {
             var replay = new Replay(services, act.Read(parsed), cancellationToken);
-            return parsed.GetValue(all)
-                ? await replay.AllAsync(filters.Read(parsed), parsed.GetValue(yes))
+            return parsed.GetValue(stop) ? await replay.StopAsync()
+                : parsed.GetValue(all) ? await replay.AllAsync(filters.Read(parsed), parsed.GetValue(yes))
                 : await replay.OneAsync(parsed.GetValue(source)!, parsed.GetValue(id)!);
         }));
         return command;
@@ -162,6 +171,22 @@ internal static class WebhookCommands
                 ? string.Create(CultureInfo.InvariantCulture, $"Run {run.Id} (begun {run.StartedAt:u}); Ctrl-C stops it.")
                 : $"{obstacle} This is it: Ctrl-C stops it.");
             return await FollowAsync(run);
+        }
+
+        public async Task<int> StopAsync()
+        {
+            if (await inbox.FindReplayAsync() is not { } run)
+            {
+                return await Commands.FailAsync("No replay is under way.");
+            }
+
+            if (await inbox.StopReplayAsync(run.Id, act, Now) is { } problem)
+            {
+                return await Commands.FailAsync(problem);
+            }
+
+            Console.WriteLine($"Run {run.Id} of {run.StartedBy} is stopped; asked for in the same words, it goes on where it stood.");
+            return 0;
         }
 
         private async Task<int> FollowAsync(MaintenanceRow run)
