@@ -7,7 +7,7 @@ namespace GptFunctions.Tests.Support;
 /// <summary>The program in a process of its own, so that it can be killed, stopped, or run beside another one.</summary>
 internal sealed class AppProcess : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private readonly Process process;
 
     private AppProcess(Process process, string address)
@@ -86,7 +86,7 @@ internal sealed class AppProcess : IAsyncDisposable
     }
 
     /// <summary>SIGTERM, then waits; returns the exit code.</summary>
-    /// <param name="patience">How long it may take; 30 s when left out.</param>
+    /// <param name="patience">How long it may take; a minute when left out.</param>
     public async Task<int> StopAsync(TimeSpan? patience = null)
     {
         using var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)]);
