@@ -42,7 +42,8 @@ public sealed partial class ConnectTests : IAsyncLifetime
         [
             new("GATEWAY_CONFIG", Path.Combine(Api, "gateway.json")), new("GPT_SCOPES", Scopes()), new("LIBRARY_KEY", "key-of-the-library"),
         ]));
-        var client = new TestClient("city-library-gpt", Secret().Match(connected.Output).Groups["secret"].Value, settings["PUBLIC_BASE_URL"] + "/dev/callback");
+        var secret = Secret().Match(connected.Output).Groups["secret"].Value;
+        var client = new TestClient("city-library-gpt", secret, settings["PUBLIC_BASE_URL"] + "/dev/callback");
         var flow = new OAuthFlow(app.Http);
         var token = (await flow.TokensAsync(client, "user_reader", ("scope", "books:read loans:write")))["access_token"]!;
 
@@ -137,7 +138,8 @@ public sealed partial class ConnectTests : IAsyncLifetime
         Assert.DoesNotContain(api.Url, text, StringComparison.Ordinal);
         Assert.Contains("books:read=Leaf through our books;", Scopes(), StringComparison.Ordinal);
         Assert.Equal(
-            $"{settings["PUBLIC_BASE_URL"]}/dev/callback https://chatgpt.com/aip/g-library/oauth/callback https://chat.openai.com/aip/g-library/oauth/callback",
+            $"{settings["PUBLIC_BASE_URL"]}/dev/callback https://chatgpt.com/aip/g-library/oauth/callback "
+                + "https://chat.openai.com/aip/g-library/oauth/callback",
             await database.ScalarAsync<string>("SELECT array_to_string(redirect_uris, ' ') FROM gpt_clients WHERE client_id = 'city-library-gpt'"));
         before = ReadAll();
         await ConnectAsync("--openapi", changed, "--upstream", elsewhere.Url, "--gpt", "g-library");

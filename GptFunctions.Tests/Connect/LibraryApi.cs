@@ -31,7 +31,8 @@ internal sealed class LibraryApi : IAsyncDisposable
         var api = new LibraryApi(builder.Build(), url);
         api.app.MapGet("/openapi.yaml", () => Results.Text(File.ReadAllText(Document), "application/yaml"));
         api.app.MapGet(
-            "/v1/books", (HttpRequest request) => api.Answer(request, new { books = new[] { new { isbn = "1", title = request.Query["title"].ToString() } } }));
+            "/v1/books",
+            (HttpRequest request) => api.Answer(request, new { books = new[] { new { isbn = "1", title = request.Query["title"].ToString() } } }));
         api.app.MapPost("/v1/loans", (HttpRequest request) => api.Answer(request, new { id = "loan-1", until = "2030-01-01" }));
         api.app.MapDelete("/v1/loans/{id}", (HttpRequest request) => api.Answer(request, new { given = "back" }));
         await api.app.StartAsync();

@@ -14,7 +14,9 @@ internal static class ConnectCommand
         "--openapi", "The OpenAPI document of your API (3.0 or 3.1, JSON or YAML): a file or a URL.");
 
     private static readonly Option<string> Upstream = Needed("--upstream", "Where your API answers, for example http://127.0.0.1:5000.");
-    private static readonly Option<string> Location = Given("--directory", "Where gateway.json, the document and settings.env go, or are.", "infra/config/api");
+
+    private static readonly Option<string> Location = Given(
+        "--directory", "Where gateway.json, the document and settings.env go, or are.", "infra/config/api");
 
     private static readonly Option<string?> Scopes = new Option<string?>("--scopes")
     {

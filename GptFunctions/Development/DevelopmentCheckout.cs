@@ -27,7 +27,8 @@ internal static class DevelopmentCheckout
         if (string.IsNullOrEmpty(configuration["DATABASE_URL"]) && !settings.ContainsKey("DATABASE_URL"))
         {
             throw new OptionsValidationException(
-                "", typeof(DevelopmentCheckout), ["DATABASE_URL is missing, and this checkout has no servers yet: start them with 'make services', or set it."]);
+                "", typeof(DevelopmentCheckout),
+                ["DATABASE_URL is missing, and this checkout has no servers yet: start them with 'make services', or set it."]);
         }
 
         var api = Path.Combine(local, "..", "infra", "config", "api");
