@@ -27,7 +27,7 @@ public sealed class ChaosTests : IAsyncLifetime
         settings = TestApp.DefaultSettings(database.Url, 0).With(
             [
                 new("RABBITMQ_URL", services.BrokerUrl), new("OUTBOX_RELAY", "true"), new("GPT_MAX_SESSIONS_PER_USER", "100"),
-                new("GPT_MAX_SESSIONS_IN_ALL", "100")]);
+                new("GPT_MAX_SESSIONS_IN_ALL", "100"), new("GPT_REFRESH_LIMIT", "1000000")]);
         settings["PUBLIC_BASE_URL"] = "http://127.0.0.1:7071";
         await using (var broker = await TestBroker.ConnectAsync(services.BrokerUrl))
         {

@@ -7,10 +7,10 @@ const copies = new WeakMap();
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // stops: where Tab must lead, in this order: an input's name or the text of a button or link.
-export async function findings(page, stops, { isInFull }) {
+export async function findings(page, stops, { isForAxe }) {
   return [
     ...await page.evaluate(sideways), ...await page.evaluate(contrast), ...await page.evaluate(structure), ...await keyboard(page, stops),
-    ...isInFull ? [...await zoomed(page), ...await accessibility(page)] : [],
+    ...isForAxe ? [...await zoomed(page), ...await accessibility(page)] : [],
   ];
 }
 

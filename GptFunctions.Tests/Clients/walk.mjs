@@ -2,8 +2,11 @@
 import { findings } from './page-checks.mjs';
 import { launch, looks as allLooks } from './chromium.mjs';
 
-// axe and pictures take most of the time: they are for the two looks that have nothing in common. Contrast, structure and the keyboard are looked at in all.
-const looksInFull = ['phone-light', 'desktop-dark'];
+// Pictures and axe take most of the time: pictures are taken in the two looks that have nothing in common, and axe looks at one of them. Contrast,
+// structure and the keyboard are looked at in all. WALK_IN_FULL=true leaves nothing out.
+const isInFull = process.env.WALK_IN_FULL === 'true';
+const looksWithPictures = ['phone-light', 'desktop-dark'];
+const lookOfAxe = 'phone-light';
 
 // A look with script switched on, where most of a walk is done without.
 export function withScript(name) {
@@ -54,11 +57,10 @@ class Visitor {
   // A picture of the page, and all that must be true of it.
   // stops: where Tab must lead, in this order: an input's name or the text of a button or link
   async examine(name, stops = [], { fullPage = true } = {}) {
-    const isInFull = looksInFull.includes(this.look.name);
-    if (isInFull) {
+    if (isInFull || looksWithPictures.includes(this.look.name)) {
       await this.page.screenshot({ path: `${this.folder}/${name}-${this.look.name}.png`, fullPage });
     }
-    for (const finding of await findings(this.page, stops, { isInFull })) {
+    for (const finding of await findings(this.page, stops, { isForAxe: isInFull || this.look.name === lookOfAxe })) {
       this.tell(`${name}: ${finding}`);
     }
     this.seen.push(`${name}-${this.look.name}`);

@@ -268,8 +268,8 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
     [Theory]
     [InlineData(20_000_000, true, HttpStatusCode.OK)]
     [InlineData(20_000_000, false, HttpStatusCode.OK)]
-    [InlineData(31_000_000, true, HttpStatusCode.RequestEntityTooLarge)]
-    [InlineData(31_000_000, false, HttpStatusCode.RequestEntityTooLarge)]
+    [InlineData(101_000_000, true, HttpStatusCode.RequestEntityTooLarge)]
+    [InlineData(101_000_000, false, HttpStatusCode.RequestEntityTooLarge)]
     public async Task Upload_of_any_framing_passes_up_to_the_limit(int size, bool isLengthKnown, HttpStatusCode expected)
     {
         var user = await fixture.Users.AddAsync();

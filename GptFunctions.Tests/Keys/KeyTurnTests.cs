@@ -55,31 +55,45 @@ internal sealed class KeyTurn : IAsyncDisposable
     public static async Task<KeyTurn> StartAsync(int order)
     {
         var turn = new KeyTurn(order);
-        turn.app = await TestApp.StartAsync($"{nameof(KeyTurnTests)}_{order}", new()
+        try
         {
-            ["GPT_EC_PRIVATE_KEY"] = turn.old,
+            await turn.StartAsync();
+            return turn;
+        }
+        catch
+        {
+            await turn.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task StartAsync()
+    {
+        app = await TestApp.StartAsync($"{nameof(KeyTurnTests)}_{order}", new()
+        {
+            ["GPT_EC_PRIVATE_KEY"] = old,
             ["AzureFunctionsJobHost__functions__0"] = "Health", // adds the client, and has nothing to do with keys
             ["AzureFunctionsJobHost:functions:0"] = "Health",
         });
-        turn.settings = turn.app.Settings.With([
+        settings = app.Settings.With([
             new("GPT_EC_PRIVATE_KEY", null), new("GPT_KEY_PUBLISH_SECONDS", "10"), new("GATEWAY_READ_LIMIT", "1000000"),
+            new("GPT_REFRESH_LIMIT", "1000000"),
             new("AzureFunctionsJobHost__functions__0", null), new("AzureFunctionsJobHost:functions:0", null),
             new("GPT_ACCESS_TOKEN_EXPIRY", Lifetime.ToString(CultureInfo.InvariantCulture)),
         ]);
-        var routes = Path.Combine(turn.secrets[0].FullName, ".gateway.json");
+        var routes = Path.Combine(secrets[0].FullName, ".gateway.json");
         await File.WriteAllTextAsync(routes, $$"""
-            { "routes": [{ "name": "health", "methods": ["GET"], "path": "/gpt/health", "upstream": "http://127.0.0.1:{{turn.app.Settings["PORT"]}}",
+            { "routes": [{ "name": "health", "methods": ["GET"], "path": "/gpt/health", "upstream": "http://127.0.0.1:{{app.Settings["PORT"]}}",
               "upstreamPath": "/health", "scope": "jobs:read", "tier": "read" }] }
             """);
-        turn.settings["GATEWAY_CONFIG"] = routes;
+        settings["GATEWAY_CONFIG"] = routes;
         for (var place = 0; place < 2; place++)
         {
-            await File.WriteAllTextAsync(turn.FileOf(place), turn.old);
-            turn.processes[place] = await AppProcess.StartAsync(turn.SettingsOf(place));
+            await File.WriteAllTextAsync(FileOf(place), old);
+            processes[place] = await AppProcess.StartAsync(SettingsOf(place));
         }
 
-        turn.client = await OAuthFlow.AddClientAsync(turn.app);
-        return turn;
+        client = await OAuthFlow.AddClientAsync(app);
     }
 
     /// <returns>What happened, in one line.</returns>
@@ -116,7 +130,11 @@ internal sealed class KeyTurn : IAsyncDisposable
             await process.DisposeAsync();
         }
 
-        await app.DisposeAsync();
+        if (app is not null)
+        {
+            await app.DisposeAsync();
+        }
+
         Array.ForEach(secrets, directory => directory.Delete(recursive: true));
         ending.Dispose();
     }

@@ -40,6 +40,7 @@ internal sealed class AppProcess : IAsyncDisposable
         {
             if (app.process.HasExited || clock.Elapsed > Patience)
             {
+                await app.DisposeAsync();
                 throw new InvalidOperationException("The program did not become ready:\n" + string.Join('\n', app.Output));
             }
 
