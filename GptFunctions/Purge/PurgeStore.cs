@@ -74,7 +74,7 @@ internal sealed class PurgeStore(NpgsqlDataSource dataSource)
         delete.Set("position", new NpgsqlParameter { Value = position });
         await using var command = Bind(delete, window).On(dataSource);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        await reader.ReadAsync(cancellationToken);
+        await reader.ReadAsync(CancellationToken.None); // what is deleted is counted, also when nobody wants more
         return new PurgeBatch((int)reader.GetInt64(0), reader.IsDBNull(1) ? null : reader.GetValue(1), (int)reader.GetInt64(2), reader.GetBoolean(3));
     }
 
