@@ -44,7 +44,8 @@ public sealed class WorkPagesBrowserTests(OperationsFixture<WorkPagesBrowserTest
                     '{"type":"user.updated","subject":"<b>bold</b>"}', now() + interval '1 hour')
             """);
         var message = await database.ScalarAsync<long>("SELECT min(id) FROM audit_quarantine");
-        var seen = await BrowserWalk.RunAsync("operations-work.mjs", fixture.App.BaseUrl, OperationsFixture<WorkPagesBrowserTests>.Operator, $"quarantine/{message}");
+        var seen = await BrowserWalk.RunAsync(
+            "operations-work.mjs", fixture.App.BaseUrl, OperationsFixture<WorkPagesBrowserTests>.Operator, $"quarantine/{message}");
 
         Assert.Equal((12 * 4) + 4, seen.Count);
     }

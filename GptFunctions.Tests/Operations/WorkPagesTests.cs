@@ -263,6 +263,9 @@ public sealed class WorkPagesTests(OperationsFixture<WorkPagesTests> fixture) : 
         var page = TextOf(await ReadAsync(browser, "purge"));
         Assert.Contains("webhook events deleted 1,200", page, StringComparison.Ordinal);
         Assert.Contains("webhook events 1,200", page, StringComparison.Ordinal);
+        page = TextOf(await ReadAsync(browser, "purge?kind=run"));
+        Assert.Contains("webhook events deleted 1,200", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("webhook events 1,200", page, StringComparison.Ordinal);
         Assert.Equal(0, await Database.CountAsync("webhook_events", "event_id LIKE 'old%'"));
         using (var bad = await DoAsync(browser, "purge?confirm=run", ("days", "0")))
         {

@@ -33,17 +33,27 @@ internal sealed class MessagesFunctions(OperatorAccess access, MessageService me
 
     private async Task<IResult> ShowAsync(OperatorVisit visit)
     {
+        var where = visit.Filter("where");
+        if (where is not null && !MessagesPage.Places.Contains(where, StringComparer.Ordinal))
+        {
+            return visit.Problem(
+                StatusCodes.Status400BadRequest, "This filter means nothing", $"Where is one of {string.Join(", ", MessagesPage.Places)}.");
+        }
+
         long? before = long.TryParse(visit.Filter("after"), NumberStyles.None, CultureInfo.InvariantCulture, out var id) ? id : null;
-        var quarantine = await messages.ListQuarantineAsync(before, ListPage<StrayMessage>.Size + 1);
-        var dead = await messages.ListDeadAsync(ListPage<StrayMessage>.Size);
+        var quarantine = Shows(where, MessagesPage.Quarantined) ? await messages.ListQuarantineAsync(before, ListPage<StrayMessage>.Size + 1) : [];
+        var dead = Shows(where, MessagesPage.DeadLetters) ? await messages.ListDeadAsync(ListPage<StrayMessage>.Size) : new DeadLetterList(0, [], null);
+        var stranded = Shows(where, MessagesPage.StrandedEvents) ? await messages.ListStrandedAsync(CancellationToken.None) : [];
         return visit.Page<MessagesPage>(new()
         {
             [nameof(MessagesPage.Quarantine)] = ListPage<StrayMessage>.Of([.. quarantine.Select(StrayMessage.Of)], message => message.Id.Split('/')[1]),
             [nameof(MessagesPage.Dead)] = dead.First.Select(StrayMessage.Of).ToList(),
             [nameof(MessagesPage.DeadCount)] = dead.Count,
             [nameof(MessagesPage.DeadProblem)] = dead.Problem,
-            [nameof(MessagesPage.Stranded)] = (await messages.ListStrandedAsync(CancellationToken.None))
-                .Select(kind => new StrandedLine(kind.RoutingKey, kind.Count, kind.Oldest, kind.SetAsideAt)).ToList(),
+            [nameof(MessagesPage.Stranded)] =
+                stranded.Select(kind => new StrandedLine(kind.RoutingKey, kind.Count, kind.Oldest, kind.SetAsideAt)).ToList(),
         });
     }
+
+    private static bool Shows(string? where, string place) => where is null || where == place;
 }

@@ -43,8 +43,14 @@ internal sealed class PurgePageFunctions(OperatorAccess access, PurgeRequests pu
 
     private async Task<IResult> ShowAsync(OperatorVisit visit)
     {
+        var kind = visit.Filter("kind");
+        if (kind is not (null or PurgePage.Run or PurgePage.DryRun))
+        {
+            return visit.Problem(StatusCodes.Status400BadRequest, "This filter means nothing", $"Kind is {PurgePage.Run} or {PurgePage.DryRun}.");
+        }
+
         (DateTimeOffset, long)? before = ListPlace.Parse(visit.Filter("after")) is { } place ? (place.At, InboxPageFunctions.RunOf(place.Key)) : null;
-        var runs = await purge.ListAsync(before, ListPage<RunLine>.Size + 1);
+        var runs = await purge.ListAsync(before, ListPage<RunLine>.Size + 1, kind is null ? null : kind == PurgePage.DryRun);
         return visit.Page<PurgePage>(new()
         {
             [nameof(PurgePage.List)] = ListPage<RunLine>.Of(

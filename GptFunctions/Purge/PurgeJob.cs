@@ -126,6 +126,9 @@ internal sealed class PurgeRequests(PurgeService purge, MaintenanceService maint
     }
 
     /// <summary>Runs, newest first; those of the timer too.</summary>
-    public Task<List<MaintenanceRow>> ListAsync((DateTimeOffset StartedAt, long Id)? before, int count) =>
-        maintenance.ListAsync(Jobs, before ?? (DateTimeOffset.MaxValue, long.MaxValue), count);
+    /// <param name="areDryRuns">Only dry runs, or only the others; null: both.</param>
+    public Task<List<MaintenanceRow>> ListAsync((DateTimeOffset StartedAt, long Id)? before, int count, bool? areDryRuns = null) =>
+        maintenance.ListAsync(
+            areDryRuns is null ? Jobs : [areDryRuns.Value ? PurgeDryRunJob.JobName : PurgeStore.Job],
+            before ?? (DateTimeOffset.MaxValue, long.MaxValue), count);
 }
