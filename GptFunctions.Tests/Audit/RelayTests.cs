@@ -57,7 +57,8 @@ public sealed class RelayTests : IAsyncLifetime
 
         await SetAsideAsync(700);
         Assert.Equal(0, await Database.CountAsync("outbox_messages"));
-        Assert.Contains(app.Log.Lines, line => line.StartsWith("Error 3004", StringComparison.Ordinal) && line.Contains("700", StringComparison.Ordinal));
+        await Wait.UntilAsync(() => app.Log.Lines.Any(line =>
+            line.StartsWith("Error 3004", StringComparison.Ordinal) && line.Contains("700", StringComparison.Ordinal))); // said once it is committed
         await Wait.UntilAsync(() => app.Get<AuditMetrics>().Backlog.Stranded == 700);
         var list = await AppProcess.RunAsync(app.Settings, "audit", "stranded", "list");
         Assert.Contains("gpt.unknown.event", list.Output, StringComparison.Ordinal);

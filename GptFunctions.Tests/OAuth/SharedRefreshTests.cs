@@ -196,13 +196,28 @@ public sealed class SharedRefreshTests(AppFixture<SharedRefreshTests> fixture) :
     {
         var tokens = await SessionsAsync(client, 2);
         var locks = await app.Database.HoldAsync("LOCK TABLE gpt_refresh_tokens IN EXCLUSIVE MODE");
-        var waiting = tokens.Select(token => flow.RefreshAsync(client, token["refresh_token"]!)).ToList();
-        await app.Database.WaitForBlockedAsync(2);
-        return new Plug(locks, waiting);
+        var plug = new Plug(locks, []);
+        try
+        {
+            foreach (var token in tokens)
+            {
+                plug.Waiting.Add(flow.RefreshAsync(client, token["refresh_token"]!)); // one after the other, or they may share a statement
+                await app.Database.WaitForBlockedAsync(plug.Waiting.Count);
+            }
+
+            return plug;
+        }
+        catch
+        {
+            await plug.DisposeAsync();
+            throw;
+        }
     }
 
     private sealed class Plug(HeldLocks locks, List<Task<JsonAnswer>> waiting) : IAsyncDisposable
     {
+        public List<Task<JsonAnswer>> Waiting => waiting;
+
         public async Task PullAsync()
         {
             await locks.LetGoAsync();
