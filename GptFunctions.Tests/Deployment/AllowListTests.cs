@@ -44,31 +44,62 @@ public sealed class AllowListTests
         Assert.DoesNotContain("Development", manifests.Text, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Ingress_leads_to_every_http_function_and_to_nothing_of_the_host()
+    /// <summary>The same paths by the Gateway and, with the component, by the Ingress.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("-ingress")]
+    public async Task Way_in_leads_to_every_http_function_and_to_nothing_of_the_host(string component)
     {
-        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
-        var paths = manifests.Find("Ingress", "gpt-functions").List("spec/rules/0/http/paths");
-        var apart = manifests.Find("Ingress", "gpt-functions-operations").List("spec/rules/0/http/paths");
-        Assert.All(
-            [.. paths, .. apart],
-            path => Assert.Equal(
-                ("gpt-functions-http", "http"), (path.Text("backend/service/name"), path.Text("backend/service/port/name"))));
+        var manifests = await KustomizeRender.LoadNamedAsync(KustomizeRender.Production + component);
+        var (paths, apart) = (Paths(manifests, "gpt-functions"), Paths(manifests, "gpt-functions-operations"));
         // The front page alone, and not what is below it: that would be everything.
-        Assert.Equal("/", Assert.Single(paths, path => path.Text("pathType") == "Exact").Text("path"));
-        var open = paths.Where(path => path.Text("pathType") == "Prefix").Select(path => path.Text("path")!).ToList();
-        Assert.Equal("/operations", Assert.Single(apart).Text("path"));
+        Assert.Equal("/", Assert.Single(paths, path => path.Type == "Exact").Value);
+        var open = paths.Where(path => path.Type == "Prefix").Select(path => path.Value).ToList();
+        Assert.Equal(paths.Count, open.Count + 1);
+        Assert.Equal(("Prefix", "/operations"), Assert.Single(apart));
         foreach (var function in Functions.Where(function => function.Trigger is HttpTriggerAttribute))
         {
             var route = "/" + ((HttpTriggerAttribute)function.Trigger).Route!.Split("/{")[0];
             Assert.True(
                 route.StartsWith("/{", StringComparison.Ordinal) || LeadsTo("/operations", route) || open.Exists(path => LeadsTo(path, route)),
-                $"The ingress (infra/k8s/base/ingress.yaml) has no path for {route} of the function {function.Name}.");
+                $"The way in (infra/k8s/base/gateway.yaml, infra/k8s/components/ingress/ingress.yaml) has no path for {route} of the function "
+                    + $"{function.Name}.");
         }
 
         Assert.All(
             ["/operations", "/operations/people", "/admin", "/admin/host/status", "/runtime", "/runtime/webhooks", "/dev/sign-in"],
             path => Assert.DoesNotContain(open, prefix => LeadsTo(prefix, path)));
+    }
+
+    [Fact]
+    public async Task Gateway_and_Ingress_lead_to_the_same_paths()
+    {
+        var (gateway, ingress) =
+            (await KustomizeRender.LoadAsync(KustomizeRender.Production), await KustomizeRender.LoadIngressAsync(KustomizeRender.Production));
+        Assert.All(
+            ["gpt-functions", "gpt-functions-operations"],
+            name => Assert.Equal(Paths(gateway, name), Paths(ingress, name)));
+    }
+
+    /// <summary>Of a HTTPRoute, or of an Ingress where that is what there is; each leads to our Service.</summary>
+    private static List<(string Type, string Value)> Paths(Manifests manifests, string name)
+    {
+        if (manifests.OfKind("HTTPRoute") is [])
+        {
+            var paths = manifests.Find("Ingress", name).List("spec/rules/0/http/paths");
+            Assert.All(
+                paths,
+                path => Assert.Equal(("gpt-functions-http", "http"), (path.Text("backend/service/name"), path.Text("backend/service/port/name"))));
+            return [.. paths.Select(path => (path.Text("pathType")!, path.Text("path")!))];
+        }
+
+        var rule = manifests.Find("HTTPRoute", name).List("spec/rules").Single();
+        var backend = rule.List("backendRefs").Single();
+        var port = manifests.Find("Service", "gpt-functions-http").Text("spec/ports/0/port");
+        Assert.Equal(("gpt-functions-http", port), (backend.Text("name"), backend.Text("port")));
+        return [
+            .. rule.List("matches").Select(
+                match => (match.Text("path/type")!.Replace("PathPrefix", "Prefix", StringComparison.Ordinal), match.Text("path/value")!))];
     }
 
     private static bool LeadsTo(string prefix, string path) => path == prefix || path.StartsWith(prefix + "/", StringComparison.Ordinal);

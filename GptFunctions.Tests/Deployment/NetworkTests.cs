@@ -18,14 +18,16 @@ public sealed class NetworkTests
         var deny = policies.Single(policy => policy.Text("metadata/name") == "default-deny").At("spec")!;
         Assert.Equal("""{"podSelector":{},"policyTypes":["Ingress","Egress"]}""", deny.ToJsonString());
         Assert.Equal(
-            ["default-deny", "from-ingress-controller", "from-ingress-controller-to-acme", "to-callbacks", "to-collector", "to-servers", "to-upstreams"],
+            ["default-deny", "from-gateway", "from-gateway-to-acme", "to-callbacks", "to-collector", "to-servers", "to-upstreams"],
             policies.Select(policy => policy.Text("metadata/name")!).Order(StringComparer.Ordinal));
     }
 
-    [Fact]
-    public async Task Only_the_ingress_controller_comes_in_and_only_to_http()
+    [Theory]
+    [InlineData("", "envoy-gateway-system")]
+    [InlineData("-ingress", "ingress-nginx")]
+    public async Task Only_the_proxies_of_the_way_in_come_in_and_only_to_http(string component, string proxies)
     {
-        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        var manifests = await KustomizeRender.LoadNamedAsync(KustomizeRender.Production + component);
         (string Selector, string Port)[] expected =
         [
             (manifests.Deployment("http").At("spec/selector")!.ToJsonString(), "8080"),
@@ -38,7 +40,7 @@ public sealed class NetworkTests
                 .OrderBy(policy => policy.Item2, StringComparer.Ordinal));
         Assert.All(
             policies,
-            policy => Assert.Equal("ingress-nginx", policy.List("ingress").Single().List("from").Single().Map("namespaceSelector/matchLabels")[Namespace]));
+            policy => Assert.Equal(proxies, policy.List("ingress").Single().List("from").Single().Map("namespaceSelector/matchLabels")[Namespace]));
     }
 
     [Fact]
@@ -77,48 +79,6 @@ public sealed class NetworkTests
         Assert.Equal(
             manifests.Deployment("http").Map("spec/template/metadata/labels").OrderBy(label => label.Key),
             from.Map("podSelector/matchLabels").OrderBy(label => label.Key));
-    }
-
-    [Theory]
-    [InlineData(KustomizeRender.Staging)]
-    [InlineData(KustomizeRender.Production)]
-    public async Task Ingress_answers_for_the_public_base_url_with_TLS_and_limits_bodies(string environment)
-    {
-        var manifests = await KustomizeRender.LoadAsync(environment);
-        var ingress = manifests.Find("Ingress", "gpt-functions");
-        var host = new Uri(manifests.FindConfig("gpt-settings").Map("data")["PUBLIC_BASE_URL"]).Host;
-        Assert.Equal(host, ingress.List("spec/rules").Single().Text("host"));
-        Assert.Equal(host, ingress.List("spec/tls").Single().List("hosts").Single().ToString());
-        Assert.NotNull(ingress.Text("spec/tls/0/secretName"));
-        var annotations = ingress.Map("metadata/annotations");
-        Assert.Equal(
-            ("8m", "true"),
-            (annotations["nginx.ingress.kubernetes.io/proxy-body-size"], annotations["nginx.ingress.kubernetes.io/force-ssl-redirect"]));
-        Assert.DoesNotContain(annotations.Keys, key => key.Contains("snippet", StringComparison.Ordinal)); // refused by the controller's default
-        var service = manifests.Find("Service", "gpt-functions-http");
-        Assert.Equal(manifests.Deployment("http").At("spec/selector/matchLabels")!.ToJsonString(), service.At("spec/selector")!.ToJsonString());
-        Assert.Equal(("http", "http"), (service.Text("spec/ports/0/name"), service.Text("spec/ports/0/targetPort")));
-    }
-
-    /// <summary>For a list of addresses, which the overlay names: nobody, until it does.</summary>
-    [Theory]
-    [InlineData(KustomizeRender.Staging)]
-    [InlineData(KustomizeRender.Production)]
-    public async Task Operations_have_a_way_of_their_own_which_nobody_from_outside_may_go(string environment)
-    {
-        var manifests = await KustomizeRender.LoadAsync(environment);
-        var (apart, main) = (manifests.Find("Ingress", "gpt-functions-operations"), manifests.Find("Ingress", "gpt-functions"));
-        const string AllowList = "nginx.ingress.kubernetes.io/whitelist-source-range";
-        Assert.Equal("127.0.0.1/32", apart.Map("metadata/annotations")[AllowList]);
-        Assert.False(main.Map("metadata/annotations").ContainsKey(AllowList));
-        Assert.Equal(main.At("spec/tls")!.ToJsonString(), apart.At("spec/tls")!.ToJsonString()); // one host, one certificate, asked for once
-        Assert.Equal(main.Text("spec/rules/0/host"), apart.Text("spec/rules/0/host"));
-        Assert.False(apart.Map("metadata/annotations").ContainsKey("cert-manager.io/cluster-issuer"));
-        Assert.Equal(2, manifests.OfKind("Ingress").Count);
-        Assert.DoesNotContain(main.List("spec/rules/0/http/paths"), path => path.Text("path")!.StartsWith("/operations", StringComparison.Ordinal));
-
-        var overlay = Yaml.Load(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "overlays", environment, "operations.yaml")).Single();
-        Assert.Equal([AllowList], overlay.Map("metadata/annotations").Keys); // what a company changes there is what counts
     }
 
     private static string Words(JsonNode rule)

@@ -125,7 +125,7 @@ public sealed partial class RunbookTests
         Assert.Contains("gpt-functions-timers", named);
         Assert.All(named, name => Assert.Contains(name, names));
         Assert.All(
-            NamespaceOption().Matches(Runbook).Select(match => match.Groups["name"].Value).Except(["rabbitmq", "ingress-nginx"], StringComparer.Ordinal),
+            NamespaceOption().Matches(Runbook).Select(match => match.Groups["name"].Value).Except(["rabbitmq"], StringComparer.Ordinal),
             name => Assert.Equal("gpt-functions", name));
     }
 

@@ -20,7 +20,10 @@ internal static class KustomizeRender
     /// <summary>The rendering with the component that answers HTTP without the Functions host.</summary>
     public static Task<Manifests> LoadDirectAsync(string environment) => LoadNamedAsync(environment + "-direct-http");
 
-    private static async Task<Manifests> LoadNamedAsync(string name)
+    /// <summary>The rendering with an Ingress in place of the Gateway.</summary>
+    public static Task<Manifests> LoadIngressAsync(string environment) => LoadNamedAsync(environment + "-ingress");
+
+    public static async Task<Manifests> LoadNamedAsync(string name)
     {
         await Rendered.Value;
         return new Manifests(await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, ".local", "k8s", name + ".yaml")));
