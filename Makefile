@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo connect cli test stop clean lint docs build setup func services bench bench-scale fuzz screenshots webhook k8s-render production-deploy rollback
+.PHONY: help run demo connect cli test stranger stop clean lint docs build setup func services bench bench-scale fuzz screenshots webhook k8s-render production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -26,6 +26,10 @@ webhook: ## sign an event and post it to a running make run: TYPE=user.deleted U
 
 test: ## run all tests with their own services; FILTER=... for some of them
 	@exec infra/dev/test.sh
+
+stranger: ## a stranger's ten minutes, timed: a clone, make run, an API connected, an action and a tool called
+	@rm -f .local/stranger.txt
+	@STRANGER=clone FILTER=FullyQualifiedName~ReadmeStepsTests.Stranger infra/dev/test.sh && cat .local/stranger.txt
 
 fuzz: ## 100,000 random requests at every route (REQUESTS=...); SEED=... repeats a run or a part of it
 	@FUZZ_REQUESTS="$(or $(REQUESTS),100000)" FUZZ_SEED="$(SEED)" FILTER=FullyQualifiedName~FuzzTests exec infra/dev/test.sh

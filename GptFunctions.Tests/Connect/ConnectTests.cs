@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text.RegularExpressions;
 using GptFunctions.Tests.Mcp;
@@ -5,7 +6,7 @@ using GptFunctions.Tests.Support;
 
 namespace GptFunctions.Tests.Connect;
 
-/// <summary>connect.md 1 to 7: <c>GptFunctions connect</c>, by real processes, with a document that is not ours to tidy.</summary>
+/// <summary>connect.md 1 to 7 and 9: <c>GptFunctions connect</c>, by real processes, with a document that is not ours to tidy.</summary>
 public sealed partial class ConnectTests : IAsyncLifetime
 {
     private readonly string directory = Directory.CreateTempSubdirectory("gpt-connect-").FullName;
@@ -179,6 +180,64 @@ public sealed partial class ConnectTests : IAsyncLifetime
         Assert.Equal(1, refused.ExitCode);
         Assert.Matches("gateway.json line [0-9]+: tier must be read or expensive", refused.Error);
         Assert.Equal(before, ReadAll());
+    }
+
+    /// <summary>What no option says is asked for at a terminal, where Enter takes the default; what is not to be is said, and asked for again.</summary>
+    [Fact]
+    public async Task Terminal_is_asked_for_what_no_option_says()
+    {
+        var typed = await AtTerminalAsync("tags\naccess\n\nall\nlibrary\ng-library\n", "--openapi", LibraryApi.Document);
+
+        Assert.Contains("tag        books:read books:write loans:read loans:write", typed, StringComparison.Ordinal);
+        Assert.Contains("access     city-library:read city-library:write", typed, StringComparison.Ordinal);
+        Assert.Contains("It is one of tag, access; Enter takes tag.", typed, StringComparison.Ordinal);
+        Assert.Contains("'library' is not a GPT id", typed, StringComparison.Ordinal);
+        var routes = await File.ReadAllTextAsync(Path.Combine(Api, "gateway.json"));
+        Assert.Equal(11, routes.Split("\"audit\": true").Length - 1);
+        Assert.Contains("\"tier\": \"expensive\"", routes, StringComparison.Ordinal);
+        Assert.StartsWith("city-library:read=", Scopes(), StringComparison.Ordinal);
+        Assert.Equal(3, await database.ScalarAsync<int>("SELECT cardinality(redirect_uris) FROM gpt_clients WHERE client_id = 'city-library-gpt'"));
+
+        // Nothing is left to ask.
+        Assert.DoesNotMatch(@"\[(tag|method|writes|none yet)\]", await AtTerminalAsync("", "--openapi", LibraryApi.Document));
+        Directory.Delete(Api, recursive: true);
+
+        var byEnter = await AtTerminalAsync("\n\n\n", "--openapi", LibraryApi.Document, "--plan");
+        Assert.Contains("[method]", byEnter, StringComparison.Ordinal);
+        Assert.Equal(Made((await ConnectAsync("--openapi", LibraryApi.Document, "--plan")).Output), Made(byEnter));
+
+        // Begun anew with other scopes: the client loses those that are gone.
+        Assert.Equal(0, (await ConnectAsync("--openapi", LibraryApi.Document)).ExitCode);
+        Assert.Equal("books:read", await database.ScalarAsync<string>("SELECT scopes[1] FROM gpt_clients WHERE client_id = 'city-library-gpt'"));
+
+        static List<string> Made(string text) => [.. text.Split('\n').Select(line => line.TrimEnd('\r')).Where(line => line.StartsWith('+'))];
+    }
+
+    /// <summary>As in a terminal, which `script` is to the program, with these keys typed.</summary>
+    private async Task<string> AtTerminalAsync(string keys, params string[] options)
+    {
+        string[] line = ["dotnet", Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"), "connect", "--directory", Api, "--upstream", api.Url, .. options];
+        using var process = new Process
+        {
+            StartInfo = new ProcessStartInfo("script", ["--quiet", "--return", "--command", string.Join(' ', line), "/dev/null"])
+            {
+                WorkingDirectory = directory,
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+            },
+        };
+        foreach (var (name, value) in settings)
+        {
+            process.StartInfo.Environment[name] = value;
+        }
+
+        process.Start();
+        await process.StandardInput.WriteAsync(keys);
+        await process.StandardInput.FlushAsync();
+        var output = await process.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await process.WaitForExitAsync();
+        Assert.True(process.ExitCode == 0, output);
+        return output;
     }
 
     private Task<(int ExitCode, string Output, string Error)> ConnectAsync(params string[] options) => AppProcess.RunInAsync(

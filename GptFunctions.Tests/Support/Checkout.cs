@@ -12,15 +12,16 @@ internal sealed class Checkout : IAsyncDisposable
     private static readonly string[] Copied =
         ["Functions.sln", "Makefile", "README.md", "host.json", "local.settings.sample.json", "infra/dev", "infra/config", "GptFunctions/GptFunctions.csproj"];
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private readonly TimeSpan patience;
     private readonly Dictionary<string, string?> settings;
     private readonly List<Process> running = [];
 
-    private Checkout(string directory, int port, Dictionary<string, string?> settings) => (Directory, Port, this.settings) = (directory, port, settings);
+    private Checkout(string directory, Dictionary<string, string?> settings, TimeSpan patience) =>
+        (Directory, this.settings, this.patience) = (directory, settings, patience);
 
     public string Directory { get; }
 
-    public int Port { get; }
+    public int Port { get; } = TestApp.FreePort();
 
     public static async Task<Checkout> CreateAsync(TestDatabase database)
     {
@@ -36,15 +37,24 @@ internal sealed class Checkout : IAsyncDisposable
         File.CreateSymbolicLink(Path.Combine(built, "net10.0"), AppContext.BaseDirectory.TrimEnd('/'));
         await File.WriteAllTextAsync(Path.Combine(directory, ".local", "build-Release.stamp"), "");
         File.SetLastWriteTimeUtc(Path.Combine(directory, ".local", "build-Release.stamp"), new DateTime(2100, 1, 1, 0, 0, 0, DateTimeKind.Utc));
-        var port = TestApp.FreePort();
-        return new Checkout(directory, port, new(StringComparer.Ordinal)
+        return new Checkout(directory, new(StringComparer.Ordinal)
         {
             ["DATABASE_URL"] = database.Url,
             ["RABBITMQ_URL"] = await TestServices.RabbitMqUrlAsync(),
             ["SECRETS_PATH"] = "/nonexistent",
             ["OUTBOX_RELAY"] = "false", // the broker is that of all tests
             ["AzureWebJobs.AuditConsumer.Disabled"] = "true",
-        });
+        }, TimeSpan.FromSeconds(90));
+    }
+
+    /// <summary>What was committed, as a stranger clones it: nothing is built, and servers are brought by whoever needs them.</summary>
+    public static async Task<Checkout> CloneAsync()
+    {
+        var directory = System.IO.Directory.CreateTempSubdirectory("gpt-clone-").FullName;
+        using var clone = Process.Start("git", ["clone", "--quiet", TestServices.RepositoryRoot, directory]);
+        await clone.WaitForExitAsync();
+        Assert.Equal(0, clone.ExitCode);
+        return new Checkout(directory, [], TimeSpan.FromMinutes(10));
     }
 
     /// <summary>Runs a line of a document as a person would, to its end.</summary>
@@ -53,14 +63,17 @@ internal sealed class Checkout : IAsyncDisposable
     {
         using var process = Start(line, isBeside, more);
         var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        await process.WaitForExitAsync().WaitAsync(Patience);
+        await process.WaitForExitAsync().WaitAsync(patience);
         return (process.ExitCode, await output + await error);
     }
 
     /// <summary>make run, until it is ready; what it printed until then.</summary>
-    public async Task<string> StartAsync(params (string Name, string Value)[] more)
+    public Task<string> StartAsync(params (string Name, string Value)[] more) => StartAsync("make run", more);
+
+    /// <param name="line">As it stands in a document.</param>
+    public async Task<string> StartAsync(string line, (string Name, string Value)[] more)
     {
-        var process = Start("make run", isBeside: false, [("PORT", $"{Port}"), .. more]);
+        var process = Start(line, isBeside: false, [("PORT", $"{Port}"), .. more]);
         running.Add(process);
         var printed = new StringBuilder();
         var ready = new TaskCompletionSource();
@@ -81,7 +94,7 @@ internal sealed class Checkout : IAsyncDisposable
         process.ErrorDataReceived += (_, line) => Note(line.Data);
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        await Task.WhenAny(ready.Task, process.WaitForExitAsync(), Task.Delay(Patience));
+        await Task.WhenAny(ready.Task, process.WaitForExitAsync(), Task.Delay(patience));
         lock (printed)
         {
             Assert.True(ready.Task.IsCompleted, printed.ToString());
@@ -94,8 +107,8 @@ internal sealed class Checkout : IAsyncDisposable
         foreach (var process in running)
         {
             using var stop = Process.Start(new ProcessStartInfo("bash", ["infra/dev/run.sh", "stop"]) { WorkingDirectory = Directory })!;
-            await stop.WaitForExitAsync().WaitAsync(Patience);
-            await process.WaitForExitAsync().WaitAsync(Patience);
+            await stop.WaitForExitAsync().WaitAsync(patience);
+            await process.WaitForExitAsync().WaitAsync(patience);
             process.Dispose();
         }
 

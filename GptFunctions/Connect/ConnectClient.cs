@@ -13,9 +13,15 @@ internal sealed class ConnectClient(ClientService clients, IOptions<TokenSetting
 {
     private string BaseUrl => tokens.Value.PublicBaseUrl!;
 
+    /// <param name="questions">Who can be asked for a GPT that nobody named; null: nobody.</param>
     /// <returns>The exit code.</returns>
-    public async Task<int> RunAsync(string id, string[] gpts, ConnectPlan plan)
+    public async Task<int> RunAsync(string id, string[] gpts, ConnectPlan plan, Questions? questions)
     {
+        if (gpts.Length == 0 && questions is not null && !await KnowsGptAsync(id) && questions.AskGpt() is { Length: > 0 } gpt)
+        {
+            gpts = [gpt];
+        }
+
         if (ClientService.ProblemWithGpts(gpts) is { } wrong)
         {
             return await Commands.FailAsync("--gpt: " + wrong);
@@ -61,6 +67,10 @@ internal sealed class ConnectClient(ClientService clients, IOptions<TokenSetting
         return 0;
     }
 
+    /// <summary>Whether the client is a saved GPT's already.</summary>
+    private async Task<bool> KnowsGptAsync(string id) =>
+        (await ListAsync()).FirstOrDefault(client => client.Id == id) is { } known && known.RedirectUris.Any(ClientService.IsCallbackOfGpt);
+
     /// <summary>The client as it should be, and what is said of its secret.</summary>
     private async Task<(string Secret, string? Problem)> EnsureAsync(string id, string[] uris, ConnectPlan plan)
     {
@@ -74,8 +84,9 @@ internal sealed class ConnectClient(ClientService clients, IOptions<TokenSetting
         }
 
         string[] all = [.. known.RedirectUris.Union(uris, StringComparer.Ordinal)];
-        string[] scopes = [.. known.Scopes.Union(plan.AddedScopes, StringComparer.Ordinal)];
-        var isComplete = all.Length == known.RedirectUris.Length && scopes.Length == known.Scopes.Length;
+        var exist = ScopeList.Read(plan.Scopes).Scopes!.Select(scope => scope.Key); // those of an earlier beginning may be gone
+        string[] scopes = [.. known.Scopes.Intersect(exist, StringComparer.Ordinal).Union(plan.AddedScopes, StringComparer.Ordinal)];
+        var isComplete = all.Length == known.RedirectUris.Length && scopes.ToHashSet(StringComparer.Ordinal).SetEquals(known.Scopes);
         var refusal = isComplete ? null : await clients.UpdateAsync(id, new ClientChange(RedirectUris: all, Scopes: scopes), act, occasion);
         Console.WriteLine(isComplete ? $"client {id} is as it should be" : $"~ client {id}");
         return ($"as it was shown when the client was made; another: GptFunctions clients rotate-secret {id}", refusal);

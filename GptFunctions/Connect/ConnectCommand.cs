@@ -80,6 +80,12 @@ internal static class ConnectCommand
             [.. parsed.GetRequiredValue(Header).Select(one => one.Split(':', 2, StringSplitOptions.TrimEntries)).Select(
                 parts => KeyValuePair.Create(parts[0], parts[1]))]);
         var (plan, problems) = ConnectPlan.Make(request, document);
+        if (plan?.AddedRoutes > 0 && Questions.AtTerminal is { } questions)
+        {
+            request = request with { Defaults = Ask(questions, parsed, request, document) };
+            (plan, problems) = ConnectPlan.Make(request, document);
+        }
+
         if (plan is null)
         {
             return await Commands.FailAsync(string.Join('\n', problems));
@@ -98,8 +104,44 @@ internal static class ConnectCommand
         Environment.SetEnvironmentVariable("GATEWAY_CONFIG", Path.GetFullPath(Path.Combine(request.Directory, ConnectPlan.RoutesFile)));
         Environment.SetEnvironmentVariable("GPT_SCOPES", plan.Scopes);
         return await Commands.WithServicesAsync(parsed, services => ActivatorUtilities.CreateInstance<ConnectClient>(services).RunAsync(
-            parsed.GetValue(Client) ?? RouteMaker.Slug(document.Title) + "-gpt", parsed.GetRequiredValue(Gpt), plan));
+            parsed.GetValue(Client) ?? RouteMaker.Slug(document.Title) + "-gpt", parsed.GetRequiredValue(Gpt), plan, Questions.AtTerminal));
     }
+
+    /// <summary>What new routes are like, as far as no option says it.</summary>
+    private static RouteDefaults Ask(Questions questions, ParseResult parsed, ConnectRequest request, ApiDocument document)
+    {
+        var defaults = request.Defaults;
+        if (!IsGiven(parsed, Scopes))
+        {
+            defaults = defaults with
+            {
+                Scopes = questions.Choose(
+                    "What people are asked to allow, for new routes:", RouteMaker.IsByTag(document) ? "tag" : "access",
+                    ("tag", ScopesWith("tag")), ("access", ScopesWith("access"))),
+            };
+        }
+
+        if (!IsGiven(parsed, Tiers))
+        {
+            defaults = defaults with
+            {
+                Tiers = questions.Choose(
+                    "Which limit of a minute their calls have:", defaults.Tiers,
+                    ("method", "GET reads, the rest is expensive"), ("read", "the wide one, all"), ("expensive", "the narrow one, all")),
+            };
+        }
+
+        return IsGiven(parsed, Audit) ? defaults : defaults with
+        {
+            Audit = questions.Choose(
+                "Whose calls stand in the audit trail:", defaults.Audit, ("writes", "those of all but GET"), ("all", "every call"), ("none", "no call")),
+        };
+
+        string ScopesWith(string scopes) => ConnectPlan.Make(request with { Defaults = defaults with { Scopes = scopes } }, document).Plan is { } plan
+            ? string.Join(' ', plan.AddedScopes) : "cannot be: its names are too many or too long";
+    }
+
+    private static bool IsGiven(ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
     private static void Say(ConnectPlan plan, ConnectRequest request)
     {

@@ -23,9 +23,10 @@ internal sealed record ConnectRequest(
 /// <param name="Changes">A line each; empty: nothing changes.</param>
 /// <param name="Notes">What is left out and why, and what a person should know.</param>
 /// <param name="AddedScopes">Scopes that there were not before.</param>
+/// <param name="AddedRoutes">How many routes there were not before.</param>
 internal sealed record ConnectPlan(
     ApiDocument Document, IReadOnlyDictionary<string, string> Files, IReadOnlyList<string> Changes, IReadOnlyList<string> Notes, string Scopes,
-    IReadOnlyList<string> AddedScopes)
+    IReadOnlyList<string> AddedScopes, int AddedRoutes)
 {
     public const string RoutesFile = "gateway.json";
     public const string SettingsFile = "settings.env";
@@ -87,7 +88,7 @@ internal sealed record ConnectPlan(
                     .. basePath.Length > 0 ? [$"The document's server puts {basePath} before each path: calls go to {upstream + basePath}."] : (string[])[],
                     .. made.Notes, .. NotesOf(document, request),
                 ],
-                scopes.Text, [.. scopes.Added.Select(scope => scope.Key)]);
+                scopes.Text, [.. scopes.Added.Select(scope => scope.Key)], made.Added.Count);
             return problems.Count > 0 ? (null, problems) : (plan, []);
         }
     }

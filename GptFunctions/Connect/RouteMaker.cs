@@ -22,7 +22,7 @@ internal sealed partial class RouteMaker(ApiDocument document, RouteDefaults def
     private readonly HashSet<(string Shape, string Method)> places =
         [.. taken.SelectMany(route => route.Methods.Select(method => (route.Path.Shape, method)))];
 
-    private readonly bool isByTag = defaults.Scopes == "tag" || (defaults.Scopes is null && HasUsefulTags(document));
+    private readonly bool isByTag = defaults.Scopes == "tag" || (defaults.Scopes is null && IsByTag(document));
 
     /// <summary>Sentences for people, by scope, of the routes that were made.</summary>
     public Dictionary<string, string> Sentences { get; } = new(StringComparer.Ordinal);
@@ -60,6 +60,13 @@ internal sealed partial class RouteMaker(ApiDocument document, RouteDefaults def
                 IsConsequential = operation["x-openai-isConsequential"] is JsonValue flag && flag.TryGetValue(out bool is_) && is_ == isReading ? is_ : null,
             },
             null);
+    }
+
+    /// <summary>Whether scopes are made of tags where nobody says of what: every operation has one of two to eight.</summary>
+    public static bool IsByTag(ApiDocument document)
+    {
+        var tags = document.Operations.All.Select(one => TagOf(OperationAt(document, one.Method, one.Path))).ToList();
+        return tags.TrueForAll(tag => tag is not null) && tags.Distinct().Count() is >= 2 and <= 8;
     }
 
     /// <summary>Letters, digits and hyphens.</summary>
@@ -121,12 +128,6 @@ internal sealed partial class RouteMaker(ApiDocument document, RouteDefaults def
 
     private static string? TagOf(JsonObject operation) =>
         operation["tags"] is JsonArray { Count: > 0 } tags && tags[0]?.ToString() is { Length: > 0 } tag ? tag : null;
-
-    private static bool HasUsefulTags(ApiDocument document)
-    {
-        var tags = document.Operations.All.Select(one => TagOf(OperationAt(document, one.Method, one.Path))).ToList();
-        return tags.TrueForAll(tag => tag is not null) && tags.Distinct().Count() is >= 2 and <= 8;
-    }
 
     public static JsonObject OperationAt(ApiDocument document, string method, string path) =>
         document.Operations.Resolve(document.Json["paths"]![path])![OpenApiOperations.Key(method)]!.AsObject();

@@ -32,6 +32,10 @@ internal sealed class ClientService(
     public static string[] CallbacksOf(string gptId) =>
         [$"https://chatgpt.com/aip/{gptId}/oauth/callback", $"https://chat.openai.com/aip/{gptId}/oauth/callback"];
 
+    /// <summary>Whether this is one of them, of whichever GPT.</summary>
+    public static bool IsCallbackOfGpt(string uri) =>
+        uri.Contains("/aip/g-", StringComparison.Ordinal) && uri.EndsWith("/oauth/callback", StringComparison.Ordinal);
+
     /// <summary>Why one of these is no id of a GPT; null when all are.</summary>
     public static string? ProblemWithGpts(IEnumerable<string> ids) =>
         ids.FirstOrDefault(id => id.Length < 3 || !id.StartsWith("g-", StringComparison.Ordinal)

@@ -6,7 +6,8 @@
 #        infra/dev/connect.sh --openapi FILE-OR-URL --upstream URL [OPTION...]
 #
 #   PLAN=1  says what would change, and changes nothing
-#   ARGS    further options: infra/dev/cli.sh connect --help lists them
+#   ARGS    further options: infra/dev/cli.sh connect --help lists them; what none says is asked
+#           for at a terminal, where Enter takes the default
 #
 # Writes infra/config/api: gateway.json and settings.env are yours to edit and to commit. Run it
 # again when the document has changed: what you edited stays, the difference is shown.
