@@ -136,7 +136,8 @@ internal sealed class AzureBench : IDisposable
         foreach (var file in (string[])["settings.env", "gateway.json", "openapi.json"])
         {
             var name = $"infra/k8s/overlays/{Environment}/{file}";
-            Write(name, Read(name).Replace("example.com", "contoso.test", StringComparison.Ordinal).Replace("REPLACE-ME", "contoso", StringComparison.Ordinal));
+            Write(name, Read(name)
+                .Replace("example.com", "contoso.test", StringComparison.Ordinal).Replace("REPLACE-ME", "contoso", StringComparison.Ordinal));
         }
 
         File.AppendAllText(FileOf($"infra/k8s/overlays/{Environment}/settings.env"), "AUDIT_QUEUE_TYPE=quorum\n");

@@ -58,9 +58,9 @@ public sealed partial class AzureUpTests(AzureUpRun run)
             "az keyvault secret set --vault-name contoso-gpt --name database-admin-password", "--role Key Vault Secrets User",
             "--subject system:serviceaccount:gpt-functions:gpt-functions", "--delegations Microsoft.DBforPostgreSQL/flexibleServers",
             "az postgres flexible-server create", "flexible-server db create", "exec -i gpt-psql", "--name database-url ", "create namespace gpt-functions",
-            "helm upgrade --install envoy-gateway ", "infra/k8s/cluster/gateway-class.yaml", "helm upgrade --install cert-manager ", "infra/k8s/cluster/issuer.yaml",
-            "cluster-operator.yml", "infra/k8s/cluster/broker.yaml", "add_vhost production", "add_user gpt-production", "set_permissions --vhost production",
-            "--name rabbitmq-url ", "apply -f -", "record-set a add-record", "--role AcrPush", "--subject repo:contoso/gpt:environment:production",
+            "helm upgrade --install envoy-gateway ", "infra/k8s/cluster/gateway-class.yaml", "helm upgrade --install cert-manager ",
+            "infra/k8s/cluster/issuer.yaml", "cluster-operator.yml", "infra/k8s/cluster/broker.yaml", "add_vhost production", "add_user gpt-production",
+            "set_permissions --vhost production", "--name rabbitmq-url ", "apply -f -", "record-set a add-record", "--role AcrPush", "--subject repo:contoso/gpt:environment:production",
             "gh api --method PUT repos/contoso/gpt/environments/production", "gh variable set SECRETS_SOURCE --body keyvault", "docker build", "docker push",
             "deploy.sh --environment production --image contoso.azurecr.io/gpt-functions@sha256:3", "exec -i gpt-psql", "annotate namespace gpt-functions",
         ];
@@ -108,7 +108,8 @@ public sealed partial class AzureUpTests(AzureUpRun run)
         Assert.NotEqual(PasswordOf(vault["database-owner-url"]), app);
         Assert.True(Convert.FromBase64String(vault["gpt-refresh-key"]).Length == 32);
         Assert.Contains("PRIVATE KEY", System.Text.Encoding.ASCII.GetString(Convert.FromBase64String(vault["gpt-ec-private-key"])), StringComparison.Ordinal);
-        var secrets = vault.Where(secret => secret.Key != "gpt-client-id").Select(secret => secret.Value).Append(app).Append(PasswordOf(vault["rabbitmq-url"]));
+        var secrets = vault.Where(secret => secret.Key != "gpt-client-id").Select(secret => secret.Value)
+            .Append(app).Append(PasswordOf(vault["rabbitmq-url"]));
         Assert.All(
             secrets,
             secret => Assert.DoesNotContain(

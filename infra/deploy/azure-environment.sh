@@ -152,7 +152,7 @@ make_name() {
   [ "$record" != "$host" ] || [ "$host" = "$DNS_ZONE" ] || fail "$host is not in the zone $DNS_ZONE: see DNS_ZONE in infra/deploy/azure.conf."
   [ "$host" != "$DNS_ZONE" ] || record=@
   if [ -n "$plan" ] || ! is "$ADDRESS" az network dns record-set a show --resource-group "$DNS_GROUP" --zone-name "$DNS_ZONE" --name "$record" \
-    --query 'ARecords[].ipv4Address' --output tsv; then
+    --query '[ARecords, arecords][].ipv4Address' --output tsv; then
     if [ -z "$plan" ] && holds az network dns record-set a show --resource-group "$DNS_GROUP" --zone-name "$DNS_ZONE" --name "$record"; then
       fail "$host has an A record with another address than $ADDRESS: change it yourself, if nobody needs the other one any more."
     fi
