@@ -11,7 +11,7 @@ internal sealed class AzureBench : IDisposable
 {
     public static readonly string[] Asked = ["CLERK_WEBHOOK_SECRET", "CLERK_OAUTH_CLIENT_SECRET", "STRIPE_WEBHOOK_SECRET"];
 
-    private static readonly string[] Programs = ["az", "kubectl", "helm", "gh", "docker", "kubelogin", "getent", "git"];
+    private static readonly string[] Programs = ["az", "kubectl", "helm", "gh", "docker", "kubelogin", "curl", "git"];
     private readonly DirectoryInfo directory = Directory.CreateTempSubdirectory("azure-");
 
     public AzureBench(string environment = "production")

@@ -60,7 +60,8 @@ public sealed partial class AzureUpTests(AzureUpRun run)
             "az postgres flexible-server create", "flexible-server db create", "exec -i gpt-psql", "--name database-url ", "create namespace gpt-functions",
             "helm upgrade --install envoy-gateway ", "infra/k8s/cluster/gateway-class.yaml", "helm upgrade --install cert-manager ",
             "infra/k8s/cluster/issuer.yaml", "cluster-operator.yml", "infra/k8s/cluster/broker.yaml", "add_vhost production", "add_user gpt-production",
-            "set_permissions --vhost production", "--name rabbitmq-url ", "apply -f -", "record-set a add-record", "--role AcrPush", "--subject repo:contoso/gpt:environment:production",
+            "set_permissions --vhost production", "--name rabbitmq-url ", "apply -f -", "record-set a add-record", "--role AcrPush",
+            "--subject repo:contoso/gpt:environment:production",
             "gh api --method PUT repos/contoso/gpt/environments/production", "gh variable set SECRETS_SOURCE --body keyvault", "docker build", "docker push",
             "deploy.sh --environment production --image contoso.azurecr.io/gpt-functions@sha256:3", "exec -i gpt-psql", "annotate namespace gpt-functions",
         ];

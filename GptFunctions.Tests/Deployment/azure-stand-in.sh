@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stands for az, kubectl, helm, gh, docker, kubelogin, getent and deploy.sh in AzureUpTests: what was made is there, and answers as those programs do.
+# Stands for az, kubectl, helm, gh, docker, kubelogin, curl, git and deploy.sh in AzureUpTests: what was made is there, and answers as those programs do.
 # $FAKE/calls has every call, $FAKE/done every change that succeeded, $FAKE/vault the secrets. BREAK=N: the Nth change of this run fails.
 # Files of a test: refuse (words of a call that fails), taken (names are), deleted (a vault is), failed (the cluster has), record and name (the A record),
 # dirty, pushed.
@@ -69,7 +69,7 @@ case $line in
   'az network dns record-set a show '*) [ ! -f "$FAKE/record" ] || says "$(cat "$FAKE/record")"; there 'az network dns record-set a add-record ' 20.1.2.3 ;;
   'az acr repository show '*'@sha256:'*) [ -f "$FAKE/pushed" ] || exit 3; exit 0 ;;
   'az acr repository show '*) there 'docker push ' "sha256:$(printf '3%.0s' {1..64})" ;;
-  'getent ahostsv4 '*) [ -f "$FAKE/name" ] || was 'az network dns record-set a add-record ' || exit 2; says '20.1.2.3      STREAM gpt.contoso.test' ;;
+  'curl '*) [ -f "$FAKE/name" ] || was 'az network dns record-set a add-record ' || exit 6; says 20.1.2.3 ;;
   'kubectl config current-context') there 'az aks get-credentials ' gpt ;;
   'kubectl --context gpt auth can-i '*) there '--role Azure Kubernetes Service RBAC Cluster Admin' yes ;;
   'kubectl --context gpt get namespace '*'gpt-functions/roles}') was annotate ||

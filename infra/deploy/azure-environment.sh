@@ -124,7 +124,13 @@ make_broker_user() {
 
 # --- The way in: the Gateway of the overlay, before the first deployment, so that it has an address, a name and a certificate by then.
 
-gateway_of_overlay() { kubectl kustomize "infra/k8s/overlays/$environment" | awk -v RS='---\n' '/(^|\n)kind: Gateway\n/'; }
+gateway_of_overlay() {
+  kubectl kustomize "infra/k8s/overlays/$environment" | awk '
+    /^---$/ { if (found) exit; text = ""; next }
+    /^kind: Gateway$/ { found = 1 }
+    { text = text $0 "\n" }
+    END { if (found) printf "%s", text }'
+}
 gateway_address() { asks kubectl --context "$AKS" --namespace "$namespace" get gateway gpt-functions --output 'jsonpath={.status.addresses[0].value}'; }
 there_gateway() { [ -n "$(gateway_address)" ] || [ -n "$plan" ]; }
 make_gateway() {
@@ -134,12 +140,13 @@ make_gateway() {
   comes 600 "the Gateway is to have an address" there_gateway
 }
 
-address_of_host() { asks getent ahostsv4 "$host"; }
+# Where a connection to port 80 gets, from here: the certificate authority will come the same way.
+address_of_host() { asks curl --silent --max-time 10 --output /dev/null --write-out '%{remote_ip}' "http://$host/"; }
 there_name() {
   local address
   address=$(gateway_address)
   [ -n "$plan" ] && { address_of_host; return; }
-  [ -n "$address" ] && address_of_host | grep -q "^${address//./\\.} "
+  [ -n "$address" ] && [ "$(address_of_host)" = "$address" ]
 }
 make_name() {
   local record

@@ -88,7 +88,7 @@ check_secrets() {
 }
 check_tools() {
   local tool
-  for tool in az kubectl helm gh kubelogin openssl git getent; do
+  for tool in az kubectl helm gh kubelogin openssl git curl; do
     have "$tool" || problem "$tool is not installed (infra/runbook.md, \"Before you begin\")."
   done
   stop_if_problems
