@@ -9,7 +9,7 @@ public sealed class AzureUpRefusalTests(AzureUpRun run)
 
     [Theory]
     [InlineData(Configuration, "ACR=contoso ", "ACR=REPLACE-ME ", "azure.conf: ACR is 'REPLACE-ME': choose one")]
-    [InlineData(Configuration, "ACR=contoso ", "ACR=con-toso ", "ACR is 5 to 50 letters and digits")]
+    [InlineData(Configuration, "ACR=contoso ", "ACR=Contoso ", "ACR is 5 to 50 lower-case letters and digits")]
     [InlineData(Configuration, "VAULT_production=contoso-gpt", "VAULT_production=1", "VAULT_production is 3 to 24 letters")]
     [InlineData(Configuration, "POSTGRES_production=contoso-gpt", "POSTGRES_production=Contoso", "POSTGRES_production is 3 to 63 lower-case letters")]
     [InlineData(Configuration, "REPO=contoso/gpt", "REPO=contoso", "REPO is OWNER/NAME")]

@@ -60,7 +60,7 @@ check_names() {
     chosen=${!name:-}
     case $chosen in '' | *REPLACE-ME*) problem "infra/deploy/azure.conf: $name is '${chosen}': choose one." ;; esac
   done
-  [[ "$ACR" =~ ^[A-Za-z0-9]{5,50}$ || "$ACR" = *REPLACE-ME* ]] || problem "infra/deploy/azure.conf: ACR is 5 to 50 letters and digits."
+  [[ "$ACR" =~ ^[a-z0-9]{5,50}$ || "$ACR" = *REPLACE-ME* ]] || problem "infra/deploy/azure.conf: ACR is 5 to 50 lower-case letters and digits."
   [[ "$vault" =~ ^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$ || "$vault" = *REPLACE-ME* ]] ||
     problem "infra/deploy/azure.conf: VAULT_$environment is 3 to 24 letters, digits and hyphens, and begins with a letter."
   [[ "$postgres" =~ ^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$ || "$postgres" = *REPLACE-ME* ]] ||
