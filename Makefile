@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo connect cli test stranger stop clean lint docs build setup func services bench bench-scale fuzz screenshots webhook k8s-render azure-up production-deploy rollback
+.PHONY: help run demo connect cli test stranger stop clean lint docs build setup func services bench bench-peers bench-scale fuzz screenshots webhook k8s-render azure-up production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -43,7 +43,8 @@ stop: ## stop make run of this checkout, and all its services
 clean: ## stop everything, remove .local (data included) and the build output
 	@exec infra/dev/clean.sh
 
-docs: ## write the tables of docs/settings.md anew
+docs: ## write the tables of docs/settings.md and the chart of the README anew
+	@infra/load/chart.sh
 	@WRITE_DOCS=true dotnet test GptFunctions.Tests --nologo -v q --filter FullyQualifiedName~DocumentationTests.Table
 
 lint: ## formatting of the C# code, shellcheck of the scripts
@@ -58,8 +59,13 @@ setup: ## bring the services, build, run the application's setup
 func: ## start under Azure Functions Core Tools instead of the standalone host
 	@exec infra/dev/func.sh
 
-bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULTS.md
-	@for what in refresh relay webhooks purge gateway fair telemetry coldstart; do infra/load/$$what.sh --save || exit; done
+# Under the Functions host: what its host has a share in.
+bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULTS.md; HOST=func under Core Tools
+	@for what in $(if $(filter func,$(HOST)),refresh webhooks gateway mcp,refresh relay webhooks purge gateway mcp fair telemetry coldstart); do \
+	  HOST="$(HOST)" infra/load/$$what.sh --save || exit; done
+
+bench-peers: ## refreshes and webhooks beside node-oidc-provider and a Node receiver with svix, from npm; draws the README's chart
+	@infra/load/peers.sh --save
 
 bench-scale: ## the pages of those on call after years of use: 10 million sessions, 100 million audit rows; SESSIONS=... EVENTS=...
 	@infra/load/scale.sh $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(EVENTS),--events $(EVENTS)) --save

@@ -216,7 +216,8 @@ public sealed partial class ConnectTests : IAsyncLifetime
     /// <summary>As in a terminal, which `script` is to the program, with these keys typed.</summary>
     private async Task<string> AtTerminalAsync(string keys, params string[] options)
     {
-        string[] line = ["dotnet", Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll"), "connect", "--directory", Api, "--upstream", api.Url, .. options];
+        var program = Path.Combine(AppContext.BaseDirectory, "GptFunctions.dll");
+        string[] line = ["dotnet", program, "connect", "--directory", Api, "--upstream", api.Url, .. options];
         using var process = new Process
         {
             StartInfo = new ProcessStartInfo("script", ["--quiet", "--return", "--command", string.Join(' ', line), "/dev/null"])

@@ -18,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=lib.sh
 . infra/load/lib.sh
 rounds=10 requests=10000
+standalone_only
 options "rounds requests" "$@"
 need wrk
 begin gpt_coldstart --no-rabbitmq

@@ -25,7 +25,6 @@ for part in peers allocations; do dotnet build "infra/load/$part.cs" -c Release 
 
 gateway=http://127.0.0.1:$PORT upstream=http://127.0.0.1:$((PORT + 1)) bare=http://127.0.0.1:$((PORT + 2))
 export DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS=1 # the program sets it for itself; its peers get it too
-counted() { echo "ALLOCATIONS_FILE=$work/$1.allocated DOTNET_STARTUP_HOOKS=$work/allocations/allocations.dll"; }
 start_peer "$upstream" dotnet "$work/peers/peers.dll" upstream $((PORT + 1))
 # shellcheck disable=SC2046 # settings
 start_peer "$bare" $(counted bare) dotnet "$work/peers/peers.dll" forward $((PORT + 2)) "$upstream"
@@ -66,20 +65,12 @@ for count in $connections; do
   throughput+=$(cat "$work/row")$'\n'
 done
 
-spent() { # NAME PID -> bytes allocated, milliseconds of CPU, so far
-  rm -f "$work/$1.allocated"
-  kill -CONT "$2"
-  until [ -s "$work/$1.allocated" ]; do sleep 0.02; done
-  cat "$work/$1.allocated"
-}
 cost() { # TITLE NAME PID URL
   local before after requests
   before=$(spent "$2" "$3")
   requests=$(calls "$4" 32 "$seconds" | cut -d ' ' -f 5)
   after=$(spent "$2" "$3")
-  awk -v before="$before" -v after="$after" -v requests="$requests" -v title="$1" 'BEGIN {
-    split(before, b, " "); split(after, a, " ")
-    printf "| %s | %.1f | %.0f |\n", title, (a[1] - b[1]) / requests / 1024, 1000 * (a[2] - b[2]) / requests }'
+  echo "| $1 | $(per_request "$before" "$after" "$requests") |"
 }
 result="$throughput
 | at 32 connections | KiB allocated per request | CPU per request, us of its process |

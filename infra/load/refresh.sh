@@ -24,7 +24,6 @@ need wrk
 begin gpt_bench --no-rabbitmq
 for part in ideal allocations; do dotnet build "infra/load/$part.cs" -c Release -o "$work/$part" -v quiet --nologo >&2; done
 
-counted() { echo "ALLOCATIONS_FILE=$work/$1.allocated DOTNET_STARTUP_HOOKS=$work/allocations/allocations.dll"; }
 ours=$PORT ideal=$((PORT + 1))
 # shellcheck disable=SC2046 # settings
 start_app OUTBOX_RELAY=false $(counted ours)
@@ -65,19 +64,12 @@ for count in $connections; do
 done
 [ "$faults" = 0 ] || { say "refresh.sh: there were $faults errors."; exit 1; }
 
-spent() { # NAME PID -> bytes allocated, milliseconds of processor, so far
-  rm -f "$work/$1.allocated"
-  kill -CONT "$2"
-  until [ -s "$work/$1.allocated" ]; do sleep 0.02; done
-  cat "$work/$1.allocated"
-}
 cost() { # NAME PID PORT: KiB allocated and microseconds of processor for each refresh at 32 connections
   local before requests after
   before=$(spent "$1" "$2")
   requests=$(of "$3" 32 "$seconds" | cut -d' ' -f1)
   after=$(spent "$1" "$2")
-  awk -v before="$before" -v after="$after" -v count=$((requests * seconds)) 'BEGIN { split(before, a, " "); split(after, b, " ")
-    printf "%.1f | %.0f", (b[1] - a[1]) / count / 1024, 1000 * (b[2] - a[2]) / count }'
+  per_request "$before" "$after" $((requests * seconds))
 }
 
 table="| connections | refreshes/s | p50 ms | p99 ms | shortest way, /s | p50 ms | p99 ms | pgbench, /s | mean ms | of pgbench | of the shortest way |
@@ -90,7 +82,7 @@ $rows
 "
 echo "$table"
 ! $save || save refresh <<TEXT
-$(machine) Standalone host. Median of $rounds rounds of $seconds s each way, zero errors; pool of $DATABASE_POOL_SIZE connections.
+$(machine) Median of $rounds rounds of $seconds s each way, zero errors; pool of $DATABASE_POOL_SIZE connections.
 
 $table
 TEXT

@@ -144,7 +144,7 @@ if $save; then
   # Of each plan the beginning: a month is like the next.
   awk '/^## / { line = 0 } ++line <= 36 { print substr($0, 1, 200) } line == 37 { print "    ...\n" }' "$work/plans" >infra/load/operations-plans.txt
   save operations <<TEXT
-$(machine) Standalone host. $sessions sessions of $people people, $events audit rows over $months months.
+$(machine) $sessions sessions of $people people, $events audit rows over $months months.
 
 $table
 TEXT

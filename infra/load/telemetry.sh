@@ -18,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=lib.sh
 . infra/load/lib.sh
 seconds=4 rounds=11 connections=32 before=""
+standalone_only
 options "seconds rounds connections before" "$@"
 need wrk
 begin gpt_telemetry --no-rabbitmq
