@@ -27,7 +27,7 @@ using GptFunctions.Webhooks;
 using Microsoft.Extensions.Hosting;
 
 // GptFunctions setup | clients | ... | --help. Anything else runs the functions.
-return Commands.Recognises(args) ? await Commands.RunAsync(args, Features.Commands, Features.Add)
+return Commands.Recognises(args) ? await Commands.RunAsync(args, Features.Commands, Features.AddToCommand)
     : await SetupCommand.RunFirstAsync() is not 0 and var problem ? problem
     : await Startup.RunAsync(args, Features.Add);
 
@@ -68,6 +68,12 @@ namespace GptFunctions
             builder.AddHealth();      // live, ready
             builder.AddOperations();  // pages for those on call
             builder.AddDevelopment(); // sign-in, upstream and settings for a first look; nothing in Production
+        }
+
+        public static void AddToCommand(IHostApplicationBuilder builder)
+        {
+            Add(builder);
+            builder.AddPatience(); // with the database: a person waits, and nobody behind them
         }
     }
 }

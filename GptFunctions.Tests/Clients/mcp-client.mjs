@@ -9,12 +9,14 @@ const client = new Client({ name: 'test', version: '1.0.0' });
 await client.connect(transport);
 const { tools } = await client.listTools();
 const seen = [];
+const goOns = []; // answered after what they let go on, perhaps
 const result = await client.callTool({ name: 'search', arguments: {} }, undefined, {
   onprogress({ progress }) {
     seen.push(progress);
-    client.callTool({ name: 'go-on', arguments: {} });
+    goOns.push(client.callTool({ name: 'go-on', arguments: {} }));
   },
 });
+await Promise.all(goOns);
 const sessionId = transport.sessionId;
 await transport.terminateSession(); // DELETE
 await client.close();

@@ -123,6 +123,7 @@ internal sealed class AppProcess : IAsyncDisposable
         }
 
         start.Environment["DOTNET_TieredPGO"] = "0"; // as in this process
+        start.Environment["DOTNET_TC_CallCountingDelayMs"] = "7D0"; // hexadecimal: most processes do not live long enough for better code to pay
         foreach (var (key, value) in settings)
         {
             start.Environment[key] = value;

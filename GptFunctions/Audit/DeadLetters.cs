@@ -36,7 +36,7 @@ internal sealed class DeadLetters(Broker broker, Database database)
     /// </summary>
     private const long MostReturns = 10;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5); // a page is kept waiting that long while the broker is silent
     private static readonly TimeSpan LongestAct = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Goodbye = TimeSpan.FromSeconds(1);
 

@@ -35,6 +35,10 @@ internal static class DataSetup
         builder.Logging.AddFilter("Npgsql", LogLevel.None);
     }
 
+    /// <summary>For a process in which one person waits, and no requests do: every statement may take as long as a report.</summary>
+    public static void AddPatience(this IHostApplicationBuilder builder) =>
+        builder.Services.AddSingleton(new Patience(Database.ReportLimit));
+
     /// <summary>
     /// A span is called by the statement's constant and has nothing of its values (which Npgsql never sends) nor of its text: that would be kilobytes
     /// a span, and stands where the name says.

@@ -7,6 +7,9 @@ using Npgsql;
 
 namespace GptFunctions.Data;
 
+/// <summary>What every statement may take, though its own limit is shorter.</summary>
+internal sealed record Patience(TimeSpan AtLeast);
+
 /// <summary>
 /// The database on the way of a request. No statement takes the caller's cancellation token: it is over in a moment, what it did counts, and
 /// to cancel one blocks a thread until the server has taken note. Instead each has a limit of its own, which holds whether the server answers
@@ -20,24 +23,28 @@ internal sealed partial class Database : IDisposable
     /// <summary>For what is written, which may have to wait for a lock.</summary>
     public static readonly TimeSpan ChangeLimit = TimeSpan.FromSeconds(5);
 
+    /// <summary>For what somebody waits for who can.</summary>
+    public static readonly TimeSpan ReportLimit = TimeSpan.FromSeconds(15);
+
     private const string ReadState = """
         SELECT coalesce(max(version), 0), NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off', clock_timestamp()
         FROM schema_migrations
         """;
 
-    private static readonly TimeSpan ReportLimit = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan QuestionInterval = TimeSpan.FromSeconds(1);
     private readonly NpgsqlDataSource dataSource;
     private readonly DatabaseClock clock;
     private readonly IOptions<DatabaseSettings> settings;
     private readonly ILogger<Database> logger;
+    private readonly Patience? patience;
     private readonly CancellationTokenSource stopping = new();
     private volatile CancellationTokenSource away = new(); // cancelled while the server is silent
     private int isAsking;
 
-    public Database(NpgsqlDataSource dataSource, DatabaseClock clock, IOptions<DatabaseSettings> settings, ILogger<Database> logger)
+    public Database(
+        NpgsqlDataSource dataSource, DatabaseClock clock, IOptions<DatabaseSettings> settings, ILogger<Database> logger, Patience? patience = null)
     {
-        (this.dataSource, this.clock, this.settings, this.logger) = (dataSource, clock, settings, logger);
+        (this.dataSource, this.clock, this.settings, this.logger, this.patience) = (dataSource, clock, settings, logger, patience);
         AppDomain.CurrentDomain.FirstChanceException += LeaveReadOnlyConnections;
     }
 
@@ -59,6 +66,7 @@ internal sealed partial class Database : IDisposable
     /// <exception cref="NpgsqlException">The limit is over, or the database is away.</exception>
     public async Task<T> RunAsync<T>(TimeSpan limit, Func<NpgsqlConnection, CancellationToken, Task<T>> work)
     {
+        limit = patience is { } least && limit < least.AtLeast ? least.AtLeast : limit;
         var waiting = away.Token;
         if (waiting.IsCancellationRequested)
         {

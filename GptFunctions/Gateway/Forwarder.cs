@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Runtime.CompilerServices;
 using System.Text;
 using GptFunctions.Hosting;
 using GptFunctions.Plans;
@@ -60,10 +61,12 @@ internal sealed partial class Forwarder(
     });
 
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
+    private readonly string publicHost = new Uri(settings.Value.PublicBaseUrl!).Authority; // worked out each time that a Uri is asked
     private readonly bool passesObsoleteText = server.Value.ResponseHeaderEncodingSelector("") is not null; // the Functions host would refuse it
 
     /// <summary>Forwards; of a call that came to nothing the unit of the month's quota is given back.</summary>
-    public async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
+    public async ValueTask<Forwarded> ForwardAsync(HttpContext context, Admission admission)
     {
         var forwarded = await SendAsync(context, admission);
         if (admission.Unit is { } unit && forwarded.Status >= StatusCodes.Status400BadRequest && !context.Response.HasStarted)
@@ -76,7 +79,8 @@ internal sealed partial class Forwarder(
 
     public void Dispose() => http.Dispose();
 
-    private async Task<Forwarded> SendAsync(HttpContext context, Admission admission)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Forwarded> SendAsync(HttpContext context, Admission admission)
     {
         var route = admission.Route;
         using var span = UpstreamSpan.Start(context.Request.Method, route);
@@ -85,7 +89,8 @@ internal sealed partial class Forwarder(
         return forwarded;
     }
 
-    private async Task<Forwarded> ForwardAsync(HttpContext context, Admission admission, GatewayRoute route)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Forwarded> ForwardAsync(HttpContext context, Admission admission, GatewayRoute route)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(route.Timeout);
@@ -107,7 +112,8 @@ internal sealed partial class Forwarder(
         }
     }
 
-    private async Task<Forwarded> RelayAsync(HttpContext context, Admission admission, HttpResponseMessage response, CancellationTokenSource limit)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Forwarded> RelayAsync(HttpContext context, Admission admission, HttpResponseMessage response, CancellationTokenSource limit)
     {
         var route = admission.Route;
         var head = new AnswerHead(response, locations, passesObsoleteText);
@@ -229,7 +235,7 @@ internal sealed partial class Forwarder(
     private void AddOurs(HttpContext context, Admission admission, HttpRequestMessage request)
     {
         var (caller, user) = (admission.Caller, admission.User);
-        Add("x-internal-id", user.Id.ToString());
+        Add("x-internal-id", user.IdText);
         Add("x-clerk-user-id", caller.Subject);
         Add("x-gpt-client-id", caller.ClientId);
         Add("x-gpt-scopes", caller.Scope ?? admission.Route.Scope);
@@ -242,7 +248,7 @@ internal sealed partial class Forwarder(
         Add("tracestate", state is "" ? null : state);
         Add("x-forwarded-for", admission.Occasion.Address);
         Add("x-forwarded-proto", publicBase.Scheme);
-        Add("x-forwarded-host", publicBase.Authority);
+        Add("x-forwarded-host", publicHost);
         foreach (var (name, value) in keys.Of(admission.Route))
         {
             Add(name, value);
@@ -271,7 +277,17 @@ internal sealed partial class Forwarder(
         var headers = context.Request.Headers;
         return ActivityContext.TryParse(headers.TraceParent, headers.TraceState, out _)
             ? (headers.TraceParent.ToString(), headers.TraceState.ToString())
-            : ($"00-{ActivityTraceId.CreateRandom().ToHexString()}-{ActivitySpanId.CreateRandom().ToHexString()}-00", null);
+            : (NewTrace(), null);
+    }
+
+    /// <summary>A trace of random ids that nobody records.</summary>
+    private static string NewTrace()
+    {
+        Span<byte> ids = stackalloc byte[24];
+        Random.Shared.NextBytes(ids);
+        Span<char> hex = stackalloc char[48];
+        Convert.TryToHexStringLower(ids, hex, out _);
+        return string.Create(null, stackalloc char[55], $"00-{hex[..32]}-{hex[32..]}-00");
     }
 
     /// <summary>A value that cannot end its header, whatever is in the database.</summary>

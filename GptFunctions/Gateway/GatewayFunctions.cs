@@ -46,9 +46,12 @@ internal sealed class GatewayFunctions(
     public async Task<IResult> ForwardAsync(
         [HttpTrigger(AuthorizationLevel.Anonymous, "get", "head", "post", "put", "patch", "delete", "options", Route = "gpt/{*path}")] HttpRequest request)
     {
-        if (endpoints.FirstOrDefault(endpoint => endpoint.Path == request.Path.Value) is { } ours)
+        foreach (var endpoint in endpoints)
         {
-            return await ours.AnswerAsync(request);
+            if (endpoint.Path == request.Path.Value)
+            {
+                return await endpoint.AnswerAsync(request);
+            }
         }
 
         var context = request.HttpContext;
@@ -58,5 +61,5 @@ internal sealed class GatewayFunctions(
 
     private GatewayRequest Read(HttpRequest request) => new(
         request.Method, request.Path.Value!, request.QueryString.Value ?? "", HttpAuthentication.ReadBearer(request),
-        request.Query.ContainsKey("access_token"), occasions.Of(request.HttpContext));
+        HttpAuthentication.HasTokenInQuery(request), occasions.Of(request.HttpContext));
 }

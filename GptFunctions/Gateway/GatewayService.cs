@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
 using GptFunctions.Plans;
@@ -14,8 +15,8 @@ namespace GptFunctions.Gateway;
 /// <summary>A request as far as it decides who may do what.</summary>
 /// <param name="Path">Percent-decoded.</param>
 /// <param name="Query">As it came.</param>
-/// <param name="Token">Of the Authorization header.</param>
-internal sealed record GatewayRequest(string Method, string Path, string Query, string? Token, bool HasTokenInQuery, Occasion Occasion)
+/// <param name="Token">Of the Authorization header; empty when there is none.</param>
+internal sealed record GatewayRequest(string Method, string Path, string Query, ReadOnlyMemory<char> Token, bool HasTokenInQuery, Occasion Occasion)
 {
     /// <summary>The path of the resource that the caller turned to, where that is not the route's own: an MCP endpoint of which the route is a tool.</summary>
     public string? ResourcePath { get; init; }
@@ -43,6 +44,7 @@ internal sealed partial class GatewayService(
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
     /// <param name="place">Taken once the user is known.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
     public async ValueTask<Verdict> AdmitAsync(GatewayRequest request, OpenCall place)
     {
         if (PathTemplate.HasControlCharacter(request.Path, request.Query))
@@ -113,6 +115,7 @@ internal sealed partial class GatewayService(
 
     /// <summary>Whose token it is, when it is good for the route (null: for anything of the gateway), its session lives and the user may act.</summary>
     /// <param name="scope">Null: any.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<(Caller? Caller, InternalUser? User, Verdict Refused)> IdentifyAsync(GatewayRequest request, GatewayRoute? route, string? scope)
     {
         var occasion = request.Occasion;
@@ -126,13 +129,13 @@ internal sealed partial class GatewayService(
             return (null, null, GatewayRefusal.TokenInQuery(route));
         }
 
-        if (request.Token is not { } token)
+        if (request.Token.IsEmpty)
         {
             return (null, null, GatewayRefusal.TokenMissing(route));
         }
 
         var taken = route?.AllowsClerkSession == true ? TakenTokens.Both : TakenTokens.AccessTokens;
-        var (caller, error) = await callers.VerifyAsync(token, taken, occasion.Now);
+        var (caller, error) = await callers.VerifyAsync(request.Token, taken, occasion.Now);
         if (caller is null)
         {
             return (null, null, await RefuseTokenAsync(error!, route, occasion));
@@ -167,6 +170,7 @@ internal sealed partial class GatewayService(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, OpenCall place)
     {
         if (place.Enter(user.Id) is { } full)
@@ -192,6 +196,7 @@ internal sealed partial class GatewayService(
     /// The attempt is committed before the call leaves; what cannot be recorded is not done. Not in the limit's statement: many callers share
     /// that one, and on its unlogged table it waits for no disk; this one must.
     /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Verdict> RecordAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, Quota quota, QuotaUnit? unit)
     {
         try
@@ -235,6 +240,7 @@ internal sealed partial class GatewayService(
 
     /// <summary>Takes one of the calls of the minute, and with it one of the month where the route counts against a quota.</summary>
     /// <returns>How the minute's limit stands (null: nobody knows), the unit of the month, and why not.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<(Quota? Quota, QuotaUnit? Unit, GatewayRefusal? Refusal)> TakeAsync(
         GatewayRoute route, Caller caller, InternalUser user, Occasion occasion)
     {

@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -19,7 +20,8 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
     private const int LargestBuffer = 64 * 1024;
     private const int BytesPerCharacter = 4; // at most, in all encodings that there are
 
-    public async Task<Forwarded> RelayAsync()
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
+    public async ValueTask<Forwarded> RelayAsync()
     {
         if (!head.HasContent)
         {
@@ -42,7 +44,8 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         return new Forwarded(context.Response.StatusCode, null);
     }
 
-    private async Task<Forwarded> RelayCappedAsync(int maximum)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<Forwarded> RelayCappedAsync(int maximum)
     {
         var length = head.Coding is null ? head.Length : null;
         if (length <= maximum)
@@ -98,7 +101,8 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
     }
 
     /// <param name="count">Counts up to the route's cap, at which the answer is broken off; null where there is no need to.</param>
-    private async Task StreamAsync(Stream content, CharacterCount? count)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask StreamAsync(Stream content, CharacterCount? count)
     {
         await using var body = content;
         if (context.Response.ContentLength is null)
@@ -157,6 +161,7 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
     }
 
     /// <summary>The next piece. The route's time counts for each; how fast the caller takes it is the server's to watch.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> ReadAsync(Stream body, Memory<byte> memory)
     {
         limit.CancelAfter(route.Timeout);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace GptFunctions.Gateway;
 
 /// <summary>
@@ -33,6 +35,7 @@ internal sealed class UpstreamConnection(Stream inner) : Stream
         set => throw new NotSupportedException();
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
     public override async ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken = default)
     {
         while (true)

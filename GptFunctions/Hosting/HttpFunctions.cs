@@ -25,13 +25,17 @@ internal static class HttpFunctions
     {
         var trigger = (HttpTriggerAttribute)function.Trigger;
         var pattern = RoutePatternFactory.Parse("/" + (trigger.Route ?? function.Name));
-        var invoke = RequestDelegateFactory.Create(
-            function.Method, context => function.Create!(context.RequestServices, null), new RequestDelegateFactoryOptions
+        // Made when it is first called: a hundred of them would keep a start waiting. None of the classes has a state of its own.
+        var invoke = new Lazy<RequestDelegate>(() =>
+        {
+            var instance = function.Create?.Invoke(services, null);
+            return RequestDelegateFactory.Create(function.Method, _ => instance!, new RequestDelegateFactoryOptions
             {
                 ServiceProvider = services,
                 RouteParameterNames = [.. pattern.Parameters.Select(parameter => parameter.Name)],
-            });
-        var builder = new RouteEndpointBuilder(context => GuardAsync(context, invoke.RequestDelegate), pattern, order) { DisplayName = function.Name };
+            }).RequestDelegate;
+        });
+        var builder = new RouteEndpointBuilder(context => GuardAsync(context, invoke.Value), pattern, order) { DisplayName = function.Name };
         builder.Metadata.Add(new ListedMethods(trigger.Methods is { Length: > 0 } methods ? [.. methods] : null));
         return builder.Build();
     }

@@ -7,7 +7,11 @@ namespace GptFunctions.Identity;
 /// <param name="PlanStatus">As the payment provider calls it, for example <c>past_due</c>.</param>
 /// <param name="PastDueSince">The first payment that failed, while the status is <c>past_due</c>.</param>
 /// <param name="IsBlocked">Banned or locked: nothing is done for them.</param>
-internal sealed record InternalUser(Guid Id, string? Plan, string? PlanStatus, DateTimeOffset? PastDueSince, bool IsBlocked);
+internal sealed record InternalUser(Guid Id, string? Plan, string? PlanStatus, DateTimeOffset? PastDueSince, bool IsBlocked)
+{
+    /// <summary>As APIs are told it.</summary>
+    public string IdText { get; } = Id.ToString();
+}
 
 /// <summary>Turns the subject of a token into the internal user, from memory whenever possible.</summary>
 internal sealed class InternalUsers

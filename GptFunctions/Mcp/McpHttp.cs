@@ -48,7 +48,7 @@ internal sealed class McpHttp(
         var token = HttpAuthentication.ReadBearer(request);
         var occasion = occasions.Of(context);
         var (caller, user, refusal) = await gateway.IdentifyAsync(
-            new GatewayRequest("POST", request.Path.Value!, "", token, request.Query.ContainsKey("access_token"), occasion), tools.Endpoint!);
+            new GatewayRequest("POST", request.Path.Value!, "", token, HttpAuthentication.HasTokenInQuery(request), occasion), tools.Endpoint!);
         if (refusal is not null)
         {
             return GatewayAnswers.Refuse(context, refusal);
@@ -62,7 +62,7 @@ internal sealed class McpHttp(
 
         return isTooLarge
             ? Problem.Refuse(context, RefusalReason.TooLarge, StatusCodes.Status413PayloadTooLarge, "Request too large", "A message may have 1 MB at most.")
-            : read.Message is { } message ? await AnswerAsync(new McpCaller(context, token!, caller!, user!, occasion), message)
+            : read.Message is { } message ? await AnswerAsync(new McpCaller(context, token, caller!, user!, occasion), message)
             : Json(context, read.Error!, StatusCodes.Status400BadRequest);
     }
 

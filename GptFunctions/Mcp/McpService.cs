@@ -18,7 +18,7 @@ namespace GptFunctions.Mcp;
 /// <summary>A request to the endpoint whose token is good.</summary>
 /// <param name="Context">Of the HTTP request.</param>
 /// <param name="Token">As it came.</param>
-internal sealed record McpCaller(HttpContext Context, string Token, Caller Caller, InternalUser User, Occasion Occasion);
+internal sealed record McpCaller(HttpContext Context, ReadOnlyMemory<char> Token, Caller Caller, InternalUser User, Occasion Occasion);
 
 /// <summary>The rules of the MCP endpoint: who sees which tools, and what a call of one is.</summary>
 internal sealed partial class McpService(

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using GptFunctions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -27,8 +28,10 @@ internal sealed partial class RateLimiter(RateLimitStore store, RateLimitMetrics
     public bool IsLocal { get; private set; }
 
     /// <summary>Takes one try from the bucket of <paramref name="key"/>, which holds <paramref name="limit"/> per <paramref name="period"/>.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
     public async ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period) => Count(key, await TakeAsync(key, limit, period));
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<RateLimitDecision> TakeAsync(string key, int limit, TimeSpan period)
     {
         var hash = Sha256.Of(key);

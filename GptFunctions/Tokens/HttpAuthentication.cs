@@ -9,12 +9,18 @@ internal static class HttpAuthentication
 {
     private const string Bearer = "Bearer ";
 
-    /// <summary>The token of the Authorization header. A token in the query or the body is never looked for (RFC 6750 2.3, RFC 9700 4.3.2).</summary>
-    public static string? ReadBearer(HttpRequest request)
+    /// <summary>The token of the Authorization header, as a part of it; empty when there is none. A token in the query or the body is never looked for (RFC 6750 2.3, RFC 9700 4.3.2).</summary>
+    public static ReadOnlyMemory<char> ReadBearer(HttpRequest request)
     {
         var header = request.Headers.Authorization.ToString();
-        return header.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) && header.Length > Bearer.Length ? header[Bearer.Length..].Trim() : null;
+        return header.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) ? header.AsMemory(Bearer.Length).Trim() : default;
     }
+
+    /// <summary>Whether there is one in the query, where it would be in everybody's log.</summary>
+    public static bool HasTokenInQuery(HttpRequest request) =>
+        request.QueryString.Value is { } query
+        && (query.Contains("access_token", StringComparison.OrdinalIgnoreCase) || query.Contains('%', StringComparison.Ordinal)) // else no need to read it
+        && request.Query.ContainsKey("access_token");
 
     /// <summary>Asks a client for its secret (RFC 6749 5.2).</summary>
     public static void ChallengeBasic(HttpContext context) => context.Response.Headers.WWWAuthenticate = "Basic realm=\"gpt-functions\", charset=\"UTF-8\"";
