@@ -67,8 +67,8 @@ bench: ## how fast it is, beside peers in the same run; writes infra/load/RESULT
 bench-peers: ## refreshes and webhooks beside node-oidc-provider and a Node receiver with svix, from npm; draws the README's chart
 	@infra/load/peers.sh --save
 
-bench-scale: ## the pages of those on call after years of use: 10 million sessions, 100 million audit rows; SESSIONS=... EVENTS=...
-	@infra/load/scale.sh $(if $(SESSIONS),--sessions $(SESSIONS)) $(if $(EVENTS),--events $(EVENTS)) --save
+bench-scale: ## the same after years of use: 10 million sessions, 100 million audit rows, beside 100,000; SCALE=0.01 for a look
+	@infra/load/scale.sh --scale $(or $(SCALE),1) $(if $(SCALE),,--save) $(ARGS)
 
 screenshots: ## pictures of the pages
 	@exec infra/dev/screenshots.sh

@@ -43,7 +43,12 @@ postgres_up() {
   local home user bin tries=0 more=''
   bin=$(postgres_bin) || exit 1
   # Databases of tests outlive every process; they need not outlive the machine, as a developer's, and nothing is measured on them.
-  case $name in dev | bench | scale) ;; *) more='-c fsync=off -c full_page_writes=off' ;; esac
+  # One that is filled with years of use has memory and a log as a server of its own would (infra/sizing.md).
+  case $name in
+    dev | bench) ;;
+    scale) more="-c shared_buffers=$(awk '/MemTotal/ { printf "%d", $2 * 0.55 }' /proc/meminfo)kB -c max_wal_size=4GB -c checkpoint_timeout=15min" ;;
+    *) more='-c fsync=off -c full_page_writes=off' ;;
+  esac
   make_home postgres postgres
   [ "$user" != root ] || die "PostgreSQL refuses to run as root and there is no user postgres: create it (useradd -r postgres)."
   cd "$home"
