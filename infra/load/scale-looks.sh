@@ -54,13 +54,14 @@ TEXT
 )"
   publish scale-lookups "Looking things up in the audit trail: the time of the statements, their planning included; another person, app and request each round."
 }
-tail_of() { (cd "$work" && dotnet "$root/GptFunctions/bin/Release/net10.0/GptFunctions.dll" audit tail "$@"); }
+tail_of() { (cd "$work" && dotnet "$built/GptFunctions.dll" audit tail "$@"); }
 planning() { # on|off: whether the server measures that, too
   ! $own || as_superuser -c "ALTER DATABASE ${DATABASE_URL##*/} SET pg_stat_statements.track_planning = $1"
 }
 
 get() { curl -sf -b "$work/$side/cookies" -c "$work/$side/cookies" -L "$@"; }
 sign_in() {
+  rm -f "$work/$side/cookies"
   get "$(url)/operations" >"$work/page"
   LC_ALL=C awk -f infra/dev/form.awk "$work/page" >"$work/form"
   get -o /dev/null --data "$(sed -n 's/^hidden\t//p' "$work/form")&user_id=operator" "$(url)$(sed -n 's/^action\t//p' "$work/form")"

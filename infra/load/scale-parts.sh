@@ -9,7 +9,7 @@ serve() { # SIDE [NAME=VALUE...]: the program on that database
   mkdir -p "$home" # keys that it makes for itself stay, also when it is started again
   PORT=$((port + port_of[$1]))
   (cd "$home" && exec env PORT="$PORT" GATEWAY_CONFIG="$work/gateway.json" AzureWebJobs.Purge.Disabled=true AzureWebJobs.DispatchCountdowns.Disabled=true \
-    "${@:2}" dotnet "$root/GptFunctions/bin/Release/net10.0/GptFunctions.dll" >app.log 2>&1) &
+    "${@:2}" dotnet "$built/GptFunctions.dll" >app.log 2>&1) &
   pid_of[$1]=$! peers+=($!)
   answers "http://127.0.0.1:$PORT/ready" || { tail "$home/app.log" >&2; exit 1; }
   sql -c "UPDATE gpt_clients SET secret_hashes = ARRAY[sha256('$CLIENT_SECRET')] WHERE client_id = '$CLIENT_ID'"
