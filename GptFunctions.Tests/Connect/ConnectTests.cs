@@ -225,6 +225,7 @@ public sealed partial class ConnectTests : IAsyncLifetime
                 WorkingDirectory = directory,
                 RedirectStandardInput = true,
                 RedirectStandardOutput = true,
+                UseShellExecute = false,
             },
         };
         foreach (var (name, value) in settings)
