@@ -9,7 +9,10 @@ internal static class HttpAuthentication
 {
     private const string Bearer = "Bearer ";
 
-    /// <summary>The token of the Authorization header, as a part of it; empty when there is none. A token in the query or the body is never looked for (RFC 6750 2.3, RFC 9700 4.3.2).</summary>
+    /// <summary>
+    /// The token of the Authorization header, as a part of it; empty when there is none. A token in the query or the body is never looked for (RFC 6750
+    /// 2.3, RFC 9700 4.3.2).
+    /// </summary>
     public static ReadOnlyMemory<char> ReadBearer(HttpRequest request)
     {
         var header = request.Headers.Authorization.ToString();
