@@ -46,7 +46,7 @@ postgres_up() {
   # One that is filled with years of use has memory and a log as a server of its own would (infra/sizing.md).
   case $name in
     dev | bench) ;;
-    scale) more="-c shared_buffers=$(awk '/MemTotal/ { printf "%d", $2 * 0.55 }' /proc/meminfo)kB -c max_wal_size=4GB -c checkpoint_timeout=15min" ;;
+    scale) more="-c shared_buffers=$(awk '/MemTotal/ { printf "%d", $2 * 0.55 / 1024 }' /proc/meminfo)MB -c max_wal_size=4GB -c checkpoint_timeout=15min" ;;
     *) more='-c fsync=off -c full_page_writes=off' ;;
   esac
   make_home postgres postgres

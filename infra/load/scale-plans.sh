@@ -25,6 +25,7 @@ part_plans() {
   local what rest
   $own || { say "scale.sh: plans need the private server: leave DATABASE_URL unset, or plans out of --only."; exit 2; }
   export TOKENS=$work/tokens
+  : >"$state/postgres/server.log" # what an earlier run has had written down
   for side in $sides; do
     on "$side"
     say "plans, $(title "$side")..."
