@@ -106,6 +106,8 @@ public sealed partial class SpeedTests
     [GeneratedRegex("<!-- (?<name>[a-z-]+) -->\n(?<text>.*?)<!-- /\\k<name> -->", RegexOptions.Singleline, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Section();
 
-    [GeneratedRegex(@"^Measured \d{4}-\d\d-\d\d on .* (Standalone|Functions) host\.", RegexOptions.Multiline | RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        @"^Measured \d{4}-\d\d-\d\d on .* (Standalone|Functions) host\.", RegexOptions.Multiline | RegexOptions.ExplicitCapture,
+        matchTimeoutMilliseconds: 1000)]
     private static partial Regex Measured();
 }
