@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help run demo connect cli test stranger stop clean lint docs build setup func services bench bench-peers bench-scale fuzz screenshots webhook k8s-render azure-up production-deploy rollback
+.PHONY: help run demo connect cli test stranger stop clean lint docs build setup func services bench bench-peers bench-scale fuzz screenshots webhook k8s-render image-check azure-up production-deploy rollback
 
 help: ## this list
 	@echo 'usage: make TARGET [PORT=7071] [FILTER=expression]'
@@ -75,6 +75,9 @@ screenshots: ## pictures of the pages
 
 k8s-render: ## what a deployment would apply, into .local/k8s
 	@exec infra/k8s/render.sh
+
+image-check: ## build the image with stand-in base images, look into it and start it; minutes, as root
+	@exec infra/container/check.sh $(ARGS)
 
 azure-up: ## an environment on Azure, from nothing: [ENVIRONMENT=production] [PLAN=1] [IMAGE=...]; names in infra/deploy/azure.conf
 	@exec infra/deploy/azure-up.sh --environment "$(or $(ENVIRONMENT),production)" $(if $(PLAN),--plan) $(if $(IMAGE),--image "$(IMAGE)")

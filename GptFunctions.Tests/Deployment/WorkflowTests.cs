@@ -10,15 +10,16 @@ public sealed partial class WorkflowTests
 {
     private static readonly JsonNode Ci = Load("ci.yml");
     private static readonly JsonNode Deploy = Load("deploy-aks.yml");
+    private static readonly JsonNode BaseImages = Load("base-images.yml");
 
     public static TheoryData<string, string> Jobs
     {
         get
         {
             var jobs = new TheoryData<string, string>();
-            foreach (var (file, workflow) in ((string, JsonNode)[])[("ci.yml", Ci), ("deploy-aks.yml", Deploy)])
+            foreach (var file in (string[])["ci.yml", "deploy-aks.yml", "base-images.yml"])
             {
-                foreach (var name in workflow.At("jobs")!.AsObject().Select(job => job.Key))
+                foreach (var name in Of(file).At("jobs")!.AsObject().Select(job => job.Key))
                 {
                     jobs.Add(file, name);
                 }
@@ -77,11 +78,16 @@ public sealed partial class WorkflowTests
     [MemberData(nameof(Jobs))]
     public void Job_has_the_least_rights_and_an_end(string file, string name)
     {
-        var workflow = file == "ci.yml" ? Ci : Deploy;
+        var workflow = Of(file);
         Assert.Empty(workflow.Map("permissions")); // none, unless a job names them
         var rights = workflow.Map($"jobs/{name}/permissions");
         Assert.NotNull(workflow.At($"jobs/{name}/permissions"));
-        Assert.All(rights, right => Assert.True(right is { Key: "contents", Value: "read" } or { Key: "id-token", Value: "write" }, $"{right}"));
+        Assert.All(
+            rights,
+            right => Assert.True(
+                right is { Key: "contents", Value: "read" } or { Key: "id-token", Value: "write" }
+                    || (right is { Key: "issues", Value: "write" } && file == "base-images.yml"),
+                $"{right}"));
         var signsIn = Steps(workflow, name).Any(step => step.Text("uses")?.StartsWith("azure/login@", StringComparison.Ordinal) == true);
         Assert.Equal(signsIn, rights.ContainsKey("id-token"));
         Assert.Equal(signsIn, workflow.At($"jobs/{name}/environment") is not null); // a federated credential belongs to an environment
@@ -93,6 +99,7 @@ public sealed partial class WorkflowTests
     [Theory]
     [InlineData("ci.yml")]
     [InlineData("deploy-aks.yml")]
+    [InlineData("base-images.yml")]
     public async Task Actions_are_pinned_by_commit_with_their_version_beside(string file)
     {
         var lines = (await File.ReadAllLinesAsync(PathOf(file))).Where(line => UsesLine().IsMatch(line) && !line.Contains(": ./", StringComparison.Ordinal))
@@ -109,6 +116,7 @@ public sealed partial class WorkflowTests
     [Theory]
     [InlineData("ci.yml")]
     [InlineData("deploy-aks.yml")]
+    [InlineData("base-images.yml")]
     public void Scripts_hold_no_expression_and_logins_no_password(string file)
     {
         Assert.All(StepsOf(file).Select(step => step.Text("run")).OfType<string>(), run => Assert.DoesNotContain("${{", run, StringComparison.Ordinal));
@@ -134,7 +142,7 @@ public sealed partial class WorkflowTests
         var library = await File.ReadAllTextAsync(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy", "lib.sh"));
         string[] Keys(string list) => Regex.Match(
             library, $@"^{list}=\((?<keys>[^)]+)\)$", RegexOptions.Multiline | RegexOptions.ExplicitCapture,
-            TimeSpan.FromSeconds(1)).Groups["keys"].Value.Split(' ');
+            TimeSpan.FromSeconds(1)).Groups["keys"].Value.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(
             given.Keys.Order(StringComparer.Ordinal),
             Keys("secret_keys").Concat(Keys("setup_keys")).Concat(Keys("optional_keys")).Select(key => key.ToUpperInvariant().Replace('-', '_'))
@@ -200,7 +208,7 @@ public sealed partial class WorkflowTests
     [MemberData(nameof(Jobs))]
     public async Task Scripts_of_the_workflows_are_clean(string file, string job)
     {
-        foreach (var run in Steps(file == "ci.yml" ? Ci : Deploy, job).Select(step => step.Text("run")).OfType<string>())
+        foreach (var run in Steps(Of(file), job).Select(step => step.Text("run")).OfType<string>())
         {
             var script = Path.GetTempFileName();
             await File.WriteAllTextAsync(script, $"#!/bin/bash\nset -e -o pipefail\n{run}\n");
@@ -213,6 +221,23 @@ public sealed partial class WorkflowTests
             File.Delete(script);
         }
     }
+
+    /// <summary>Each week, and by nobody's push: it may write issues.</summary>
+    [Fact]
+    public void Base_images_are_looked_at_each_week()
+    {
+        Assert.Equal(["schedule", "workflow_dispatch"], BaseImages.At("on")!.AsObject().Select(trigger => trigger.Key));
+        Assert.Matches(@"^\d+ \d+ \* \* [0-6]$", Assert.Single(BaseImages.List("on/schedule")).Text("cron"));
+        var step = Steps(BaseImages, "base-images")[^1];
+        Assert.Equal("infra/container/base-images.sh --issue", step.Text("run"));
+        Assert.Equal("${{ github.token }}", step.Map("env")["GH_TOKEN"]);
+    }
+
+    [Fact]
+    public void Ci_runs_every_line_of_the_dockerfile_on_stand_ins_too() =>
+        Assert.EndsWith(" make image-check", Steps(Ci, "image")[^1].Text("run"), StringComparison.Ordinal);
+
+    private static JsonNode Of(string file) => file switch { "ci.yml" => Ci, "deploy-aks.yml" => Deploy, _ => BaseImages };
 
     private static string PathOf(string file) => Path.Combine(TestServices.RepositoryRoot, ".github", "workflows", file);
 
