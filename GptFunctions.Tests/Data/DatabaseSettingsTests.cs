@@ -29,6 +29,8 @@ public sealed class DatabaseSettingsTests
     [InlineData("sslmode=verify-full", "SSL Mode", "VerifyFull")]
     [InlineData("sslmode=require&channel_binding=require", "Channel Binding", "Require")]
     [InlineData("sslrootcert=%2Fetc%2Fca.pem", "Root Certificate", "/etc/ca.pem")]
+    [InlineData("sslrootcert=system", "SSL Mode", "VerifyFull")]
+    [InlineData("sslrootcert=system", "Root Certificate", "")]
     [InlineData("application_name=a%20name", "Application Name", "a name")]
     [InlineData("options=-c%20statement_timeout%3D5s", "Options", "-c statement_timeout=5s")]
     [InlineData("Include%20Error%20Detail=true", "Include Error Detail", "True")]
@@ -36,7 +38,7 @@ public sealed class DatabaseSettingsTests
     public void Url_parameters_of_libpq_and_of_Npgsql_are_understood(string query, string keyword, string value)
     {
         var connection = new DatabaseSettings { Url = "postgresql://user:pass@host/db?" + query }.ToConnectionString();
-        Assert.Equal(value, connection[keyword]?.ToString());
+        Assert.Equal(value, connection[keyword]?.ToString() ?? "");
     }
 
     [Fact]
@@ -57,6 +59,7 @@ public sealed class DatabaseSettingsTests
     [InlineData("postgresql://user:very-secret@host/", "must name a host and a database")]
     [InlineData("postgresql://user:very-secret@host/db?sslmode=bogus", "'sslmode'")]
     [InlineData("postgresql://user:very-secret@host/db?nonsense=very-secret", "'nonsense'")]
+    [InlineData("postgresql://user:very-secret@host/db?sslmode=verify-full&sslrootcert=/nowhere/ca.pem", "CA file /nowhere/ca.pem")]
     [InlineData("mysql://user:very-secret@host/db", "neither a postgresql:// URL nor a list of Keyword=Value pairs")]
     [InlineData("very-secret", "neither a postgresql:// URL nor a list of Keyword=Value pairs")]
     [InlineData("Host=host;Password=very-secret;Nonsense=1", "neither a postgresql:// URL nor a list of Keyword=Value pairs")]

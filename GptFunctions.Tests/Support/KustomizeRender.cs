@@ -23,6 +23,9 @@ internal static class KustomizeRender
     /// <summary>The rendering with an Ingress in place of the Gateway.</summary>
     public static Task<Manifests> LoadIngressAsync(string environment) => LoadNamedAsync(environment + "-ingress");
 
+    /// <summary>The rendering with the component that brings the file of the database's CA.</summary>
+    public static Task<Manifests> LoadDatabaseCaAsync(string environment) => LoadNamedAsync(environment + "-database-ca");
+
     public static async Task<Manifests> LoadNamedAsync(string name)
     {
         await Rendered.Value;

