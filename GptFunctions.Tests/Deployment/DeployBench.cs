@@ -4,7 +4,7 @@ using GptFunctions.Tests.Support;
 namespace GptFunctions.Tests.Deployment;
 
 /// <summary>
-/// infra/deploy in a directory of its own, with kubectl, az, docker, curl and git replaced by a program that writes down how it was called
+/// infra/deploy in a directory of its own, with kubectl, az, docker, curl, git and gh replaced by a program that writes down how it was called
 /// and answers by rules: the first whose pattern is found in the call. A call that no rule knows fails.
 /// </summary>
 internal sealed class DeployBench : IDisposable
@@ -24,7 +24,23 @@ internal sealed class DeployBench : IDisposable
         #!/usr/bin/env bash
         line="$(basename "$0") $*"
         printf '%s\n' "$line" >>"$FAKE/calls"
-        case $line in *' -f -'*) cat >>"$FAKE/input" ;; esac
+        # A vault that was made is a directory, and pods that were given a program run it.
+        if [ -d "$FAKE/vault" ]; then
+          case $line in
+            'az keyvault secret list '*) exec ls "$FAKE/vault" ;;
+            'az keyvault secret show '*) exec cat "$FAKE/vault/$7" ;;
+            'az keyvault secret set '*) cat >"$FAKE/new" && exec mv "$FAKE/new" "$FAKE/vault/$7" ;;
+          esac
+        fi
+        case $line in *' -f -'* | *'/dev/stdin'* | 'gh secret set'*) cat >>"$FAKE/input" ;; esac
+        if [ -n "${PROGRAM:-}" ] && [[ "$line" = *' exec deploy/gpt-functions-http -c functions -- dotnet /home/site/wwwroot/GptFunctions.dll '* ]]; then
+          while [ "$1" != /home/site/wwwroot/GptFunctions.dll ]; do shift; done
+          exec dotnet "$PROGRAM" "${@:2}"
+        fi
+        # While the http pods are stopped nobody answers; an apply does not start them.
+        if [ -e "$FAKE/stopped" ]; then
+          case $line in *'{.spec.replicas}') printf 0; exit ;; curl*) printf '\n000'; exit 7 ;; esac
+        fi
         number=0
         while IFS=$'\t' read -r pattern codes; do
           number=$((number + 1))
@@ -34,6 +50,10 @@ internal sealed class DeployBench : IDisposable
           read -ra codes <<<"$codes"
           [ "$used" -lt "${#codes[@]}" ] || used=$((${#codes[@]} - 1))
           cat "$FAKE/answer.$number"
+          case ${codes[$used]}$line in
+            0*' scale '*gpt-functions-http*' --replicas=0') touch "$FAKE/stopped" ;;
+            0*' scale '*gpt-functions-http*' --replicas='*) rm -f "$FAKE/stopped" ;;
+          esac
           exit "${codes[$used]}"
         done <"$FAKE/rules"
         echo "no rule for: $line" >&2
@@ -49,7 +69,7 @@ internal sealed class DeployBench : IDisposable
         Environment = environment;
         Namespace = environment == "production" ? "gpt-functions" : "gpt-functions-staging";
         foreach (var file in Directory.EnumerateFiles(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy")).Append(
-            Path.Combine(TestServices.RepositoryRoot, "infra", "dev", "lib.sh")))
+            Path.Combine(TestServices.RepositoryRoot, "infra", "dev", "lib.sh")).Append(Path.Combine(TestServices.RepositoryRoot, "Makefile")))
         {
             var copy = Path.Combine(directory.FullName, Path.GetRelativePath(TestServices.RepositoryRoot, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -57,7 +77,7 @@ internal sealed class DeployBench : IDisposable
         }
 
         Directory.CreateDirectory(Path.Combine(directory.FullName, "bin"));
-        foreach (var name in (string[])["kubectl", "az", "docker", "curl", "git"])
+        foreach (var name in (string[])["kubectl", "az", "docker", "curl", "git", "gh"])
         {
             var file = Path.Combine(directory.FullName, "bin", name);
             File.WriteAllText(file, Fake + "\n");
@@ -72,6 +92,8 @@ internal sealed class DeployBench : IDisposable
         Settings["KUBE_CONTEXT"] = "contoso";
         Settings["SMOKE_TIMEOUT"] = "0";
         Settings["CONFIRM_FROM_STDIN"] = "1";
+        WriteOverlay("gateway.json", """{ "routes": [] }""");
+        WriteOverlay("azure.yaml", "spec:\n  parameters:\n    keyvaultName: contoso-gpt\n");
         WriteOverlay("settings.env", $"# not https://gpt.example.com\nPUBLIC_BASE_URL={Url}\n");
         AddRules();
     }
@@ -81,6 +103,13 @@ internal sealed class DeployBench : IDisposable
     public string Namespace { get; }
 
     public Dictionary<string, string?> Settings { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Whether the http pods are stopped (zero replicas): then nobody answers, until somebody scales them up.</summary>
+    public bool IsStopped
+    {
+        get => File.Exists(FileOf("stopped"));
+        set => File.WriteAllText(FileOf("stopped"), value ? "" : throw new ArgumentOutOfRangeException(nameof(value)));
+    }
 
     /// <summary>How the programs were called, in order.</summary>
     public string[] Calls => File.Exists(FileOf("calls")) ? File.ReadAllLines(FileOf("calls")) : [];
@@ -92,7 +121,8 @@ internal sealed class DeployBench : IDisposable
     public IEnumerable<string> Changes =>
         Calls.Where(
             call => call.StartsWith("kubectl ", StringComparison.Ordinal)
-                && (call.Contains(" apply ", StringComparison.Ordinal) || call.Contains(" delete ", StringComparison.Ordinal))
+                && (call.Contains(" apply ", StringComparison.Ordinal) || call.Contains(" delete ", StringComparison.Ordinal)
+                    || call.Contains(" scale ", StringComparison.Ordinal))
                 && !call.Contains("--dry-run=server", StringComparison.Ordinal));
 
     /// <summary>Goes before the rules that are there. With several exit codes each call takes the next; the last one stays.</summary>
@@ -136,9 +166,9 @@ internal sealed class DeployBench : IDisposable
 
     public string Rendered => File.ReadAllText(FileOf(".local/deploy/" + Environment + "/manifests.yaml"));
 
-    public void WriteOverlay(string name, string text)
+    public void WriteOverlay(string name, string text, string? environment = null)
     {
-        var file = Path.Combine(directory.FullName, "infra", "k8s", "overlays", Environment, name);
+        var file = Path.Combine(directory.FullName, "infra", "k8s", "overlays", environment ?? Environment, name);
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         File.WriteAllText(file, text);
     }
@@ -148,7 +178,26 @@ internal sealed class DeployBench : IDisposable
     public Task<(int ExitCode, string Said)> DeployAsync(params string[] more) =>
         RunAsync("deploy.sh", ["--environment", Environment, "--image", Image, .. more]);
 
-    public async Task<(int ExitCode, string Said)> RunAsync(string script, string[] arguments, string input = "")
+    /// <summary>A directory in the place of the environment's Key Vault, which the pods read as it is.</summary>
+    public string MakeVault(IEnumerable<KeyValuePair<string, string>> secrets)
+    {
+        var vault = Directory.CreateDirectory(FileOf("vault")).FullName;
+        foreach (var (name, value) in secrets)
+        {
+            File.WriteAllText(Path.Combine(vault, name), value);
+        }
+
+        return vault;
+    }
+
+    public Task<(int ExitCode, string Said)> RunAsync(string script, string[] arguments, string input = "") =>
+        RunAsync(["infra/deploy/" + script, .. arguments], input);
+
+    /// <summary>Runs what a person copies from a document.</summary>
+    /// <param name="input">What they type.</param>
+    public Task<(int ExitCode, string Said)> WalkAsync(string text, string input = "") => RunAsync(["-c", text], input);
+
+    private async Task<(int ExitCode, string Said)> RunAsync(string[] bash, string input)
     {
         await File.WriteAllLinesAsync(FileOf("rules"), rules.Select(rule => $"{rule.Pattern}\t{string.Join(' ', rule.Codes)}"));
         foreach (var (number, rule) in rules.Index())
@@ -164,7 +213,7 @@ internal sealed class DeployBench : IDisposable
             UseShellExecute = false,
             WorkingDirectory = directory.FullName,
         };
-        foreach (var argument in (string[])["infra/deploy/" + script, .. arguments])
+        foreach (var argument in bash)
         {
             start.ArgumentList.Add(argument);
         }
@@ -190,6 +239,7 @@ internal sealed class DeployBench : IDisposable
         Rule("get namespace ");
         Rule("^az acr repository show --name contoso --image gpt-functions@sha256:1+ ");
         Rule("^kubectl kustomize ", $"kind: ConfigMap\ndata:\n  PUBLIC_BASE_URL: {Url}\n");
+        Rule("get secret gpt-(secrets|setup) .*\\{\\{\\$value"); // no Secret is there yet
         Rule("get secret gpt-secrets ", string.Concat(SecretKeys.Select(key => key + " 40\n")));
         Rule("get secret gpt-setup ", "database-owner-url 40\n");
         Rule("get configmap gpt-deployed .*manifests", $"data:\n  PUBLIC_BASE_URL: {Url}\n");
@@ -204,9 +254,11 @@ internal sealed class DeployBench : IDisposable
         Rule("^git diff .*--diff-filter=MDR");
         Rule("^git diff .*--diff-filter=A ", "GptFunctions/Data/Migrations/V009_Later.sql\n");
         Rule("apply -[kf] .*--dry-run=server", "deployment.apps/gpt-functions-http configured (server dry run)\n");
+        Rule("get deployment gpt-functions-http .*spec.replicas", "2");
         Rule("get deployment gpt-functions-http ", ImageBefore);
         Rule("apply -k ");
         Rule("apply -f .*(before|rollback)\\.yaml$");
+        Rule(" scale deployment/");
         Rule("rollout status ");
         Rule("^curl .*/ready$", "{\"status\":\"ready\"}\n200");
         Rule("^curl .*/oauth-authorization-server$", $"{{\"issuer\":\"{Url}\"}}\n200");

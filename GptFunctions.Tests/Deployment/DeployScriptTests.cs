@@ -147,6 +147,47 @@ public sealed class DeployScriptTests
         Assert.Contains(bench.Calls, call => call.Contains("--header @-", StringComparison.Ordinal));
     }
 
+    /// <summary>After a restore: the manifests name no replicas, and the autoscaler leaves zero alone, so nobody else would start them.</summary>
+    [Fact]
+    public async Task Stopped_pods_are_started_after_the_manifests_and_before_the_wait()
+    {
+        using var bench = new DeployBench { IsStopped = true };
+        bench.Insert("^kubectl kustomize ", $"kind: ConfigMap\ndata:\n  PUBLIC_BASE_URL: {DeployBench.Url}\nspec:\n  minReplicas: 3\n");
+        var (code, said) = await bench.DeployAsync("--yes");
+        Assert.True(code == 0, said);
+        Assert.False(bench.IsStopped);
+        Assert.Contains($"runs now     {DeployBench.ImageBefore}, stopped (0 replicas): it will be started", said, StringComparison.Ordinal);
+        var calls = bench.Calls.ToList();
+        var started = calls.FindIndex(call => call.EndsWith("scale deployment/gpt-functions-http --replicas=3", StringComparison.Ordinal));
+        Assert.InRange(
+            started, calls.FindIndex(call => call.Contains(" apply -k ", StringComparison.Ordinal) && !call.Contains("--dry-run", StringComparison.Ordinal)),
+            calls.FindIndex(call => call.Contains("rollout status", StringComparison.Ordinal)));
+    }
+
+    /// <summary>"Runs again" is said of pods that run: those of before are started as well when what was to be deployed fails.</summary>
+    [Theory]
+    [InlineData("apply -k [^ ]*$")]
+    [InlineData("^curl .*/__selftest$")]
+    public async Task Failure_while_pods_are_stopped_starts_those_of_before(string pattern)
+    {
+        using var bench = new DeployBench { IsStopped = true };
+        bench.Insert(pattern, "\n503", 1, 0);
+        var (code, said) = await bench.DeployAsync("--yes");
+        Assert.True(code == 3, said);
+        Assert.Contains("runs in production again", said, StringComparison.Ordinal);
+        Assert.False(bench.IsStopped);
+    }
+
+    [Fact]
+    public async Task Pods_that_cannot_be_started_are_not_said_to_run()
+    {
+        using var bench = new DeployBench { IsStopped = true };
+        bench.Insert(" scale deployment/", "", 1);
+        var (code, said) = await bench.DeployAsync("--yes");
+        Assert.DoesNotContain("again.", said, StringComparison.Ordinal);
+        Assert.True(code == 4, said);
+    }
+
     [Fact]
     public async Task Failure_of_a_first_deployment_is_left_to_be_looked_at()
     {

@@ -124,6 +124,19 @@ public sealed class ManifestSettingsTests
         }
     }
 
+    /// <summary>What the program says at its start in Production, with everything right but these secrets.</summary>
+    internal static async Task<IReadOnlyList<string>> ProblemsAsync(IEnumerable<KeyValuePair<string, string>> secrets)
+    {
+        var manifests = await KustomizeRender.LoadAsync(KustomizeRender.Production);
+        using var settings = RenderedSettings.Of(manifests, manifests.Container("http"), []);
+        foreach (var (name, value) in secrets)
+        {
+            await File.WriteAllTextAsync(Path.Combine(settings.SecretsPath, name.Replace('_', '-').ToLowerInvariant()), value);
+        }
+
+        return Problems(settings);
+    }
+
     private static Dictionary<string, string> Broker => new(StringComparer.Ordinal) { ["rabbitmq-url"] = "amqps://app:password@broker:5671" };
 
     private static IEnumerable<JsonNode> Containers(Manifests manifests) =>

@@ -105,16 +105,6 @@ public sealed partial class RunbookTests
                 && block.Groups["text"].Value.Contains("-H 'x-ms-invocation-id: ", StringComparison.Ordinal));
     }
 
-    /// <summary>A deployment leaves a deployment at zero replicas alone, so a restore must not end with one.</summary>
-    [Fact]
-    public void Restore_starts_the_pods_that_it_stopped()
-    {
-        var blocks = ShellBlock().Matches(Section("Restore")).Select(match => match.Groups["text"].Value).ToList();
-        var stopped = Scaled().Matches(blocks[0]).Select(match => match.Groups["name"].Value).ToList();
-        Assert.NotEmpty(stopped);
-        Assert.All(stopped, name => Assert.Matches($@"scale deployment/{name} --replicas=[1-9]", blocks[^1]));
-    }
-
     /// <summary>Deployments, Secrets, ConfigMaps and so on, as the manifests call them.</summary>
     [Fact]
     public async Task Objects_of_the_cluster_that_it_names_exist()
@@ -127,13 +117,6 @@ public sealed partial class RunbookTests
         Assert.All(
             NamespaceOption().Matches(Runbook).Select(match => match.Groups["name"].Value).Except(["rabbitmq"], StringComparer.Ordinal),
             name => Assert.Equal("gpt-functions", name));
-    }
-
-    [Fact]
-    public void Every_secret_has_a_way_to_be_rotated()
-    {
-        var table = Section("Rotate");
-        Assert.All([.. SecretsTests.Names, "database-owner-url"], name => Assert.Contains($"`{name}`", table, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -179,9 +162,6 @@ public sealed partial class RunbookTests
 
     [GeneratedRegex(@"(?:UPDATE|DELETE FROM|INSERT INTO|TRUNCATE) (?<name>\w+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Change();
-
-    [GeneratedRegex(@"deployment/(?<name>[\w-]+)(?=.* --replicas=0)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex Scaled();
 
     [GeneratedRegex(@"(?:deployment/|deploy/|scaledobject )(?<name>gpt-[a-z-]+)", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex ClusterObject();

@@ -96,12 +96,88 @@ public sealed partial class SecretsTests
             name => name.Contains("SECRET", StringComparison.Ordinal) || name.Contains("KEY", StringComparison.Ordinal));
     }
 
+    /// <summary>The file of a CA of one's own, where the component's comment says that the URLs name it: for setup, too, and nothing else changes.</summary>
+    [Theory]
+    [MemberData(nameof(Environments))]
+    public async Task Component_brings_the_file_of_the_databases_ca_to_every_container(string environment)
+    {
+        var (plain, with) = (await KustomizeRender.LoadAsync(environment), await KustomizeRender.LoadDatabaseCaAsync(environment));
+        Assert.Equal(plain.Objects.Count, with.Objects.Count);
+        foreach (var component in Manifests.Components)
+        {
+            Assert.Equal("gpt-database-ca", Assert.Single(Added(pod => pod.Pod(component).List("volumes"))).Text("configMap/name"));
+            foreach (var mounts in (Func<Manifests, IEnumerable<JsonNode>>[])[
+                pod => pod.Container(component).List("volumeMounts"), pod => pod.Setup(component).List("volumeMounts")])
+            {
+                Assert.Equal(
+                    """{"mountPath":"/etc/gpt-database","name":"database-ca","readOnly":true}""", Assert.Single(Added(mounts)).ToJsonString());
+            }
+        }
+
+        IEnumerable<JsonNode> Added(Func<Manifests, IEnumerable<JsonNode>> list)
+        {
+            var before = list(plain).Select(item => item.ToJsonString()).ToHashSet(StringComparer.Ordinal);
+            return list(with).Where(item => !before.Contains(item.ToJsonString()));
+        }
+    }
+
+    /// <summary>
+    /// The Rotate table of the runbook, the objects of each overlay (those that are commented out until somebody has them, too), the lists of the scripts,
+    /// and the program's settings name the same secrets.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Environments))]
+    public void Every_secret_of_the_rotate_table_has_its_object_and_every_object_its_row(string environment)
+    {
+        var runbook = File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "infra", "runbook.md"));
+        var rows = runbook.Split("\n## Rotate\n")[1].Split("\n### ")[0].Split('\n').Where(line => line.StartsWith("| `", StringComparison.Ordinal))
+            .SelectMany(line => Quoted().Matches(line.Split(" | ")[0]).Select(match => match.Groups["name"].Value)).Order(StringComparer.Ordinal).ToList();
+
+        var overlay = File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "overlays", environment, "secrets.yaml"));
+        var objects = VaultObject().Matches(overlay).Select(match => (match.Groups["name"].Value, match.Groups["isOff"].Success)).ToList();
+        Assert.Equal(Names, objects.Where(item => !item.Success).Select(item => item.Value));
+        Assert.Equal(rows, objects.Select(item => item.Value).Append("database-owner-url").Order(StringComparer.Ordinal)); // setup's alone
+
+        var library = File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "infra", "deploy", "lib.sh"));
+        Assert.Equal(
+            rows,
+            KeyList().Matches(library).SelectMany(match => match.Groups["keys"].Value.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                .Order(StringComparer.Ordinal));
+
+        Assert.Empty(
+            SettingsTable.All.Where(row => row.Setting.IsSecret).Select(row => row.Setting.Name)
+                .Except(["CLERK_WEBHOOK_SIGNING_SECRET"], StringComparer.Ordinal) // another name of CLERK_WEBHOOK_SECRET
+                .Except(rows.Select(key => key.Replace('-', '_').ToUpperInvariant()), StringComparer.Ordinal));
+    }
+
+    /// <summary>One that is taken in is an object like the others.</summary>
+    [Fact]
+    public void Object_that_is_commented_out_is_one_without_the_mark()
+    {
+        var overlay = File.ReadAllText(Path.Combine(TestServices.RepositoryRoot, "infra", "k8s", "overlays", "production", "secrets.yaml"));
+        var all = Yaml.Parse(overlay.Replace("        # - ", "        - ", StringComparison.Ordinal)).Single().Text("spec/parameters/objects")!;
+        var names = Yaml.Parse(all).Single().List("array").Select(text => Yaml.Parse(text.ToString()).Single().Text("objectName")!).ToList();
+        Assert.Contains("service-key", names);
+        Assert.Equal(VaultObject().Count(overlay), names.Count);
+    }
+
     [Fact]
     public void What_looks_secret_is_recognised()
     {
         string[] secrets = [SigningKey.Generate(), Secret.New(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "amqps://app:word@broker:5671"];
         Assert.All(secrets, secret => Assert.Matches(LooksSecret(), "value: " + secret));
     }
+
+    [GeneratedRegex("`(?<name>[a-z-]+)`", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Quoted();
+
+    [GeneratedRegex(
+        @"^        (?<isOff># )?- '\{ objectName: (?<name>[a-z-]+), objectType: secret \}'$", RegexOptions.Multiline | RegexOptions.ExplicitCapture,
+        matchTimeoutMilliseconds: 1000)]
+    private static partial Regex VaultObject();
+
+    [GeneratedRegex(@"^(?:secret|setup|optional)_keys=\((?<keys>[^)]+)\)$", RegexOptions.Multiline, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex KeyList();
 
     /// <summary>PEM, a webhook's secret, a URL with a password, or 32 characters and more that mean nothing (zero ids are no secret).</summary>
     [GeneratedRegex(

@@ -38,7 +38,7 @@ public sealed class KeyCommandsTests : IAsyncLifetime
         var texts = output.TrimEnd('\n').Split(' ');
         Assert.Equal(old, texts[1]);
         Assert.Contains($"added {IdOf(texts[0])}: it signs 600 s after", error, StringComparison.Ordinal);
-        Assert.Contains("az keyvault secret set --vault-name NAME --name gpt-ec-private-key", error, StringComparison.Ordinal);
+        Assert.Contains("infra/deploy/secrets.sh --environment production --only gpt-ec-private-key", error, StringComparison.Ordinal);
         Assert.Equal(old, await File.ReadAllTextAsync(KeyFilePath)); // nothing is changed but by --file
         Assert.Equal(
             $"{IdOf(texts[0])} command:ada yearly", await database.ScalarAsync<string>($"""

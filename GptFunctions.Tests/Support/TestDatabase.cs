@@ -44,6 +44,18 @@ internal sealed class TestDatabase : IAsyncDisposable
         }
     }
 
+    /// <summary>A copy of another one as it is now; no app may run on that one.</summary>
+    public static async Task<TestDatabase> CopyAsync(TestDatabase original, string name)
+    {
+        var server = await TestServices.DatabaseUrlAsync();
+        await using var admin = NpgsqlDataSource.Create(new DatabaseSettings { Url = server, PoolSize = 1 }.ToConnectionString());
+        var (database, from) = ("test_" + name.ToLowerInvariant(), new Uri(original.Url).AbsolutePath[1..]);
+        await ExecuteAsync(admin, $"DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+        original.Source.Clear();
+        await ExecuteAsync(admin, $"CREATE DATABASE {database} TEMPLATE {from}");
+        return new TestDatabase(UrlOf(server, database));
+    }
+
     /// <summary>An empty database on a server of the test's own.</summary>
     public static async Task<TestDatabase> CreateOnAsync(string server, string name)
     {

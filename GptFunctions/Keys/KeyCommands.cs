@@ -139,8 +139,8 @@ internal static class KeyCommands
     private static string WhereTo(string setting)
     {
         var key = setting.Replace('_', '-').ToLowerInvariant();
-        return $"The line on standard output is the new {setting}: with a vault, pipe it into 'az keyvault secret set --vault-name NAME --name {key} --file "
-            + $"/dev/stdin --encoding utf-8'; else into 'gh secret set {setting} --env production', and run infra/deploy/secrets.sh.";
+        return $"The line on standard output is the new {setting}: pipe it into 'infra/deploy/secrets.sh --environment production --only {key}' "
+            + "(without a vault also --github).";
     }
 
     private static string ToText(KeyRow row)

@@ -8,8 +8,9 @@
 #   --dry-run   make every check, the server's own dry run included, and change nothing
 #
 # Steps: checks (tools, kubectl context, image, manifests, secrets, migrations), confirmation,
-# kubectl apply -k, rollout status, smoke test from outside, record. When rollout or smoke
-# test fail, the manifests recorded before are applied again. Settings (environment):
+# kubectl apply -k, start of pods that were stopped, rollout status, smoke test from outside,
+# record. When rollout or smoke test fail, the manifests recorded before are applied again.
+# Settings (environment):
 #   KUBE_CONTEXT       the kubectl context that this environment is in (required)
 #   SECRETS_SOURCE     kubernetes (default): Secrets gpt-secrets and gpt-setup, which
 #                      secrets.sh makes; keyvault: as the manifests say
@@ -89,17 +90,29 @@ check_secret() {
   for key in "$@"; do
     grep -qE "^$key [1-9][0-9]*$" <<<"$sizes" || problem "Secret $name: $key is missing or empty."
   done
+  [ "$name" != gpt-secrets ] || check_needed "$sizes" "Secret $name"
+}
+
+# What the rendered settings and routes ask for is there, too.
+check_needed() {
+  local key why
+  while IFS=' ' read -r key why; do
+    grep -qxE "$key( [1-9][0-9]*)?" <<<"$1" || problem "$2 lacks $key, and $why."
+  done < <(needed_secrets "$rendered")
 }
 
 check_vault() {
-  local vault names key
+  local vault names key mounted
   vault=$(sed -n '/^ *keyvaultName: */{s///p;q}' "$rendered")
   have az || { problem "az is not installed (https://aka.ms/azure-cli): it looks secrets up in $vault."; return; }
   names=$(az keyvault secret list --vault-name "$vault" --query '[?attributes.enabled].name' --output tsv 2>/dev/null) ||
     { problem "Key Vault $vault cannot be read: az login, and the role Key Vault Reader for you."; return; }
-  for key in "${secret_keys[@]}" "${setup_keys[@]}"; do
+  # What the manifests mount: a pod with one that the vault has not does not start.
+  mounted=$(sed -nE 's/^[^#]*objectName: ([a-z0-9-]+).*/\1/p' "$rendered" | sort -u)
+  for key in $mounted "${secret_keys[@]}" "${setup_keys[@]}"; do
     grep -qx "$key" <<<"$names" || problem "Key Vault $vault: $key is missing or disabled."
   done
+  check_needed "$mounted" "infra/k8s/overlays/$environment/secrets.yaml"
 }
 
 # The init container applies what is missing; here it is said before, as far as the history of this checkout tells.
@@ -153,7 +166,7 @@ kube apply -k "$work" --dry-run=server >"$work/dry-run.txt" || { problem "the cl
 
 running=$(running_image)
 say "environment  $environment: $public_url (namespace $namespace, context $KUBE_CONTEXT)"
-say "runs now     ${running:-nothing}"
+say "runs now     ${running:-nothing}$(if is_stopped; then printf ', stopped (0 replicas): it will be started'; fi)"
 say "to deploy    $image"
 say "secrets      from $secrets_source, all there"
 say "migrations   $migrations_said"
@@ -169,6 +182,7 @@ elif [ -n "$running" ]; then say "Note: $running runs without a record, so a fai
 
 trap 'say "Interrupted: the rollout goes on in the cluster. infra/deploy/rollback.sh --environment $environment --to current brings back the last good one."; exit "$broken"' INT TERM
 kube apply -k "$work" || give_up "kubectl apply"
+start_pods "$rendered" || give_up "starting the pods"
 wait_for_rollout || give_up "the rollout"
 smoke_test || give_up "the smoke test"
 

@@ -11,16 +11,17 @@ deployments=(gpt-functions-http gpt-functions-audit gpt-functions-timers)
 secret_keys=(gpt-client-id gpt-client-secret gpt-ec-private-key gpt-refresh-key clerk-webhook-secret clerk-oauth-client-secret stripe-webhook-secret database-url rabbitmq-url)
 setup_keys=(database-owner-url)
 # Further files of gpt-secrets, for who uses them.
-optional_keys=(gpt-ec-previous-keys orders-webhook-secret verification-webhook-secret verification-callback-secret service-key)
+optional_keys=(gpt-ec-previous-keys orders-webhook-secret verification-webhook-secret verification-callback-secret service-key database-listen-url
+  otel-exporter-otlp-headers)
 
 # The ConfigMaps that remember what runs (the last deployment that passed its smoke test) and what ran before it: the manifests, by
 # digest and without secrets, so that going back restores the settings and routes of then too.
 record=gpt-deployed
 record_before=gpt-deployed-before
 
-# problem TEXT: collected, so that all that is missing is said at once.
+# problem TEXT...: collected, so that all that is missing is said at once.
 problems=()
-problem() { problems+=("$1"); }
+problem() { problems+=("$*"); }
 stop_if_problems() {
   local text
   [ "${#problems[@]}" -gt 0 ] || return 0
@@ -30,6 +31,21 @@ stop_if_problems() {
 }
 
 wrong_usage() { say "error: $1 See $(basename "$0") --help."; exit "$usage"; }
+
+# variable_of KEY: database-url is DATABASE_URL.
+variable_of() { tr 'a-z-' 'A-Z_' <<<"$1"; }
+
+# needed_secrets FILE...: the secrets that these settings and routes ask for, one a line: its key, and why.
+needed_secrets() {
+  local text name
+  text=$(cat "$@" 2>/dev/null | grep -vE '^ *(#|//)') || return 0
+  while IFS= read -r name; do
+    printf '%s a route in gateway.json sends {secret:%s} to its upstream\n' "$(tr 'A-Z_' 'a-z-' <<<"$name")" "$name"
+  done < <(grep -oE '\{secret:[A-Z][A-Z0-9_]*\}' <<<"$text" | sort -u | sed 's/{secret://; s/}//')
+  if grep -qE '^ *VERIFICATION_CALLBACK_URL(=|: *"?)[^" ]' <<<"$text" && ! grep -qE '^ *SAFE_MODE(=|: *"?)true' <<<"$text"; then
+    printf 'verification-callback-secret VERIFICATION_CALLBACK_URL in settings.env sends no callback without it\n'
+  fi
+}
 
 set_environment() {
   case $1 in
@@ -129,9 +145,22 @@ operations_are_closed() {
 # setting_of FILE NAME: a setting in rendered manifests.
 setting_of() { sed -n "/^  $2: /{s/^  $2: *\"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p;q}" "$1"; }
 
-# restore FILE: the manifests of a record, and waits for them.
+# is_stopped: does somebody hold the http pods at none (a restore does)?
+is_stopped() { [ "$(kube get deployment gpt-functions-http --ignore-not-found -o 'jsonpath={.spec.replicas}')" = 0 ]; }
+
+# start_pods FILE: what was stopped runs again, as many as the manifests' autoscaler begins with. Nobody else would do it: the manifests
+# name no replicas for http, and its autoscaler leaves zero alone.
+start_pods() {
+  local minimum
+  is_stopped || return 0
+  minimum=$(sed -n '/^  minReplicas: */{s///p;q}' "$1")
+  say "gpt-functions-http was stopped: starting ${minimum:-2} pods."
+  kube scale deployment/gpt-functions-http "--replicas=${minimum:-2}"
+}
+
+# restore FILE: the manifests of a record, and waits for their pods, which are started when they were stopped.
 restore() {
-  kube apply -f "$1" && wait_for_rollout
+  kube apply -f "$1" && start_pods "$1" && wait_for_rollout
 }
 
 # confirm QUESTION: production needs its name typed; --yes and staging do not.

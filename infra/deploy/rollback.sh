@@ -42,7 +42,7 @@ public_url=$(setting_of "$work/rollback.yaml" PUBLIC_BASE_URL)
 kube apply -f "$work/rollback.yaml" --dry-run=server >/dev/null || { problem "the cluster would not accept the recorded manifests: see above."; stop_if_problems; }
 
 say "environment  $environment: $public_url (namespace $namespace, context $KUBE_CONTEXT)"
-say "runs now     $(running_image)"
+say "runs now     $(running_image)$(if is_stopped; then printf ', stopped (0 replicas): it will be started'; fi)"
 say "bring back   $image, deployed $since from commit $commit"
 if [ -n "$dry_run" ]; then say "Nothing was changed (--dry-run)."; exit; fi
 confirm "Roll back $environment?"
