@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using System.Text;
 using GptFunctions.Hosting;
 using GptFunctions.Plans;
@@ -284,7 +285,7 @@ internal sealed partial class Forwarder(
     private static string NewTrace()
     {
         Span<byte> ids = stackalloc byte[24];
-        Random.Shared.NextBytes(ids);
+        RandomNumberGenerator.Fill(ids);
         Span<char> hex = stackalloc char[48];
         Convert.TryToHexStringLower(ids, hex, out _);
         return string.Create(null, stackalloc char[55], $"00-{hex[..32]}-{hex[32..]}-00");
