@@ -137,7 +137,7 @@ public sealed class KeyCommandsTests : IAsyncLifetime
         var previous = settings.With([new("GPT_EC_PREVIOUS_KEYS", old)]);
         var (exitCode, output, error) = await AppProcess.RunAsync(previous, "keys", "retire", IdOf(old), "--force", "--reason", "stolen");
         Assert.Equal((0, "\n"), (exitCode, output));
-        Assert.Contains("--name gpt-ec-previous-keys", error, StringComparison.Ordinal);
+        Assert.Contains("--only gpt-ec-previous-keys", error, StringComparison.Ordinal);
     }
 
     /// <summary>What a replica does that has these keys.</summary>

@@ -23,6 +23,9 @@ namespace GptFunctions.Tests.Support;
 /// </summary>
 internal sealed class TestApp : IAsyncDisposable
 {
+    private const int FirstPort = 11_000; // above 10080, which browsers refuse
+    private const int Ports = 9_000;
+    private static int lastPort = Environment.ProcessId; // two runs side by side begin elsewhere
     private readonly WebApplication app;
     private readonly bool ownsDatabase;
 
@@ -168,12 +171,25 @@ internal sealed class TestApp : IAsyncDisposable
     public T Get<T>()
         where T : notnull => Services.GetRequiredService<T>();
 
-    /// <summary>A port that was free a moment ago.</summary>
+    /// <summary>
+    /// A port that nobody else gets: each is given once, and none is among those that the system gives to connections which are opened meanwhile.
+    /// </summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = FirstPort + (Interlocked.Increment(ref lastPort) % Ports);
+            using var listener = new TcpListener(IPAddress.Loopback, port);
+            try
+            {
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Somebody listens there.
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()
