@@ -151,7 +151,8 @@ public sealed class InboxTests(WebhookFixture<InboxTests> fixture) : IClassFixtu
         var store = app.Get<GptFunctions.Webhooks.WebhookStore>();
         var webhook = new GptFunctions.Webhooks.WebhookEvent(id, "user.created", default);
 
-        await using (await app.Database.HoldAsync($"SELECT webhook_claim('clerk', '{id}', 'user.created', '{user}', now(), true, 'change', now())"))
+        await using (await app.Database.HoldAsync(
+            $"SELECT webhook_take_all('{{clerk}}', '{{{id}}}', '{{{user}}}', ARRAY[now()], '{{change}}', now(), NULL, NULL)"))
         {
             await RecordAsync(); // does not wait either
         }

@@ -28,6 +28,10 @@ internal sealed record Person(string Subject, string? Email, string? Name)
 /// <param name="LockedUntil">When a lock ends by itself; null when it does not.</param>
 internal sealed record Block(bool? IsBanned, bool? IsLocked, DateTimeOffset? LockedUntil);
 
+/// <summary>What the identity provider says of a person once it has changed.</summary>
+/// <param name="UpdatedAt">When its record changed, by its own clock.</param>
+internal sealed record ProfileChange(Person Person, Block Block, DateTimeOffset UpdatedAt);
+
 /// <summary>Why nobody is signed in.</summary>
 /// <param name="IsDenial">The person chose not to; anything else is a fault of the answer we got.</param>
 internal sealed record SignInFailure(string Reason, bool IsDenial);

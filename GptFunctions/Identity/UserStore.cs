@@ -32,25 +32,42 @@ internal sealed class UserStore(Database database)
         )
         """;
 
+    // Several at once are locked in one order, so that statements never wait in a circle.
     private static readonly Sql Save = new($"""
-        WITH person AS (
+        WITH item AS MATERIALIZED (
+            SELECT unnest(@ids::uuid[]) AS id, unnest(@subjects::text[]) AS subject, unnest(@emails::text[]) AS email, unnest(@names::text[]) AS name,
+                   unnest(@update_times::timestamptz[]) AS updated_at, unnest(@banned::boolean[]) AS is_banned, unnest(@locked::boolean[]) AS is_locked,
+                   unnest(@lock_ends::timestamptz[]) AS locked_until, unnest(@times::timestamptz[]) AS at,
+                   unnest(@correlation_ids::text[]) AS correlation_id, unnest(@addresses::text[]) AS address, unnest(@traceparents::text[]) AS traceparent
+        ), saved AS (
             INSERT INTO users (id, clerk_user_id, email, name, source_updated_at, created_at, banned, locked_until, blocked_at)
-            VALUES (@id, @subject, @email, @name, @updated_at, @now, @is_banned IS TRUE,
-                    CASE WHEN @is_locked THEN @locked_until END,
-                    CASE WHEN @is_banned OR @is_locked THEN @now END)
+            SELECT id, subject, email, name, updated_at, at, is_banned IS TRUE,
+                   CASE WHEN is_locked THEN locked_until END,
+                   CASE WHEN is_banned OR is_locked THEN at END
+            FROM item
+            ORDER BY subject
             ON CONFLICT (clerk_user_id) DO UPDATE SET
                 email = excluded.email,
                 name = excluded.name,
                 source_updated_at = excluded.source_updated_at,
-                banned = coalesce(@is_banned, users.banned),
-                locked_until = CASE WHEN @is_locked IS NULL THEN users.locked_until ELSE excluded.locked_until END,
-                blocked_at = CASE
-                    WHEN coalesce(@is_banned, users.banned) OR coalesce(@is_locked, users.locked_until IS NOT NULL) THEN coalesce(users.blocked_at, @now)
-                END
+                (banned, locked_until, blocked_at) = (
+                    SELECT coalesce(is_banned, users.banned),
+                           CASE WHEN is_locked IS NULL THEN users.locked_until ELSE excluded.locked_until END,
+                           CASE
+                               WHEN coalesce(is_banned, users.banned) OR coalesce(is_locked, users.locked_until IS NOT NULL)
+                                   THEN coalesce(users.blocked_at, at)
+                           END
+                    FROM item
+                    WHERE subject = excluded.clerk_user_id)
             WHERE users.deleted_at IS NULL
             RETURNING clerk_user_id
+        ), person AS (
+            SELECT item.*
+            FROM saved
+            JOIN item ON item.subject = saved.clerk_user_id
         )
-        {Outbox.Tell(AuditEvents.UserUpdated, "person", "'clerk_user_id', clerk_user_id")}
+        {Outbox.Write($"'{AuditEvents.UserUpdated}'", "person", "jsonb_build_object('clerk_user_id', subject, 'ip_address', address)",
+            at: "at", correlationId: "correlation_id", traceParent: "traceparent")}
         """);
 
     private static readonly Sql Delete = new($"""
@@ -99,15 +116,24 @@ internal sealed class UserStore(Database database)
     }
 
     /// <summary>
-    /// Adds the statement that takes over what Clerk says of a person, who is created when unknown. A deleted account stays deleted and empty.
+    /// Adds the statement that takes over what Clerk says of people, each another one, who are created when unknown. A deleted account stays deleted and
+    /// empty.
     /// </summary>
-    /// <param name="updatedAt">When Clerk's record changed, by its own clock.</param>
-    public static void AddSave(NpgsqlBatch batch, Person person, Block block, DateTimeOffset updatedAt, Occasion occasion)
+    public static void AddSave(NpgsqlBatch batch, List<(ProfileChange Change, Occasion Occasion)> people)
     {
         batch.Add(new Statement(Save)
-            .Bind("id", Guid.CreateVersion7(occasion.Now)).Bind("subject", person.Subject).Bind("email", person.Email).Bind("name", person.Name)
-            .Bind("updated_at", updatedAt).Bind(occasion).Bind("is_banned", block.IsBanned).Bind("is_locked", block.IsLocked)
-            .Bind("locked_until", block.LockedUntil ?? DateTimeOffset.MaxValue));
+            .Bind("ids", people.ConvertAll(person => Guid.CreateVersion7(person.Occasion.Now)))
+            .Bind("subjects", people.ConvertAll(person => person.Change.Person.Subject))
+            .Bind("emails", people.ConvertAll(person => person.Change.Person.Email))
+            .Bind("names", people.ConvertAll(person => person.Change.Person.Name))
+            .Bind("update_times", people.ConvertAll(person => person.Change.UpdatedAt))
+            .Bind("banned", people.ConvertAll(person => person.Change.Block.IsBanned))
+            .Bind("locked", people.ConvertAll(person => person.Change.Block.IsLocked))
+            .Bind("lock_ends", people.ConvertAll(person => person.Change.Block.LockedUntil ?? DateTimeOffset.MaxValue))
+            .Bind("times", people.ConvertAll(person => person.Occasion.Now))
+            .Bind("correlation_ids", people.ConvertAll(person => person.Occasion.CorrelationId))
+            .Bind("addresses", people.ConvertAll(person => person.Occasion.Address))
+            .Bind("traceparents", people.ConvertAll(person => person.Occasion.TraceParent)));
     }
 
     /// <summary>

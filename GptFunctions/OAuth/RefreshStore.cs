@@ -38,11 +38,11 @@ internal sealed class RefreshStore
             SELECT item.place, item.token_hash, item.successor_hash, item.at, item.correlation_id, item.address, item.traceparent,
                    string_to_array(item.scopes, ' ') AS scopes, string_to_array(item.resources, ' ') AS resources,
                    client.client_id, client.scopes AS allowed
-            FROM unnest(
-                     @client_ids::text[], @methods::text[], @secret_hashes::bytea[], @presented::bytea[], @successors::bytea[], @scopes::text[],
-                     @resources::text[], @times::timestamptz[], @correlation_ids::text[], @addresses::text[], @traceparents::text[])
-                 WITH ORDINALITY
-                 AS item (client_id, method, secret_hash, token_hash, successor_hash, scopes, resources, at, correlation_id, address, traceparent, place)
+            FROM (SELECT generate_subscripts(@presented::bytea[], 1) AS place, unnest(@client_ids::text[]) AS client_id, unnest(@methods::text[]) AS method,
+                         unnest(@secret_hashes::bytea[]) AS secret_hash, unnest(@presented::bytea[]) AS token_hash,
+                         unnest(@successors::bytea[]) AS successor_hash, unnest(@scopes::text[]) AS scopes, unnest(@resources::text[]) AS resources,
+                         unnest(@times::timestamptz[]) AS at, unnest(@correlation_ids::text[]) AS correlation_id, unnest(@addresses::text[]) AS address,
+                         unnest(@traceparents::text[]) AS traceparent) item
             JOIN gpt_clients client ON client.client_id = item.client_id
             WHERE client.disabled_at IS NULL AND item.method = ANY (client.auth_methods)
               AND (item.method = 'none' OR item.secret_hash = ANY (client.secret_hashes))
@@ -180,8 +180,8 @@ internal sealed class RefreshStore
             .Bind("addresses", all.ConvertAll(rotation => rotation.Occasion.Address))
             .Bind("traceparents", all.ConvertAll(rotation => rotation.Occasion.TraceParent))
             .Bind("idle_lifetime", idleLifetime).Bind("cost", cost).Bind("period", RefreshLimit.Period);
-        var rotated = await statement.AllAsync(static reader => (Place: reader.GetInt64(0), Session: ReadSession(reader)));
-        rotated.ForEach(answer => all[(int)answer.Place - 1].Answer = answer.Session);
+        var rotated = await statement.AllAsync(static reader => (Place: reader.GetInt32(0), Session: ReadSession(reader)));
+        rotated.ForEach(answer => all[answer.Place - 1].Answer = answer.Session);
         if (rotated.Count > 0)
         {
             outbox.Raise();

@@ -28,7 +28,7 @@ internal sealed class ClerkWebhooks : IWebhookSource
         return type switch
         {
             "user.created" or "user.updated" =>
-                webhook.Subject is null || webhook.OccurredAt is null ? null : webhook with { Order = EventOrder.Change },
+                webhook.Subject is null || webhook.OccurredAt is null ? null : webhook with { Order = EventOrder.Change, Profile = ProfileOf(webhook) },
             UserDeleted when webhook.Subject is null => webhook with { IsHandled = false, Warning = "it does not name the user" },
             UserDeleted => webhook with { Order = EventOrder.Deletion, OccurredAt = sent },
             "session.ended" or "session.removed" or "session.revoked" => webhook, // our sessions have a life of their own
@@ -44,17 +44,15 @@ internal sealed class ClerkWebhooks : IWebhookSource
                 UserStore.AddDelete(batch, webhook.Subject!, occasion);
                 SessionStore.AddEndAll(batch, new SessionOwner(webhook.Subject!, null), "user_deleted", occasion);
                 break;
-            case EventOrder.Change:
-                var person = new Person(webhook.Subject!, Person.Shown(Email(webhook.Data)), DisplayText.NameOf(FullName(webhook.Data)));
-                UserStore.AddSave(batch, person, BlockOf(webhook), webhook.OccurredAt!.Value, occasion);
-                if (BlockedBecause(webhook.Data) is { } reason)
-                {
-                    SessionStore.AddEndAll(batch, new SessionOwner(webhook.Subject!, null), reason, occasion);
-                }
-
+            case EventOrder.Change when BlockedBecause(webhook.Data) is { } reason:
+                SessionStore.AddEndAll(batch, new SessionOwner(webhook.Subject!, null), reason, occasion);
                 break;
         }
     }
+
+    private static ProfileChange ProfileOf(WebhookEvent webhook) => new(
+        new Person(webhook.Subject!, Person.Shown(Email(webhook.Data)), DisplayText.NameOf(FullName(webhook.Data))),
+        BlockOf(webhook), webhook.OccurredAt!.Value);
 
     private static string? BlockedBecause(JsonElement user) =>
         user.Flag("banned") == true ? "user_banned" : user.Flag("locked") == true ? "user_locked" : null;

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Text.Json;
 using System.Text.Unicode;
@@ -13,12 +14,9 @@ namespace GptFunctions.Webhooks;
 
 /// <summary>Receives deliveries: nothing is looked up before the signature holds, and each event takes effect once, whatever happens on the way.</summary>
 internal sealed partial class WebhookService(
-    IEnumerable<IWebhookSource> sources, IOptionsMonitor<WebhookKeys> keys, Database database, WebhookStore store, OutboxSignal outbox,
-    WebhookMetrics metrics, IHostEnvironment environment, TimeProvider clock, ILogger<WebhookService> logger)
+    IEnumerable<IWebhookSource> sources, IOptionsMonitor<WebhookKeys> keys, Database database, DeliveryStore deliveries, WebhookStore store,
+    OutboxSignal outbox, WebhookMetrics metrics, IHostEnvironment environment, TimeProvider clock, ILogger<WebhookService> logger)
 {
-    private const string Completed = "completed";
-    private const string Ignored = "ignored";
-    private const string Stale = "skipped_stale";
     private const int MaximumName = 512;
     private const int MaximumError = 300;
     private static readonly TimeSpan HandlerLimit = TimeSpan.FromSeconds(10);
@@ -30,6 +28,8 @@ internal sealed partial class WebhookService(
 
     private readonly FrozenDictionary<string, IWebhookSource> byName =
         sources.ToFrozenDictionary(source => source.Name, StringComparer.OrdinalIgnoreCase);
+
+    private readonly ConcurrentDictionary<(string Source, string Id), bool> handling = new(); // by this process
 
     /// <summary>The source of a name, in any case; null when there is none.</summary>
     public IWebhookSource? Find(string name) => byName.GetValueOrDefault(name);
@@ -122,45 +122,80 @@ internal sealed partial class WebhookService(
             LogIgnored(source.Name, webhook.Type, webhook.Id, warning);
         }
 
+        // Between a transaction that was shared and one of its own nobody has claimed the event in the database.
+        var key = (source.Name, webhook.Id);
+        if (!handling.TryAdd(key, true))
+        {
+            return WebhookResult.InProgress;
+        }
+
+        try
+        {
+            return await AcceptAsync(new Delivery(source, webhook, changes, clock.GetUtcNow(), occasion, replay?.Act), body);
+        }
+        finally
+        {
+            handling.TryRemove(key, out _);
+        }
+    }
+
+    private async Task<WebhookResult> AcceptAsync(Delivery delivery, byte[] body)
+    {
         var started = clock.GetTimestamp();
-        var delivery = new Delivery(webhook, changes, webhook.IsHandled ? Completed : Ignored, occasion, replay?.Act);
-        var result = await HandleAsync(source, delivery, body);
+        var result = await ShareAsync(delivery) ?? await HandleAsync(delivery, body);
         if (clock.GetElapsedTime(started) is var elapsed && elapsed > SlowHandling)
         {
-            LogSlow(source.Name, webhook.Type, webhook.Id, elapsed.TotalSeconds, result.Outcome);
+            LogSlow(delivery.Source.Name, delivery.Event.Type, delivery.Event.Id, elapsed.TotalSeconds, result.Outcome);
         }
 
         return result;
     }
 
-    private async Task<WebhookResult> HandleAsync(IWebhookSource source, Delivery delivery, byte[] body)
+    /// <summary>In a transaction that others share, where its changes allow that; null when it has to be handled by itself.</summary>
+    private async Task<WebhookResult?> ShareAsync(Delivery delivery)
     {
-        var now = clock.GetUtcNow();
-        var webhook = delivery.Event;
+        if (!delivery.MayShare)
+        {
+            return null;
+        }
+
+        try
+        {
+            return await deliveries.ShareAsync(delivery);
+        }
+        catch (Exception error) when (!ErrorMapper.IsOutage(error) || (error as PostgresException)?.SqlState == PostgresErrorCodes.QueryCanceled)
+        {
+            return null; // whose fault it is, or who is so slow, shows when each of them is handled by itself
+        }
+    }
+
+    private async Task<WebhookResult> HandleAsync(Delivery delivery, byte[] body)
+    {
         using var limit = new CancellationTokenSource(HandlerLimit, clock);
         try
         {
             return await database.RunAsync(Patience, async (connection, cancellationToken) =>
             {
                 using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-                return await HandleAsync(connection, source, delivery, now, both.Token);
+                return await deliveries.TakeAsync(delivery, connection, both.Token);
             });
         }
         catch (Exception error) when (limit.IsCancellationRequested || !ErrorMapper.IsOutage(error))
         {
             var reason = limit.IsCancellationRequested ? $"took longer than {HandlerLimit.TotalSeconds} s" : Describe(error);
-            LogFailed(source.Name, webhook.Type, webhook.Id, reason, error);
-            await RecordFailureAsync(source.Name, delivery, body, reason, now, isGivenUp: limit.IsCancellationRequested);
+            LogFailed(delivery.Source.Name, delivery.Event.Type, delivery.Event.Id, reason, error);
+            await RecordFailureAsync(delivery, body, reason, isGivenUp: limit.IsCancellationRequested);
             return WebhookResult.Failed;
         }
     }
 
     /// <param name="isGivenUp">Nobody waited for the changes any longer. Until the server has taken note of that, the event counts as being handled.</param>
-    private async Task RecordFailureAsync(string source, Delivery delivery, byte[] body, string reason, DateTimeOffset now, bool isGivenUp)
+    private async Task RecordFailureAsync(Delivery delivery, byte[] body, string reason, bool isGivenUp)
     {
         (OperatorAct, Occasion)? replay = delivery.Act is { } act ? (act, delivery.Occasion) : null;
         var tries = isGivenUp ? 20 : 1;
-        while (!await store.RecordFailureAsync(source, delivery.Event, body, reason, now, Latest(delivery.Occasion.Now), replay) && --tries > 0)
+        while (!await store.RecordFailureAsync(
+            delivery.Source.Name, delivery.Event, body, reason, delivery.ReceivedAt, Latest(delivery.Occasion.Now), replay) && --tries > 0)
         {
             await Task.Delay(TakenNote, clock, CancellationToken.None);
         }
@@ -168,73 +203,6 @@ internal sealed partial class WebhookService(
 
     /// <summary>Now, but not before what was said to be now: a replay must be able to tell what has failed again since it began.</summary>
     private DateTimeOffset Latest(DateTimeOffset known) => clock.GetUtcNow() is var now && now > known ? now : known;
-
-    /// <summary>
-    /// The claim of the event and, if it takes effect, its changes, in one round trip, and another one to record that it does not. A claim that was not
-    /// expected fails, and all that was sent with it does not happen.
-    /// </summary>
-    private async Task<WebhookResult> HandleAsync(
-        NpgsqlConnection connection, IWebhookSource source, Delivery delivery, DateTimeOffset now, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await TakeAsync(connection, source, delivery, now, cancellationToken);
-        }
-        catch (PostgresException error) when (WebhookStore.OutcomeOf(error) is "in_progress")
-        {
-            return WebhookResult.InProgress;
-        }
-        catch (PostgresException error) when (WebhookStore.OutcomeOf(error) is "already_completed")
-        {
-            return WebhookResult.Duplicate;
-        }
-        catch (PostgresException error) when (delivery.Expected != Stale && WebhookStore.OutcomeOf(error) is Stale)
-        {
-            await using var record = new NpgsqlBatch();
-            return await HandleAsync(connection, source, delivery with { Changes = record, Expected = Stale }, now, cancellationToken);
-        }
-    }
-
-    /// <summary>A batch is a transaction, which its end commits.</summary>
-    private async Task<WebhookResult> TakeAsync(
-        NpgsqlConnection connection, IWebhookSource source, Delivery delivery, DateTimeOffset now, CancellationToken cancellationToken)
-    {
-        var (webhook, batch, expected) = (delivery.Event, delivery.Changes, delivery.Expected);
-        batch.Connection = connection;
-        batch.BatchCommands.Insert(0, WebhookStore.ToTake(source.Name, webhook, expected, now).ToBatchCommand());
-        if (delivery.Act is { } act)
-        {
-            batch.Add(WebhookStore.ToReplayed(source.Name, webhook, expected, act, delivery.Occasion));
-        }
-
-        if (expected == Completed)
-        {
-            batch.Add(WebhookStore.ToDuration(source.Name, webhook.Id));
-        }
-
-        WebhookResult result;
-        await using (var reader = await batch.ExecuteReaderAsync(cancellationToken))
-        {
-            await reader.NextResultAsync(cancellationToken); // the claim says nothing but that it was expected
-            result = expected switch
-            {
-                Completed => await source.AnswerAsync(reader, webhook, cancellationToken),
-                Ignored => WebhookResult.Ignored,
-                _ => WebhookResult.SkippedStale,
-            };
-            while (await reader.NextResultAsync(cancellationToken))
-            {
-                // Until the commit has answered, nothing has happened.
-            }
-        }
-
-        if (expected == Completed)
-        {
-            outbox.Raise();
-        }
-
-        return result;
-    }
 
     /// <summary>
     /// The event and its <paramref name="changes"/>, and with them all that is ever read of it: what cannot be read is the sender's mistake.
@@ -276,12 +244,6 @@ internal sealed partial class WebhookService(
 
     /// <summary>An event that is handled again.</summary>
     private sealed record Replay(string EventId, OperatorAct? Act);
-
-    /// <summary>An event on its way through its transaction.</summary>
-    /// <param name="Changes">The rest of its batch, behind the claim.</param>
-    /// <param name="Expected">What the claim is expected to say.</param>
-    /// <param name="Act">Of the operator who asked for its replay; null for a delivery.</param>
-    private sealed record Delivery(WebhookEvent Event, NpgsqlBatch Changes, string Expected, Occasion Occasion, OperatorAct? Act);
 
     [LoggerMessage(5002, LogLevel.Warning, "Webhook of {Source} accepted without a signature, because {Setting} is not set")]
     private partial void LogUnverified(string source, string setting);

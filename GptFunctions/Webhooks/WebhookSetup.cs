@@ -20,7 +20,7 @@ internal static class WebhookSetup
         builder.AddSource<VerificationWebhooks>();
 
         builder.AddSettings(services => new WebhookKeys(services.GetServices<IWebhookSource>(), services.GetRequiredService<IConfiguration>()));
-        builder.Services.AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
+        builder.Services.AddSingleton<DeliveryStore>().AddSingleton<WebhookStore>().AddSingleton<WebhookService>().AddSingleton<WebhookMetrics>();
         builder.Services.AddSingleton<InboxStore>().AddSingleton<InboxService>();
         builder.AddJob<WebhookReplayJob>();
         builder.Services.AddSingleton<ICheck, StripeCheck>();

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using GptFunctions.Hosting;
+using GptFunctions.Identity;
 using Microsoft.AspNetCore.Http;
 using Npgsql;
 
@@ -25,8 +26,8 @@ internal interface IWebhookSource
     WebhookEvent? Read(JsonElement body, string? headerId);
 
     /// <summary>
-    /// Adds the statements that make the event's changes and write its audit events (<see cref="Audit.Outbox"/>); none when it is only recorded. They
-    /// run in the transaction of the event's claim.
+    /// Adds the statements that make the event's changes and write its audit events (<see cref="Audit.Outbox"/>); none when it is only recorded, or
+    /// when its <see cref="WebhookEvent.Profile"/> is all: then others may share its transaction. They run in the transaction of the event's claim.
     /// </summary>
     void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion);
 
@@ -35,7 +36,7 @@ internal interface IWebhookSource
         Task.FromResult(WebhookResult.Handled);
 }
 
-/// <summary>What an event does to the order of its subject. Compared by the SQL function <c>webhook_claim</c>.</summary>
+/// <summary>What an event does to the order of its subject. Compared by the SQL function <c>webhook_take_all</c>.</summary>
 internal enum EventOrder
 {
     /// <summary>Nothing: it may come at any time.</summary>
@@ -66,6 +67,9 @@ internal sealed record WebhookEvent(string Id, string Type, JsonElement Data)
 
     /// <summary>When it happened, by the source's clock; needed for <see cref="EventOrder.Creation"/> and <see cref="EventOrder.Change"/>.</summary>
     public DateTimeOffset? OccurredAt { get; init; }
+
+    /// <summary>What it says of a person, which is taken over before its other changes.</summary>
+    public ProfileChange? Profile { get; init; }
 
     /// <summary>Why an event that should have been handled is ignored.</summary>
     public string? Warning { get; init; }

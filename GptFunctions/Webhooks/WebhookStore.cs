@@ -56,19 +56,10 @@ internal sealed record WebhookPosition(DateTimeOffset ProcessedAt, string Source
 /// <summary>A failed event that is to be handled again.</summary>
 internal sealed record FailedEvent(string Source, string EventId, DateTimeOffset ProcessedAt);
 
-/// <summary>The inbox: claims events, and records those that failed.</summary>
+/// <summary>The events that failed, and the operators who have them handled again.</summary>
 internal sealed class WebhookStore(Database database)
 {
     public const string Replayed = "gpt.operator.webhook_replayed";
-    private const string NotExpected = "GF003"; // raised by webhook_take
-
-    /// <summary>
-    /// The one place that decides whether an event takes effect, or is a duplicate or stale: a function, because each of its statements must see what
-    /// was committed before it (webhook_claim in V007_Webhooks.sql). It records what becomes of the event, in the caller's transaction. What stands behind
-    /// it in a batch runs only when that is what was expected.
-    /// </summary>
-    private static readonly Sql Take = new(
-        "SELECT webhook_take(@source, @event_id, @type, @subject, @event_at, @is_handled, @event_order, @now, @expected)");
 
     // Not while another delivery handles the event: its result will count, and this one must not wait for it.
     private const string Failure = """
@@ -99,44 +90,11 @@ internal sealed class WebhookStore(Database database)
     private static readonly Sql TellReplay = new(OperatorAct.Tell(Replayed, "(VALUES (1))",
         "'source', @source::text, 'event_id', @event_id::text, 'type', @type::text, 'subject', @subject::text, 'outcome', @outcome::text"));
 
-    // The time that the changes took, without a round trip more: from the beginning of the transaction to here.
-    private static readonly Sql NoteDuration = new("""
-        UPDATE webhook_events
-        SET duration_ms = extract(epoch FROM clock_timestamp() - transaction_timestamp()) * 1000
-        WHERE source = @source AND event_id = @event_id
-        """);
-
     private static readonly Sql FindPayload = new("""
         SELECT payload
         FROM webhook_events
         WHERE source = @source AND event_id = @event_id AND status = 'failed' AND (@before::timestamptz IS NULL OR processed_at < @before)
         """);
-
-    /// <summary>The claim of an event, for the beginning of the batch that makes its changes. See <see cref="OutcomeOf"/>.</summary>
-    /// <param name="expected">
-    /// <c>completed</c>: the changes follow. <c>ignored</c>, <c>skipped_stale</c>: there are none to make.
-    /// </param>
-    public static Statement ToTake(string source, WebhookEvent webhook, string expected, DateTimeOffset now)
-    {
-        var order = webhook.Order switch
-        {
-            EventOrder.Creation => "creation",
-            EventOrder.Change => "change",
-            EventOrder.Deletion => "deletion",
-            _ => "none",
-        };
-        return Describe(new Statement(Take), source, webhook)
-            .Bind("is_handled", webhook.IsHandled).Bind("event_order", order).Bind("now", now).Bind("expected", expected);
-    }
-
-    /// <summary>
-    /// What the claim turned out to be, of an error that says that it was not expected: nothing was recorded then. <c>already_completed</c> and, while
-    /// another delivery handles the event, <c>in_progress</c> leave nothing to record. Null of any other error.
-    /// </summary>
-    public static string? OutcomeOf(PostgresException error) => error.SqlState == NotExpected ? error.MessageText : null;
-
-    /// <summary>How long the changes took: for the end of their batch.</summary>
-    public static Statement ToDuration(string source, string eventId) => new Statement(NoteDuration).Bind("source", source).Bind("event_id", eventId);
 
     /// <summary>The audit event of a replay that an operator asked for, for the transaction of what it changed.</summary>
     public static Statement ToReplayed(string source, WebhookEvent webhook, string outcome, OperatorAct act, Occasion occasion) =>

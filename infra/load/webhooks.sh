@@ -67,7 +67,7 @@ for count in $connections; do
   [ "$(awk '{ sum += $5 } END { print sum }' "$work/rounds")" = 0 ] || { say "webhooks.sh: there were errors:"; cat "$work/rounds" >&2; exit 1; }
   rows+="| $count | $eps | $p50 | $p99 | $errors | $tps | $mean | ${share%.*} % |"$'\n'
 done
-whole=$(sql -c "SELECT count(*) = count(users.id) AND count(*) = count(subject.subject) AND count(*) = (SELECT count(*) FROM outbox_messages) FROM webhook_events event
+whole=$(sql -c "SELECT count(*) = count(users.id) AND count(*) = count(subject.subject) AND count(*) = (SELECT count(*) FROM outbox_messages WHERE routing_key = 'gpt.webhook.user_updated') FROM webhook_events event
   LEFT JOIN users ON clerk_user_id = event.subject LEFT JOIN webhook_subjects subject ON subject.subject = event.subject WHERE status = 'completed'")
 [ "$whole" = t ] || { say "webhooks.sh: events and their rows do not match"; exit 1; }
 
