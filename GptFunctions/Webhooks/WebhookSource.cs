@@ -31,7 +31,7 @@ internal interface IWebhookSource
     /// </summary>
     void AddChanges(NpgsqlBatch batch, WebhookEvent webhook, Occasion occasion);
 
-    /// <summary>The answer to an event whose statements have run, from their results.</summary>
+    /// <summary>The answer to an event whose statements have run, from their results. Not asked for one that has none.</summary>
     Task<WebhookResult> AnswerAsync(NpgsqlDataReader reader, WebhookEvent webhook, CancellationToken cancellationToken) =>
         Task.FromResult(WebhookResult.Handled);
 }
