@@ -129,7 +129,7 @@ public sealed class SharedTransactionTests(WebhookFixture<SharedTransactionTests
         var answers = await Task.WhenAll(Names(8).Select(user => sender.ClerkAsync(Events.User("user.created", user, Time))));
 
         Assert.All(answers, answer => Assert.Equal((HttpStatusCode.OK, Received), (answer.Status, answer.Text)));
-        Assert.False(plug.IsPulled);
+        Assert.False(plug.IsAnswered); // it is still at work, by itself
         await plug.PullAsync();
     }
 
@@ -206,7 +206,7 @@ public sealed class SharedTransactionTests(WebhookFixture<SharedTransactionTests
 
     private sealed class Plug(TestDatabase database, Task<JsonAnswer> first) : IAsyncDisposable
     {
-        public bool IsPulled => first.IsCompleted;
+        public bool IsAnswered => first.IsCompleted;
 
         public async Task PullAsync()
         {
