@@ -40,6 +40,24 @@ public sealed class SharedStatementsTests
         Assert.Equal(["a", "b c d"], statements);
     }
 
+    /// <summary>Where work waits for a thread: after a shared statement it goes first, and whoever asks in it shares the next one.</summary>
+    [Fact]
+    public void After_a_shared_statement_what_waits_for_a_thread_goes_first()
+    {
+        var shared = Shared();
+        var thread = new OneThread();
+        thread.Run(() =>
+        {
+            _ = Ask(shared, "a", "b", "c");
+            Finish(0);
+            thread.Post(_ => Ask(shared, "d"), null);
+            thread.Post(_ => Ask(shared, "e"), null);
+            Finish(1);
+        });
+
+        Assert.Equal(["a", "b c", "d e"], statements);
+    }
+
     [Fact]
     public async Task Items_that_must_not_meet_come_one_statement_after_the_other_and_the_oldest_first()
     {
@@ -217,5 +235,31 @@ public sealed class SharedStatementsTests
         }
 
         return running[number];
+    }
+
+    /// <summary>One thread, which does one thing after the other until there is nothing left to do.</summary>
+    private sealed class OneThread : SynchronizationContext
+    {
+        private readonly Queue<(SendOrPostCallback Work, object? State)> queue = [];
+
+        public override void Post(SendOrPostCallback d, object? state) => queue.Enqueue((d, state));
+
+        public void Run(Action first)
+        {
+            var before = Current;
+            SetSynchronizationContext(this);
+            try
+            {
+                first();
+                while (queue.TryDequeue(out var next))
+                {
+                    next.Work(next.State);
+                }
+            }
+            finally
+            {
+                SetSynchronizationContext(before);
+            }
+        }
     }
 }
