@@ -76,11 +76,12 @@ public sealed class McpHostTests(McpHostProcess fixture) : IClassFixture<McpHost
         Assert.Equal(2, asked.Count);
         Assert.Contains("applications:write", asked[1], StringComparison.Ordinal);
 
-        spoiler.Spoil(20); // as many calls at once whose token is no good any more
+        spoiler.Spoil();
         var calls = await Task.WhenAll(Enumerable.Range(0, 20).Select(
             _ => client.CallToolAsync("getJobDetails", new Dictionary<string, object?> { ["id"] = "job-2" }).AsTask()));
         Assert.All(calls, call => Assert.NotEqual(true, call.IsError));
-        Assert.Equal(2, asked.Count); // refreshed, nobody was asked
+        Assert.NotEqual(spoiler.Spoiled, spoiler.Token); // refreshed,
+        Assert.Equal(2, asked.Count); // and nobody was asked
 
         using var end = new HttpRequestMessage(HttpMethod.Delete, new Uri(fixture.BaseUrl + "/oauth/sessions"));
         end.Headers.Authorization = new("Bearer", spoiler.Token);
@@ -91,28 +92,29 @@ public sealed class McpHostTests(McpHostProcess fixture) : IClassFixture<McpHost
         Assert.Equal(3, asked.Count);
     }
 
-    /// <summary>Replaces the token of so many requests by one that is no good.</summary>
+    /// <summary>Replaces a token, wherever it is sent, by one that is no good.</summary>
     private sealed class Spoiler() : DelegatingHandler(new SocketsHttpHandler())
     {
-        private int left;
-
-        public void Spoil(int requests) => Volatile.Write(ref left, requests);
+        /// <summary>The one that is no good any more.</summary>
+        public string? Spoiled { get; private set; }
 
         /// <summary>The last good one.</summary>
         public string? Token { get; private set; }
 
-        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        public void Spoil() => Spoiled = Token;
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
-            if (request.Headers.Authorization is { Scheme: "Bearer" } given)
+            if (request.Headers.Authorization is not { Scheme: "Bearer" } given)
             {
-                Token = given.Parameter;
-                if (Volatile.Read(ref left) > 0 && Interlocked.Decrement(ref left) >= 0)
-                {
-                    request.Headers.Authorization = new("Bearer", "expired");
-                }
+                return await base.SendAsync(request, cancellationToken);
             }
 
-            return base.SendAsync(request, cancellationToken);
+            Token = given.Parameter;
+            request.Headers.Authorization = given.Parameter == Spoiled ? new("Bearer", "expired") : given;
+            var response = await base.SendAsync(request, cancellationToken);
+            request.Headers.Authorization = given; // by which the client knows the token that was refused
+            return response;
         }
     }
 
