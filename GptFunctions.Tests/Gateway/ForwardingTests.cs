@@ -47,10 +47,13 @@ public sealed class ForwardingTests(GatewayFixture<ForwardingTests> fixture) : I
         var given = await http.EchoAsync(user, headers: [("x-correlation-id", "abc-1"), ("traceparent", trace)]);
         var made = await http.EchoAsync(user, headers: [("traceparent", "00-nonsense")]);
 
+        var named = await http.EchoAsync(user, headers: [("x-correlation-id", new string('0', 32))]);
+
         Assert.Equal("abc-1", given["x-correlation-id"]);
+        Assert.Matches("^00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-0[01]$", named["traceparent"]); // no trace may be called so
         Assert.StartsWith(trace[.."00-4bf92f3577b34da6a3ce929d0e0e4736-".Length], given["traceparent"], StringComparison.Ordinal);
         Assert.Matches("^[0-9a-f]{32}$", made["x-correlation-id"]);
-        Assert.Matches("^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$", made["traceparent"]);
+        Assert.Matches($"^00-{made["x-correlation-id"]}-[0-9a-f]{{16}}-0[01]$", made["traceparent"]); // whoever has the one finds the other
     }
 
     [Fact]

@@ -112,7 +112,7 @@ public sealed class StatisticsTests(StatisticsFixture fixture) : IClassFixture<S
         {
             for (var n = 0; n < flood / 4; n++)
             {
-                tally.Note(context, null, new Refusal(RefusalReason.NotFound), null, occasion);
+                tally.Note(context, new Refusal(RefusalReason.NotFound), null, occasion);
             }
         })));
         var (counts, lost, newest) = tally.Take();
@@ -163,7 +163,7 @@ public sealed class StatisticsTests(StatisticsFixture fixture) : IClassFixture<S
         var context = new Microsoft.AspNetCore.Http.DefaultHttpContext();
         for (var n = 0; n < 10_000; n++)
         {
-            tally.Note(context, null, new Refusal(RefusalReason.ClientSecretWrong, Guid.NewGuid().ToString("N")), "/oauth/token", occasion);
+            tally.Note(context, new Refusal(RefusalReason.ClientSecretWrong, Guid.NewGuid().ToString("N")), "/oauth/token", occasion);
         }
 
         var (counts, lost, newest) = tally.Take();

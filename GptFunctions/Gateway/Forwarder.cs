@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
 using System.Text;
 using GptFunctions.Hosting;
 using GptFunctions.Plans;
@@ -69,7 +68,9 @@ internal sealed partial class Forwarder(
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
     public async ValueTask<Forwarded> ForwardAsync(HttpContext context, Admission admission)
     {
-        var forwarded = await SendAsync(context, admission);
+        using var span = UpstreamSpan.Start(context.Request.Method, admission.Route);
+        var forwarded = await SendAsync(context, admission, admission.Route);
+        UpstreamSpan.End(span, forwarded.Status);
         if (admission.Unit is { } unit && forwarded.Status >= StatusCodes.Status400BadRequest && !context.Response.HasStarted)
         {
             await usage.GiveBackAsync(unit);
@@ -81,17 +82,7 @@ internal sealed partial class Forwarder(
     public void Dispose() => http.Dispose();
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<Forwarded> SendAsync(HttpContext context, Admission admission)
-    {
-        var route = admission.Route;
-        using var span = UpstreamSpan.Start(context.Request.Method, route);
-        var forwarded = await ForwardAsync(context, admission, route);
-        UpstreamSpan.End(span, forwarded.Status);
-        return forwarded;
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<Forwarded> ForwardAsync(HttpContext context, Admission admission, GatewayRoute route)
+    private async ValueTask<Forwarded> SendAsync(HttpContext context, Admission admission, GatewayRoute route)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         limit.CancelAfter(route.Timeout);
@@ -278,17 +269,14 @@ internal sealed partial class Forwarder(
         var headers = context.Request.Headers;
         return ActivityContext.TryParse(headers.TraceParent, headers.TraceState, out _)
             ? (headers.TraceParent.ToString(), headers.TraceState.ToString())
-            : (NewTrace(), null);
+            : (NewTrace(context.CorrelationId()), null);
     }
 
-    /// <summary>A trace of random ids that nobody records.</summary>
-    private static string NewTrace()
+    /// <summary>A trace that nobody records: named as the correlation id where that will do, so that whoever has the one finds the other.</summary>
+    private static string NewTrace(string correlationId)
     {
-        Span<byte> ids = stackalloc byte[24];
-        RandomNumberGenerator.Fill(ids);
-        Span<char> hex = stackalloc char[48];
-        Convert.TryToHexStringLower(ids, hex, out _);
-        return string.Create(null, stackalloc char[55], $"00-{hex[..32]}-{hex[32..]}-00");
+        var traceId = Correlation.IsTraceId(correlationId) ? correlationId : ActivityTraceId.CreateRandom().ToHexString();
+        return $"00-{traceId}-{ActivitySpanId.CreateRandom().ToHexString()}-00";
     }
 
     /// <summary>A value that cannot end its header, whatever is in the database.</summary>

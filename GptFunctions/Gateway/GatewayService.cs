@@ -64,13 +64,19 @@ internal sealed partial class GatewayService(
             return refused;
         }
 
-        var verdict = await AdmitAsync(request, match, caller!, user, place);
+        if (place.Enter(user.Id) is { } full)
+        {
+            return full.Of(caller);
+        }
+
+        var (quota, unit, refusal) = await TakeAsync(route, caller!, user, request.Occasion);
+        var verdict = refusal is null ? await RecordAsync(request, match, caller!, user, quota!, unit) : Refused(refusal, quota);
         if (verdict.Admission is not null && caller!.ClientId is { } clientId)
         {
             clientUsage.Add(clientId, user.Id, request.Occasion.Now);
         }
 
-        return verdict.Refusal is { } refusal ? verdict with { Refusal = refusal.Of(caller) } : verdict;
+        return verdict.Refusal is { } reason ? verdict with { Refusal = reason.Of(caller) } : verdict;
     }
 
     /// <summary>Who calls an endpoint that is no route to an upstream: checked as for a route, but for scope and limits.</summary>
@@ -170,20 +176,8 @@ internal sealed partial class GatewayService(
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<Verdict> AdmitAsync(GatewayRequest request, RouteMatch match, Caller caller, InternalUser user, OpenCall place)
+    private Verdict Refused(GatewayRefusal refusal, Quota? quota)
     {
-        if (place.Enter(user.Id) is { } full)
-        {
-            return full;
-        }
-
-        var (quota, unit, refusal) = await TakeAsync(match.Route!, caller, user, request.Occasion);
-        if (refusal is null)
-        {
-            return await RecordAsync(request, match, caller, user, quota!, unit);
-        }
-
         if (refusal.Quota is { } used)
         {
             metrics.QuotaRefused(used.Quota, refusal.Code!);
@@ -244,7 +238,7 @@ internal sealed partial class GatewayService(
     private async ValueTask<(Quota? Quota, QuotaUnit? Unit, GatewayRefusal? Refusal)> TakeAsync(
         GatewayRoute route, Caller caller, InternalUser user, Occasion occasion)
     {
-        var (key, limit) = ($"{route.Tier}|{caller.Subject}", GatewaySettings.Tiers[route.Tier](settings.Value));
+        var (key, limit) = (caller.LimitOf(route.Tier), GatewaySettings.Tiers[route.Tier](settings.Value));
         var month = route.Quota is { } name ? usage.StateOf(user, name, occasion.Now) : null;
         if (month is null or { Limit: 0 })
         {

@@ -29,6 +29,7 @@ internal static class UpstreamSpan
         return span;
     }
 
+    /// <summary>Ends it: what is done for the month's quota afterwards is not the upstream's.</summary>
     /// <param name="status">What the caller was told.</param>
     public static void End(Activity? span, int status)
     {
@@ -41,5 +42,7 @@ internal static class UpstreamSpan
                 span.SetStatus(ActivityStatusCode.Error);
             }
         }
+
+        span?.Stop();
     }
 }

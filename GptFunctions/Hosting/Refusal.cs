@@ -133,7 +133,8 @@ internal readonly record struct Refusal(RefusalReason Reason, string? ClientId =
 /// <summary>What is known of a request when it has been answered; <see cref="RequestLog"/> writes it down, once.</summary>
 internal sealed class RequestNotes
 {
-    private static readonly object ItemKey = new();
+    /// <summary>What <see cref="Correlation"/> found or made; null until somebody asked.</summary>
+    public string? CorrelationId { get; set; }
 
     /// <summary>Why it was refused: the first that was noted counts, unless an exception came after it.</summary>
     public Refusal? Refusal { get; private set; }
@@ -152,18 +153,15 @@ internal sealed class RequestNotes
 
     public static RequestNotes Of(HttpContext context)
     {
-        if (context.Items.TryGetValue(ItemKey, out var known))
+        if (context.Features.Get<RequestNotes>() is { } known)
         {
-            return (RequestNotes)known!;
+            return known;
         }
 
         var notes = new RequestNotes();
-        context.Items[ItemKey] = notes;
+        context.Features.Set(notes);
         return notes;
     }
-
-    /// <summary>Null for a request of which nothing was noted.</summary>
-    public static RequestNotes? Find(HttpContext context) => context.Items.TryGetValue(ItemKey, out var known) ? (RequestNotes)known! : null;
 
     public void Refuse(Refusal refusal) => Refusal ??= refusal;
 

@@ -36,7 +36,7 @@ internal sealed class RefusalTally(TimeProvider clock)
     private long began;
     private int described;
 
-    public void Note(HttpContext context, RequestNotes? notes, Refusal why, string? route, Occasion occasion)
+    public void Note(HttpContext context, Refusal why, string? route, Occasion occasion)
     {
         var endpoint = route ?? "none";
         counts.Add(new RefusalKind(occasion.Now.BeginningOfHour(), endpoint, why.Reason, why.ClientId ?? ""));
@@ -45,11 +45,11 @@ internal sealed class RefusalTally(TimeProvider clock)
             return;
         }
 
-        var request = context.Request;
+        var (request, notes) = (context.Request, RequestNotes.Of(context));
         var one = new RefusedRequest(
-            Guid.CreateVersion7(occasion.Now), occasion.Now, SafeText.Of(request.Method, 20), endpoint, notes?.Action, context.Response.StatusCode, why,
+            Guid.CreateVersion7(occasion.Now), occasion.Now, SafeText.Of(request.Method, 20), endpoint, notes.Action, context.Response.StatusCode, why,
             occasion.CorrelationId, SafeText.OrNull(request.Headers.UserAgent.ToString(), 200),
-            SentParameters.Describe(name => notes?.Sent is { } sent ? sent(name) : request.Query[name] is [var value, ..] ? value : null, why.ClientId));
+            SentParameters.Describe(name => notes.Sent is { } sent ? sent(name) : request.Query[name] is [var value, ..] ? value : null, why.ClientId));
         lock (turn)
         {
             newest.Enqueue(one);

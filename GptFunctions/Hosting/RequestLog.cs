@@ -70,23 +70,23 @@ internal sealed partial class RequestLog : SteadyService
     /// <param name="started">The timestamp at which the request came.</param>
     public void Completed(HttpContext context, long started)
     {
-        var notes = RequestNotes.Find(context);
+        var notes = RequestNotes.Of(context);
         var status = context.Response.StatusCode;
         var route = RouteOf(context);
-        var refusal = notes?.Refusal ?? Unexplained(notes, status, route);
+        var refusal = notes.Refusal ?? Unexplained(notes, status, route);
         if (recent is not null && !IsHealthyProbe(route, status))
         {
             recent.Add(new RecentRequest(
-                clock.GetUtcNow(), context.Request.Method, route, notes?.Action, status, clock.GetElapsedTime(started).TotalMilliseconds,
-                refusal?.Reason.Text() ?? notes?.Outcome ?? "ok", context.CorrelationId()));
+                clock.GetUtcNow(), context.Request.Method, route, notes.Action, status, clock.GetElapsedTime(started).TotalMilliseconds,
+                refusal?.Reason.Text() ?? notes.Outcome ?? "ok", context.CorrelationId()));
         }
 
         if (refusal is { } why)
         {
             var reason = why.Reason.Text();
             CounterOf(route).Add(1, new("route", route ?? "none"), new("reason", reason));
-            tally.Note(context, notes, why, route, occasions.Of(context));
-            if (notes is not { IsLogged: true })
+            tally.Note(context, why, route, occasions.Of(context));
+            if (!notes.IsLogged)
             {
                 Write(context, notes, why, route, clock.GetElapsedTime(started).TotalMilliseconds);
                 return;
@@ -95,9 +95,9 @@ internal sealed partial class RequestLog : SteadyService
 
         if (logger.IsEnabled(level) && (!IsHealthyProbe(route, status) || Interlocked.Increment(ref probes) % ProbesPerLine == 1))
         {
-            var outcome = refusal?.Reason.Text() ?? notes?.Outcome ?? (context.RequestAborted.IsCancellationRequested ? "hung_up" : "ok");
+            var outcome = refusal?.Reason.Text() ?? notes.Outcome ?? (context.RequestAborted.IsCancellationRequested ? "hung_up" : "ok");
             var (method, took, correlationId) = (context.Request.Method, clock.GetElapsedTime(started), context.CorrelationId());
-            LogAnswered(level, method, route, notes?.Action, status, took.TotalMilliseconds, outcome, correlationId);
+            LogAnswered(level, method, route, notes.Action, status, took.TotalMilliseconds, outcome, correlationId);
         }
     }
 
@@ -117,19 +117,19 @@ internal sealed partial class RequestLog : SteadyService
 
     private static bool IsHealthyProbe(string? route, int status) => route is not null && status < 400 && Probes.Contains(route);
 
-    private static Refusal? Unexplained(RequestNotes? notes, int status, string? route) => status < 400 || notes?.Action is not null ? null
+    private static Refusal? Unexplained(RequestNotes notes, int status, string? route) => status < 400 || notes.Action is not null ? null
         : route is null ? new Refusal(RefusalReason.NotFound)
         : Probes.Contains(route) ? null // a probe's 503 is its answer
         : new Refusal(RefusalReason.Other);
 
-    private void Write(HttpContext context, RequestNotes? notes, Refusal why, string? route, double milliseconds)
+    private void Write(HttpContext context, RequestNotes notes, Refusal why, string? route, double milliseconds)
     {
         var reason = why.Reason.Text();
         TellLeftOut(lines.EndIfOver());
         if (lines.TryTake(route, reason, occasions.Of(context).Network))
         {
             LogRefused(
-                context.Request.Method, route, notes?.Action, context.Response.StatusCode, milliseconds, reason, why.ClientId, why.SessionId?.ToString(),
+                context.Request.Method, route, notes.Action, context.Response.StatusCode, milliseconds, reason, why.ClientId, why.SessionId?.ToString(),
                 context.CorrelationId());
         }
     }

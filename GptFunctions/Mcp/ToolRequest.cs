@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using GptFunctions.Gateway;
+using GptFunctions.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -31,7 +32,8 @@ internal sealed class ToolRequest : IDisposable
     {
         Path = path;
         Query = query;
-        Context = new DefaultHttpContext { Items = caller.Items, RequestServices = caller.RequestServices, RequestAborted = cancellationToken };
+        Context = new DefaultHttpContext { RequestServices = caller.RequestServices, RequestAborted = cancellationToken };
+        Context.Features.Set(RequestNotes.Of(caller));
         Context.Features.Set<IHttpRequestBodyDetectionFeature>(new BodyDetection(body is not null));
         var request = Context.Request;
         (request.Method, request.Scheme, request.Host, request.QueryString) =

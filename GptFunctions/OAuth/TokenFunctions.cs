@@ -103,7 +103,7 @@ internal sealed class TokenFunctions(
         var occasion = occasions.Of(request.HttpContext);
         var client = await authentication.ReadAsync(request.Headers.Authorization, form.Value, occasion);
         var result = client.Error is { } refused ? OAuthResults.Error(request, refused) : await answer(client.Value!, form.Value, occasion);
-        if (RequestNotes.Find(request.HttpContext) is { Refusal: not null } notes)
+        if (RequestNotes.Of(request.HttpContext) is { Refusal: not null } notes)
         {
             notes.Sent = form.Value.Find;
         }

@@ -28,37 +28,36 @@ internal sealed partial class RateLimiter(RateLimitStore store, RateLimitMetrics
     public bool IsLocal { get; private set; }
 
     /// <summary>Takes one try from the bucket of <paramref name="key"/>, which holds <paramref name="limit"/> per <paramref name="period"/>.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
-    public async ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period) => Count(key, await TakeAsync(key, limit, period));
+    public ValueTask<RateLimitDecision> TryTakeAsync(string key, int limit, TimeSpan period) => TryTakeAsync(new LimitKey(key), limit, period);
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<RateLimitDecision> TakeAsync(string key, int limit, TimeSpan period)
+    /// <inheritdoc cref="TryTakeAsync(string, int, TimeSpan)"/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
+    public async ValueTask<RateLimitDecision> TryTakeAsync(LimitKey key, int limit, TimeSpan period)
     {
-        var hash = Sha256.Of(key);
-        var name = MemoryMarshal.Read<UInt128>(hash);
+        var name = key.Short;
         var bucket = new Bucket(limit, period);
         if (buckets.Refuse(name, bucket) is { } refusal)
         {
-            return refusal;
+            return Count(key, refusal);
         }
 
         if (IsLocal && !MayTry())
         {
-            return buckets.Take(name, bucket);
+            return Count(key, buckets.Take(name, bucket));
         }
 
         try
         {
             var started = clock.GetTimestamp();
-            var answer = await store.TakeAsync(hash, bucket);
+            var answer = await store.TakeAsync(key.Hash, bucket);
             buckets.Note(name, started, answer.Left);
             Shared();
-            return bucket.Decide(answer.IsAdmitted, answer.Left);
+            return Count(key, bucket.Decide(answer.IsAdmitted, answer.Left));
         }
         catch (Exception error) when (ErrorMapper.IsOutage(error) || error is PostgresException) // also: no right to write, a read-only server, no table
         {
             Local(error.Message);
-            return buckets.Take(name, bucket);
+            return Count(key, buckets.Take(name, bucket));
         }
     }
 
@@ -68,10 +67,9 @@ internal sealed partial class RateLimiter(RateLimitStore store, RateLimitMetrics
     /// </summary>
     /// <returns>The bucket's answer and, when it admits the try, the quota's.</returns>
     /// <exception cref="NpgsqlException">The database is away. It may have counted the unit nevertheless.</exception>
-    public async ValueTask<(RateLimitDecision Decision, UnitAnswer? Unit)> TryTakeAsync(string key, int limit, TimeSpan period, QuotaUnit unit)
+    public async ValueTask<(RateLimitDecision Decision, UnitAnswer? Unit)> TryTakeAsync(LimitKey key, int limit, TimeSpan period, QuotaUnit unit)
     {
-        var hash = Sha256.Of(key);
-        var name = MemoryMarshal.Read<UInt128>(hash);
+        var name = key.Short;
         var bucket = new Bucket(limit, period);
         if (buckets.Refuse(name, bucket) is { } refusal)
         {
@@ -79,16 +77,16 @@ internal sealed partial class RateLimiter(RateLimitStore store, RateLimitMetrics
         }
 
         var started = clock.GetTimestamp();
-        var answer = await store.TakeAsync(hash, bucket, unit);
+        var answer = await store.TakeAsync(key.Hash, bucket, unit);
         buckets.Note(name, started, answer.Left);
         return (Count(key, bucket.Decide(answer.IsAdmitted, answer.Left)), answer.Unit);
     }
 
-    private RateLimitDecision Count(string key, RateLimitDecision decision)
+    private RateLimitDecision Count(LimitKey key, RateLimitDecision decision)
     {
         if (decision.RetryAfterSeconds is not null)
         {
-            metrics.Refused(key);
+            metrics.Refused(key.Name);
         }
 
         return decision;
@@ -127,6 +125,17 @@ internal sealed partial class RateLimiter(RateLimitStore store, RateLimitMetrics
 
     [LoggerMessage(6004, LogLevel.Information, "Rate limits are shared by all replicas again")]
     private partial void LogShared();
+}
+
+/// <summary>Which bucket: the limit's name, a bar, and whose bucket it is; hashed once, for whoever asks for it again and again.</summary>
+internal sealed class LimitKey(string name)
+{
+    public string Name => name;
+
+    public byte[] Hash { get; } = Sha256.Of(name);
+
+    /// <summary>Half of the hash: what this process knows a bucket by.</summary>
+    public UInt128 Short => MemoryMarshal.Read<UInt128>(Hash);
 }
 
 /// <summary>How much a bucket holds. What is left of it is told by the time until it is full again.</summary>

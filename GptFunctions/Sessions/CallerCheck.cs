@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using GptFunctions.Data;
 using GptFunctions.Hosting;
 using GptFunctions.Identity;
+using GptFunctions.RateLimits;
 using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
@@ -18,6 +19,22 @@ internal sealed record Caller(string Subject, string? ClientId, Guid? SessionId,
 {
     /// <summary>The last assertion that was issued for this caller, because the next one may be the same.</summary>
     public IssuedAssertion? LastAssertion { get; set; }
+
+    /// <summary>The limit of the last call, because the next one may be of the same tier.</summary>
+    private TierLimit? lastLimit;
+
+    /// <summary>The bucket of this caller's calls of a tier.</summary>
+    public LimitKey LimitOf(string tier)
+    {
+        if (lastLimit is { } last && last.Tier == tier)
+        {
+            return last.Key;
+        }
+
+        var key = new LimitKey($"{tier}|{Subject}");
+        lastLimit = new TierLimit(tier, key);
+        return key;
+    }
 
     /// <param name="resource">The URL of a <see cref="ProtectedResource"/>.</param>
     public bool IsFor(string resource) => Audience is null || Audience.Contains(resource, StringComparer.Ordinal);
@@ -40,6 +57,9 @@ internal sealed record Caller(string Subject, string? ClientId, Guid? SessionId,
         return false;
     }
 }
+
+/// <summary>A caller's bucket of one tier.</summary>
+internal sealed record TierLimit(string Tier, LimitKey Key);
 
 /// <summary>An assertion about a caller, and what it was issued for.</summary>
 internal sealed record IssuedAssertion(string Text, InternalUser User, string Audience, DateTimeOffset IssuedAt);

@@ -64,7 +64,7 @@ internal sealed class ServerSpans : IStartupFilter
         span.SetTag("url.path", route);
         span.SetTag("network.protocol.version", context.Request.Protocol is ['H', 'T', 'T', 'P', '/', .. var version] ? version : null);
         span.SetTag("gpt.correlation_id", context.CorrelationId());
-        span.SetTag("gpt.refusal", RequestNotes.Find(context)?.Refusal?.Reason.Text());
+        span.SetTag("gpt.refusal", RequestNotes.Of(context).Refusal?.Reason.Text());
         if (status >= StatusCodes.Status500InternalServerError)
         {
             span.SetTag("error.type", status.ToString(System.Globalization.CultureInfo.InvariantCulture));
