@@ -1,7 +1,10 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
+using GptFunctions.Data;
+using GptFunctions.Hosting;
 using GptFunctions.Tests.Support;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace GptFunctions.Tests.Health;
 
@@ -71,6 +74,21 @@ public sealed class SelfTestTests : IAsyncLifetime
         Assert.Equal(["change_feed degraded"], (await bench.RunAsync()).NotOk);
         bench.Feed.Speak();
         await bench.UntilAsync(HttpStatusCode.OK);
+    }
+
+    /// <summary>Right after the start, when nothing was lost yet and log 6001 says nothing.</summary>
+    [Fact]
+    public async Task Change_feed_that_is_about_to_connect_is_waited_for()
+    {
+        using var feed = ActivatorUtilities.CreateInstance<ChangeFeed>(App.Get<IServiceProvider>());
+        var check = ActivatorUtilities.CreateInstance<ChangeFeedCheck>(App.Get<IServiceProvider>(), feed);
+        var finding = new Finding();
+        await feed.StartAsync(CancellationToken.None);
+        SpinWait.SpinUntil(() => feed.IsUsed);
+        await check.RunAsync(finding, CancellationToken.None);
+        await feed.StopAsync(CancellationToken.None);
+        Assert.Null(finding.Error);
+        Assert.Equal("true", finding.Details["listening"]!.ToJsonString());
     }
 
     [Fact]

@@ -22,6 +22,7 @@ internal sealed partial class ChangeFeed(
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private readonly Lock turn = new();
+    private readonly TaskCompletionSource tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private List<(string Kind, Action<string?> Drop)> subscriptions = [];
     private TimeSpan pause = FirstPause;
     private long confirmedAt = long.MinValue;
@@ -31,6 +32,9 @@ internal sealed partial class ChangeFeed(
 
     /// <summary>Whether the connection to the database stands.</summary>
     public bool IsListening { get; private set; }
+
+    /// <summary>Done when the connection stood for the first time, or could not be made.</summary>
+    public Task FirstTry => tried.Task;
 
     /// <param name="kind">The first word of the notice.</param>
     /// <param name="drop">Called with the key that changed; with null for everything of the kind.</param>
@@ -70,6 +74,7 @@ internal sealed partial class ChangeFeed(
             }
 
             IsListening = false;
+            tried.TrySetResult();
             await Task.Delay(pause, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             pause = pause >= LongestPause / 2 ? LongestPause : pause * 2;
         }
@@ -86,6 +91,7 @@ internal sealed partial class ChangeFeed(
         await using var command = new NpgsqlCommand(Beat, connection);
         Drop("");
         IsListening = true;
+        tried.TrySetResult();
         pause = FirstPause;
         LogUp();
         while (true)

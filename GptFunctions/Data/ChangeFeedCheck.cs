@@ -32,6 +32,11 @@ internal sealed class ChangeFeedCheck : ICheck
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(Patience);
         var id = Guid.NewGuid().ToString("N");
+        if (feed.IsUsed)
+        {
+            await feed.FirstTry.WaitAsync(limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // right after the start
+        }
+
         finding.Details["listening"] = feed.IsUsed ? feed.IsListening : null;
         if (feed is { IsUsed: true, IsListening: false })
         {
