@@ -59,7 +59,7 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
             foreach (var (name, values) in source)
             {
                 if (HeaderRules.OfResponse(name) != HeaderRule.Pass || named.Contains(name, StringComparer.OrdinalIgnoreCase)
-                    || (isDecoded && name.Equals("Content-Encoding", StringComparison.OrdinalIgnoreCase)))
+                    || (isDecoded && Is(name, "Content-Encoding")))
                 {
                     continue;
                 }
@@ -76,24 +76,25 @@ internal sealed class AnswerHead(HttpResponseMessage response, PublicLocation lo
     }
 
     /// <summary>The value that the caller gets; null for none.</summary>
-    private string? ForCaller(string name, string value) => name.ToLowerInvariant() switch
-    {
-        "location" or "content-location" => locations.Of(response.RequestMessage!.RequestUri!, Encoding.UTF8.GetString(Encoding.Latin1.GetBytes(value))),
-        "cache-control" => Private(value),
-        _ => Writable(value),
-    };
+    private string? ForCaller(string name, string value) =>
+        Is(name, "Location") || Is(name, "Content-Location")
+            ? locations.Of(response.RequestMessage!.RequestUri!, Encoding.UTF8.GetString(Encoding.Latin1.GetBytes(value)))
+        : Is(name, "Cache-Control") ? Private(value)
+        : Writable(value);
 
     /// <summary>Every answer is one person's: what lets a shared cache keep it (RFC 9111 3.5) becomes private.</summary>
     private string Private(string value)
     {
         var directives = value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        var kept = Array.FindAll(directives, directive => !Is(directive, "public") && !Is(directive, "s-maxage"));
-        var isShared = kept.Length < directives.Length || Array.Exists(kept, directive => Is(directive, "must-revalidate"));
-        var isPrivate = Array.Exists(kept, directive => Is(directive, "private") || Is(directive, "no-store"));
+        var kept = Array.FindAll(directives, directive => !Says(directive, "public") && !Says(directive, "s-maxage"));
+        var isShared = kept.Length < directives.Length || Array.Exists(kept, directive => Says(directive, "must-revalidate"));
+        var isPrivate = Array.Exists(kept, directive => Says(directive, "private") || Says(directive, "no-store"));
         return Writable(string.Join(", ", isShared && !isPrivate ? kept.Prepend("private") : kept));
 
-        static bool Is(string directive, string name) => directive.Split('=')[0].Trim().Equals(name, StringComparison.OrdinalIgnoreCase);
+        static bool Says(string directive, string name) => Is(directive.Split('=')[0].Trim(), name);
     }
+
+    private static bool Is(string name, string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Octets above ASCII pass where that is possible; control characters become spaces, as RFC 9110 5.5 wants it.</summary>
     private string Writable(string value) => value.AsSpan().ContainsAnyExceptInRange(' ', '~')

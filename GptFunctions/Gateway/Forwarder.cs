@@ -60,6 +60,7 @@ internal sealed partial class Forwarder(
                 connection.NegotiatedHttpVersion.Major == 1 ? new UpstreamConnection(connection.PlaintextStream) : connection.PlaintextStream),
     });
 
+    private readonly CallLimits limits = new();
     private readonly Uri publicBase = new(settings.Value.PublicBaseUrl!);
     private readonly string publicHost = new Uri(settings.Value.PublicBaseUrl!).Authority; // worked out each time that a Uri is asked
     private readonly bool passesObsoleteText = server.Value.ResponseHeaderEncodingSelector("") is not null; // the Functions host would refuse it
@@ -68,8 +69,29 @@ internal sealed partial class Forwarder(
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
     public async ValueTask<Forwarded> ForwardAsync(HttpContext context, Admission admission)
     {
-        using var span = UpstreamSpan.Start(context.Request.Method, admission.Route);
-        var forwarded = await SendAsync(context, admission, admission.Route);
+        var route = admission.Route;
+        using var span = UpstreamSpan.Start(context.Request.Method, route);
+        using var call = limits.Begin(context.RequestAborted);
+        var limit = call.Limit;
+        limit.CancelAfter(route.Timeout);
+        using var request = ToUpstream(context, admission, limit);
+        var upload = request.Content as UploadContent;
+        Forwarded forwarded;
+        try
+        {
+            using var response = await http.SendAsync(request, limit.Token);
+            upload?.LeaveTime();
+            forwarded = await RelayAsync(context, admission, response, limit);
+        }
+        catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException)
+        {
+            forwarded = Explain(context, route, error, upload, limit.IsCancellationRequested, context.RequestAborted.IsCancellationRequested);
+        }
+        finally
+        {
+            await (upload?.EndAsync() ?? Task.CompletedTask);
+        }
+
         UpstreamSpan.End(span, forwarded.Status);
         if (admission.Unit is { } unit && forwarded.Status >= StatusCodes.Status400BadRequest && !context.Response.HasStarted)
         {
@@ -80,29 +102,6 @@ internal sealed partial class Forwarder(
     }
 
     public void Dispose() => http.Dispose();
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<Forwarded> SendAsync(HttpContext context, Admission admission, GatewayRoute route)
-    {
-        using var limit = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        limit.CancelAfter(route.Timeout);
-        using var request = ToUpstream(context, admission, limit);
-        var upload = request.Content as UploadContent;
-        try
-        {
-            using var response = await http.SendAsync(request, limit.Token);
-            upload?.LeaveTime();
-            return await RelayAsync(context, admission, response, limit);
-        }
-        catch (Exception error) when (error is OperationCanceledException or HttpRequestException or IOException)
-        {
-            return Explain(context, route, error, upload, limit.IsCancellationRequested, context.RequestAborted.IsCancellationRequested);
-        }
-        finally
-        {
-            await (upload?.EndAsync() ?? Task.CompletedTask);
-        }
-    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<Forwarded> RelayAsync(HttpContext context, Admission admission, HttpResponseMessage response, CancellationTokenSource limit)

@@ -46,7 +46,7 @@ internal static class GatewayAnswers
 
     public static void Tell(HttpResponse response, Quota quota)
     {
-        response.Headers["RateLimit-Policy"] = quota.PolicyField;
+        response.Headers["RateLimit-Policy"] = quota.Policy.Field;
         response.Headers["RateLimit"] = quota.StateField;
     }
 

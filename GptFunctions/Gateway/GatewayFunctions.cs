@@ -12,6 +12,7 @@ internal sealed class GatewayFunctions(
 {
     public const string OpenApiPath = "/gpt/openapi.json";
     public const string UsagePath = "/gpt/usage";
+    private readonly IGatewayEndpoint[] endpoints = [.. endpoints];
 
     /// <summary>What one pastes into the GPT builder.</summary>
     [Function("GatewayOpenApi")]

@@ -171,13 +171,13 @@ internal sealed record GatewayRefusal(int Status, string Title, string Detail)
     {
         var seconds = quota.Decision.RetryAfterSeconds!.Value;
         var detail =
-            $"All {quota.Limit} calls of this kind per {(int)quota.Period.TotalSeconds} seconds are used up. "
+            $"All {quota.Policy.Limit} calls of this kind per {(int)quota.Policy.Period.TotalSeconds} seconds are used up. "
             + $"Wait {seconds} second{(seconds == 1 ? "" : "s")}, then try again; calls before that are refused.";
         return new(StatusCodes.Status429TooManyRequests, "Too many requests", detail)
         {
             Why = new(RefusalReason.RateLimited),
             RetryAfterSeconds = seconds,
-            ViolatedPolicy = quota.Policy,
+            ViolatedPolicy = quota.Policy.Name,
         };
     }
 

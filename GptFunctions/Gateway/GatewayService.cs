@@ -40,8 +40,10 @@ internal sealed partial class GatewayService(
     GatewayRoutes routes, ProtectedResources resources, CallerCheck callers, RateLimiter limits, UsageService usage, ActionLog actions, GatewayMetrics metrics,
     ClientUsage clientUsage, SignIns signIns, SafeMode safeMode, IOptions<GatewaySettings> settings, ILogger<GatewayService> logger)
 {
-    private const int ForgeriesPerAddress = 600;
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+    private static readonly QuotaPolicy Forgeries = new("forged-tokens", 600, Minute); // of an address
+    private readonly Dictionary<string, QuotaPolicy> tiers = GatewaySettings.Tiers.ToDictionary(
+        tier => tier.Key, tier => new QuotaPolicy(tier.Key, tier.Value(settings.Value), Minute), StringComparer.Ordinal);
 
     /// <param name="place">Taken once the user is known.</param>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))] // nobody keeps the task, so its memory serves the next call
@@ -69,9 +71,13 @@ internal sealed partial class GatewayService(
             return full.Of(caller);
         }
 
-        var (quota, unit, refusal) = await TakeAsync(route, caller!, user, request.Occasion);
-        var verdict = refusal is null ? await RecordAsync(request, match, caller!, user, quota!, unit) : Refused(refusal, quota);
-        if (verdict.Admission is not null && caller!.ClientId is { } clientId)
+        var month = route.Quota is { } name ? usage.StateOf(user, name, request.Occasion.Now) : null;
+        var (key, tier) = (caller!.LimitOf(route.Tier), tiers[route.Tier]);
+        var (quota, unit, refusal) = month is { Limit: not 0 }
+            ? await TakeAsync(key, tier, UsageService.UnitOf(user, month, request.Occasion.Now), month, request.Occasion)
+            : Taken(new Quota(tier, await limits.TryTakeAsync(key, tier.Limit, Minute)), month, user, request.Occasion);
+        var verdict = refusal is null ? await RecordAsync(request, match, caller, user, quota!, unit) : Refused(refusal, quota);
+        if (verdict.Admission is not null && caller.ClientId is { } clientId)
         {
             clientUsage.Add(clientId, user.Id, request.Occasion.Now);
         }
@@ -232,27 +238,23 @@ internal sealed partial class GatewayService(
         return new Verdict(null, GatewayRefusal.SafeMode, quota);
     }
 
-    /// <summary>Takes one of the calls of the minute, and with it one of the month where the route counts against a quota.</summary>
+    /// <summary>One of the calls of the minute was asked for, and none of the month.</summary>
+    /// <param name="month">Of which the user's plan gives nothing; null where the route counts against no quota.</param>
+    private (Quota? Quota, QuotaUnit? Unit, GatewayRefusal? Refusal) Taken(Quota quota, QuotaState? month, InternalUser user, Occasion occasion) =>
+        (quota, null, quota.Decision.RetryAfterSeconds is not null ? GatewayRefusal.TooMany(quota)
+            : month is null ? null
+            : GatewayRefusal.PlanRequired(month, usage.IsPaidFor(user, occasion.Now)));
+
+    /// <summary>Takes one of the calls of the minute, and with it one of the month.</summary>
     /// <returns>How the minute's limit stands (null: nobody knows), the unit of the month, and why not.</returns>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<(Quota? Quota, QuotaUnit? Unit, GatewayRefusal? Refusal)> TakeAsync(
-        GatewayRoute route, Caller caller, InternalUser user, Occasion occasion)
+        LimitKey key, QuotaPolicy tier, QuotaUnit unit, QuotaState month, Occasion occasion)
     {
-        var (key, limit) = (caller.LimitOf(route.Tier), GatewaySettings.Tiers[route.Tier](settings.Value));
-        var month = route.Quota is { } name ? usage.StateOf(user, name, occasion.Now) : null;
-        if (month is null or { Limit: 0 })
-        {
-            var quota = new Quota(route.Tier, limit, Minute, await limits.TryTakeAsync(key, limit, Minute));
-            return (quota, null, quota.Decision.RetryAfterSeconds is not null ? GatewayRefusal.TooMany(quota)
-                : month is null ? null
-                : GatewayRefusal.PlanRequired(month, usage.IsPaidFor(user, occasion.Now)));
-        }
-
-        var unit = UsageService.UnitOf(user, month, occasion.Now);
         try
         {
-            var (decision, answer) = await limits.TryTakeAsync(key, limit, Minute, unit);
-            var quota = new Quota(route.Tier, limit, Minute, decision);
+            var (decision, answer) = await limits.TryTakeAsync(key, tier.Limit, Minute, unit);
+            var quota = new Quota(tier, decision);
             return answer is not { } counted ? (quota, null, GatewayRefusal.TooMany(quota))
                 : counted.IsTaken ? (quota, unit, null)
                 : (quota, null, GatewayRefusal.QuotaUsedUp(
@@ -274,9 +276,7 @@ internal sealed partial class GatewayService(
     {
         if (CallerCheck.IsForgery(error))
         {
-            var quota = new Quota(
-                "forged-tokens", ForgeriesPerAddress, Minute,
-                await limits.TryTakeAsync($"forged-token|{occasion.Network}", ForgeriesPerAddress, Minute));
+            var quota = new Quota(Forgeries, await limits.TryTakeAsync($"forged-token|{occasion.Network}", Forgeries.Limit, Minute));
             if (quota.Decision.RetryAfterSeconds is not null)
             {
                 return new Verdict(null, GatewayRefusal.TooMany(quota), quota);

@@ -105,7 +105,15 @@ internal sealed class PathTemplate
             }
         }
 
-        return path.Any(char.IsControl);
+        foreach (var character in path)
+        {
+            if (char.IsControl(character))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static bool IsEncodedControl(ReadOnlySpan<char> digits) =>

@@ -30,7 +30,7 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         else if (route.MaximumCharacters is not { } maximum)
         {
             CopyHead(head.Length);
-            await StreamAsync(await ContentAsync(), count: null);
+            await StreamAsync(Content(), count: null);
         }
         else if (head.Coding is not (null or "gzip" or "x-gzip" or "deflate" or "br"))
         {
@@ -51,7 +51,7 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         if (length <= maximum)
         {
             CopyHead(length);
-            await StreamAsync(await ContentAsync(), count: null);
+            await StreamAsync(Content(), count: null);
         }
         else if (length / BytesPerCharacter > maximum)
         {
@@ -60,9 +60,9 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         else if (head.IsEvents)
         {
             CopyHead(length);
-            await StreamAsync(Decoded(await ContentAsync()), new CharacterCount(head.ContentType));
+            await StreamAsync(Decoded(Content()), new CharacterCount(head.ContentType));
         }
-        else if (await HoldAsync(Decoded(await ContentAsync()), maximum) is { } whole)
+        else if (await HoldAsync(Decoded(Content()), maximum) is { } whole)
         {
             CopyHead(whole.Length);
             await context.Response.Body.WriteAsync(whole, limit.Token);
@@ -75,7 +75,8 @@ internal sealed class ResponseRelay(HttpContext context, GatewayRoute route, Htt
         return new Forwarded(context.Response.StatusCode, null);
     }
 
-    private Task<Stream> ContentAsync() => response.Content.ReadAsStreamAsync(limit.Token);
+    /// <summary>As it comes; what waits is reading from it.</summary>
+    private Stream Content() => response.Content.ReadAsStream(limit.Token);
 
     /// <summary>Compressed characters cannot be counted, and the caller did not ask for them.</summary>
     private Stream Decoded(Stream content) => head.Coding switch

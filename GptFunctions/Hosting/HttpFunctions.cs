@@ -36,7 +36,7 @@ internal static class HttpFunctions
             }).RequestDelegate;
         });
         var builder = new RouteEndpointBuilder(context => GuardAsync(context, invoke.Value), pattern, order) { DisplayName = function.Name };
-        builder.Metadata.Add(new ListedMethods(trigger.Methods is { Length: > 0 } methods ? [.. methods] : null));
+        builder.Metadata.Add(new ListedMethods(trigger.Methods is { Length: > 0 } methods ? new(methods, StringComparer.OrdinalIgnoreCase) : null));
         return builder.Build();
     }
 
@@ -62,7 +62,7 @@ internal static class HttpFunctions
 /// <summary>The methods that an HTTP trigger lists; null for all.</summary>
 internal sealed record ListedMethods(HashSet<string>? Names)
 {
-    public bool Contains(string method) => Names is null || Names.Contains(method, StringComparer.OrdinalIgnoreCase);
+    public bool Contains(string method) => Names is null || Names.Contains(method);
 }
 
 /// <summary>Drops endpoints whose trigger does not list the request's method, so that the next route is tried, or none: 404.</summary>

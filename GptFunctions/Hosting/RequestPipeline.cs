@@ -9,11 +9,12 @@ internal sealed class RequestPipeline(RequestLog log, SafeMode safeMode, TimePro
 {
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {
+        Func<object, Task> setHeaders = SetHeaders;
         app.Use(async (context, following) =>
         {
             var started = clock.GetTimestamp();
             // When the answer starts, and not before: mapping an error clears what a function had set.
-            context.Response.OnStarting(SetHeaders, context);
+            context.Response.OnStarting(setHeaders, context);
             using var scope = log.BeginScope(context);
             try
             {

@@ -25,16 +25,14 @@ internal sealed partial class McpService(
     ToolCatalog tools, GatewayRoutes routes, GatewayCalls calls, McpProfile profile, ClientService clients, RateLimiter limits,
     IOptions<TokenSettings> settings, ILogger<McpService> logger)
 {
-    private const int UncountedPerMinute = 120;
-    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+    private static readonly QuotaPolicy Uncounted = new("mcp", 120, TimeSpan.FromMinutes(1));
     private static readonly TimeSpan ListLifetime = TimeSpan.FromMinutes(5);
     private readonly ConcurrentDictionary<string, bool> toldMistakes = new(StringComparer.Ordinal);
 
     /// <summary>Takes one of the requests that count against no quota of the user's; a refusal when a session made too many.</summary>
     public async ValueTask<GatewayRefusal?> TakeAsync(Caller caller)
     {
-        var quota = new Quota(
-            "mcp", UncountedPerMinute, Minute, await limits.TryTakeAsync($"mcp|{caller.SessionId}", UncountedPerMinute, Minute));
+        var quota = new Quota(Uncounted, await limits.TryTakeAsync($"mcp|{caller.SessionId}", Uncounted.Limit, Uncounted.Period));
         return quota.Decision.RetryAfterSeconds is null ? null : GatewayRefusal.TooMany(quota);
     }
 

@@ -2,11 +2,16 @@ using System.Globalization;
 
 namespace GptFunctions.RateLimits;
 
-/// <summary>One of the limits that apply to a request, and what is left of it.</summary>
-internal sealed record Quota(string Policy, int Limit, TimeSpan Period, RateLimitDecision Decision)
+/// <summary>A limit that callers are told of: so many requests of each in such a time.</summary>
+internal sealed record QuotaPolicy(string Name, int Limit, TimeSpan Period)
 {
-    // draft-ietf-httpapi-ratelimit-headers: structured fields, lists of strings with parameters
-    public string PolicyField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy}\";q={Limit};w={(int)Period.TotalSeconds}");
+    /// <summary>draft-ietf-httpapi-ratelimit-headers: a structured field, a list of strings with parameters.</summary>
+    public string Field { get; } = string.Create(CultureInfo.InvariantCulture, $"\"{Name}\";q={Limit};w={(int)Period.TotalSeconds}");
+}
 
-    public string StateField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy}\";r={Decision.Remaining};t={Decision.ResetSeconds}");
+/// <summary>One of the limits that apply to a request, and what is left of it.</summary>
+internal sealed record Quota(QuotaPolicy Policy, RateLimitDecision Decision)
+{
+    /// <summary>As <see cref="QuotaPolicy.Field"/>.</summary>
+    public string StateField => string.Create(CultureInfo.InvariantCulture, $"\"{Policy.Name}\";r={Decision.Remaining};t={Decision.ResetSeconds}");
 }
