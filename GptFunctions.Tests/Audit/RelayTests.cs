@@ -106,9 +106,10 @@ public sealed class RelayTests : IAsyncLifetime
     private Task WaitForAsync(string user, int count) =>
         Wait.UntilAsync(async () => await Database.CountAsync("gpt_oauth_events", $"clerk_user_id = '{user}'") == count, Patience);
 
-    /// <summary>Lets a minute pass and the relay try again without its pauses.</summary>
+    /// <summary>Lets a minute pass since the relay noticed, and lets it try again without its pauses.</summary>
     private async Task SetAsideAsync(int count)
     {
+        await Wait.UntilAsync(() => app.Log.Lines.Any(line => line.StartsWith("Warning 3002", StringComparison.Ordinal)));
         app.Clock.Advance(TimeSpan.FromMinutes(1));
         await Wait.UntilAsync(async () =>
         {

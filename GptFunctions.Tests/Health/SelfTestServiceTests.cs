@@ -90,39 +90,6 @@ public sealed class SelfTestServiceTests
         Assert.Equal(all, (await service.RunAsync()).State.ToString());
     }
 
-    /// <summary>Alerts need nobody who calls: the figures are kept as soon as somebody reads them.</summary>
-    [Fact]
-    public async Task Figures_are_kept_while_somebody_reads_them_and_cost_nothing_otherwise()
-    {
-        var check = new FakeCheck("one", _ => Task.CompletedTask) { Says = CheckState.Degraded };
-        using var metrics = new HealthMetrics(Off());
-        var lifetime = new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance);
-        using var watch = new SelfTestWatch(Service(check), metrics, lifetime, NullLogger<SelfTestWatch>.Instance);
-        lifetime.NotifyStarted();
-        await watch.StartAsync(CancellationToken.None);
-        await watch.StopAsync(CancellationToken.None);
-        Assert.Equal(0, check.Runs);
-
-        using var listener = new MeterListener();
-        var read = new List<(int Value, string? Subsystem)>();
-        listener.InstrumentPublished = (instrument, listening) =>
-        {
-            if (ReferenceEquals(instrument.Meter, metrics.Meter))
-            {
-                listening.EnableMeasurementEvents(instrument);
-            }
-        };
-        listener.SetMeasurementEventCallback<int>((instrument, value, tags, _) =>
-            read.Add((value, tags.Length > 0 ? tags[0].Value as string : instrument.Name)));
-        listener.Start();
-        using var again = new SelfTestWatch(Service(check), metrics, lifetime, NullLogger<SelfTestWatch>.Instance);
-        await again.StartAsync(CancellationToken.None);
-        await Wait.UntilAsync(() => metrics.Last is not null);
-        listener.RecordObservableInstruments();
-        await again.StopAsync(CancellationToken.None);
-        Assert.Equal([(0, "gpt.safe_mode"), (2, "one")], read.Order());
-    }
-
     private SelfTestService Service(params ICheck[] checks) => new(checks, Off(), clock, new LoggerFactory([log]).CreateLogger<SelfTestService>());
 
     private static SafeMode Off() => new(Options.Create(new SafeModeSettings()), []);

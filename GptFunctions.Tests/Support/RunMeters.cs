@@ -22,6 +22,9 @@ internal static class RunMeters
     /// <summary>Reads the gauges, which nobody records.</summary>
     public static void Observe() => Listener.RecordObservableInstruments();
 
+    /// <summary>Reads it no more: for a test of what is done while nobody reads.</summary>
+    public static void Leave(Instrument instrument) => Listener.DisableMeasurementEvents(instrument);
+
     // Before any test: what is counted at the start of the first app counts, too.
     [ModuleInitializer]
     internal static void Begin()
