@@ -3,8 +3,8 @@ using Microsoft.Extensions.ObjectPool;
 namespace GptFunctions.Gateway;
 
 /// <summary>
-/// What ends a call: its route's time, or the caller who hangs up. Each call has one, and one that ended nothing serves another call: with what
-/// hangs on it, it is the largest single thing that a call would leave to the garbage collector.
+/// What ends a call: its route's time, or the caller who hangs up. One that ended nothing serves another call, so that calls do not leave theirs, with a
+/// timer and what waits for it, to the garbage collector.
 /// </summary>
 internal sealed class CallLimits
 {
