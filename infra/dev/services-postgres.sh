@@ -67,7 +67,8 @@ postgres_up() {
     keep_port "$state/postgres.port"
     as_user "$user" "$bin/pg_ctl" -D data -l server.log -w -t 60 -s start -o "-p $(cat "$state/postgres.port") \
       -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300 \
-      -c shared_preload_libraries=pg_stat_statements -c track_activity_query_size=16384 -c log_min_messages=warning $more" </dev/null >/dev/null 2>&1 && break
+      -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.max=100000 -c track_activity_query_size=16384 \
+      -c log_min_messages=warning $more" </dev/null >/dev/null 2>&1 && break
     [ $((tries += 1)) -lt 3 ] || { tail -15 server.log >&2; die "PostgreSQL did not start: see above ($home/server.log)."; }
     [ ! -e "$state/postgres.port" ] || free_port >"$state/postgres.port"
   done
