@@ -153,7 +153,7 @@ public sealed class DoctorCommandTests : IAsyncLifetime
     /// <summary>At a server with this certificate, which is away afterwards.</summary>
     private static async Task<(Finding Finding, int Port)> CheckServedAsync(X509Certificate2 certificate, X509ChainPolicy? trusted = null)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        using var listener = new TcpListener(IPAddress.Loopback, TestApp.FreePort());
         listener.Start();
         var port = ((IPEndPoint)listener.LocalEndpoint).Port;
         var serving = ServeAsync();

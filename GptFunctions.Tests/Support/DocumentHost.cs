@@ -38,7 +38,7 @@ internal sealed class DocumentHost : IAsyncDisposable
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseUrls($"http://127.0.0.1:{TestApp.FreePort()}"); // never one of an earlier host, whose documents an app may remember
         var host = new DocumentHost(builder.Build());
         await host.server.StartAsync();
         return host;

@@ -7,7 +7,7 @@ namespace GptFunctions.Tests.Support;
 /// <summary>An upstream that sends exactly the octets that a test gives it. It keeps connections open unless the behaviour ends them.</summary>
 internal sealed class RawUpstream : IAsyncDisposable
 {
-    private readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    private readonly TcpListener listener = new(IPAddress.Loopback, TestApp.FreePort());
     private readonly CancellationTokenSource stop = new();
     private readonly Task accepting;
     private int requests;

@@ -20,7 +20,7 @@ internal sealed class TestProxy : IAsyncDisposable
     public TestProxy(string serverUrl)
     {
         server = new Uri(serverUrl);
-        listener = new TcpListener(IPAddress.Loopback, 0);
+        listener = new TcpListener(IPAddress.Loopback, TestApp.FreePort()); // while it is cut, nobody else takes it
         listener.Start();
         port = ((IPEndPoint)listener.LocalEndpoint).Port;
         accepting = AcceptAsync();
