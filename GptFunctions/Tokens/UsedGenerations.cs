@@ -42,17 +42,16 @@ internal sealed class UsedGenerations
     /// <summary>This is written down.</summary>
     public void Remember(KeyValuePair<Guid, int> session)
     {
-        noted.TryRemove(session); // unless a newer one was seen meanwhile
-        if (session.Value == int.MaxValue)
-        {
-            return; // it only said "the newest": the next one is news again
-        }
-
         if (written.Count >= Capacity)
         {
             written.Clear();
         }
 
-        written[session.Key] = session.Value;
+        if (session.Value != int.MaxValue) // that one only said "the newest": the next one is news again
+        {
+            written[session.Key] = session.Value; // before it goes from the other: whoever asks meanwhile is told that it was seen
+        }
+
+        noted.TryRemove(session); // unless a newer one was seen meanwhile
     }
 }
