@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using System.Web;
 using GptFunctions.Tests.Support;
@@ -87,6 +88,9 @@ public sealed class McpHostTests(McpHostProcess fixture) : IClassFixture<McpHost
         end.Headers.Authorization = new("Bearer", spoiler.Token);
         using var ended = await http.SendAsync(end);
         Assert.True(ended.IsSuccessStatusCode);
+        using var aside = new HttpClient { BaseAddress = new Uri(fixture.BaseUrl) };
+        await Wait.UntilAsync(async () => // within a second everywhere
+            (await aside.CallAsync(spoiler.Token, "/gpt/mcp", HttpMethod.Post, new StringContent("{}"))).StatusCode == HttpStatusCode.Unauthorized);
         var again = await client.CallToolAsync("getJobDetails", new Dictionary<string, object?> { ["id"] = "job-2" });
         Assert.NotEqual(true, again.IsError);
         Assert.Equal(3, asked.Count);

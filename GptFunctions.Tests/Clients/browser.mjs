@@ -85,7 +85,7 @@ async function connect(visitor, client, user) {
 // The post and its redirect to another origin must not be blocked by form-action.
 async function arrive({ page, look, problems }, client) {
   try {
-    await page.waitForURL((url) => url.href.startsWith(client.redirectUri), { timeout: 5000 });
+    await page.waitForURL((url) => url.href.startsWith(client.redirectUri));
   } catch {
     throw new Error(`${look.name}: the browser did not come to ${client.redirectUri}; it is at ${page.url()}. ${problems.join('; ')}`);
   }

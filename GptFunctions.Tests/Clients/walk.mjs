@@ -73,6 +73,6 @@ class Visitor {
   }
 
   async at(path) {
-    await this.page.waitForURL((url) => url.pathname === path, { timeout: 5000 });
+    await this.page.waitForURL((url) => url.pathname === path);
   }
 }

@@ -216,7 +216,7 @@ public sealed class CodeExchangeTests(AppFixture<CodeExchangeTests> fixture) : I
     }
 
     [Theory]
-    [InlineData(59, HttpStatusCode.OK)]
+    [InlineData(55, HttpStatusCode.OK)]
     [InlineData(61, HttpStatusCode.BadRequest)]
     public async Task Exchange_works_for_60_seconds(int secondsLater, HttpStatusCode expected)
     {

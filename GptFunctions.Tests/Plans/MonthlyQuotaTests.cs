@@ -35,11 +35,11 @@ public sealed class MonthlyQuotaTests(QuotaFixture<MonthlyQuotaTests> fixture) :
             Assert.Equal(HttpStatusCode.OK, await StatusAsync(user));
         }
 
+        var now = app.Clock.GetUtcNow();
         using var response = await http.CallAsync(user.Token, Path);
 
         Assert.Equal(HttpStatusCode.TooManyRequests, response.StatusCode);
         var problem = await response.ProblemAsync();
-        var now = app.Clock.GetUtcNow();
         var month = new DateTimeOffset(now.Year, now.Month, 1, 0, 0, 0, TimeSpan.Zero).AddMonths(1);
         Assert.Equal("QUOTA_USED_UP", problem.GetProperty("code").GetString());
         Assert.Equal("free", problem.GetProperty("plan").GetString());

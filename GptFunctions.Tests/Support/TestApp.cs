@@ -11,6 +11,7 @@ using GptFunctions.Tokens;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
@@ -134,6 +135,11 @@ internal sealed class TestApp : IAsyncDisposable
             builder.Services.AddSingleton<ILoggerProvider>(log);
         }, functions);
         await host.StartAsync();
+        if (host.Services.GetServices<IHostedService>().OfType<ChangeFeed>().FirstOrDefault() is { } feed)
+        {
+            await Task.WhenAny(feed.FirstTry, Task.Delay(Wait.Limit)); // it drops what is kept, also what a test has just had kept
+        }
+
         return new TestApp(host, database, ownsDatabase, clock, all, log);
     }
 

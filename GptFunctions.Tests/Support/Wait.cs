@@ -5,7 +5,7 @@ namespace GptFunctions.Tests.Support;
 /// <summary>Waits for a condition, with a limit: no test sleeps for a time that may be too long or too short.</summary>
 internal static class Wait
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
 
     public static Task UntilAsync(Func<bool> condition, CancellationToken cancellationToken = default) =>
