@@ -105,8 +105,12 @@ internal sealed record PurgeClass(string Name, Sql Delete, Sql Count, object Sta
     // By ctid: three times as fast as by primary key. From where the last batch ended: else each one would step over the dead index
     // entries of all before it, which stay as long as any transaction is older than they are. The commit need not wait for the disk: if a
     // crash brings the rows of a batch back, the next run deletes them again.
-    // Whether somebody else is at work right now: then the next batch can wait.
-    private const string IsBusy = "EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND datname = current_database() AND pid <> pg_backend_pid())";
+    // Whether somebody else is at work right now: then the next batch can wait. What cleans up behind a batch is nobody.
+    private const string IsBusy = """
+        EXISTS (
+            SELECT FROM pg_stat_activity
+            WHERE state = 'active' AND backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid())
+        """;
 
     private static Sql Statement(
         string table, string condition, string orderedBy,
