@@ -10,7 +10,11 @@ using Npgsql;
 
 namespace GptFunctions.Tests.Data;
 
-/// <summary>After a failover, connections may still lead to the server of before, which takes no writes any more.</summary>
+/// <summary>
+/// After a failover, connections may still lead to the server of before, which takes no writes any more. All pools of the process are emptied then, also
+/// those of other tests.
+/// </summary>
+[Collection(nameof(AfterAllOthers))]
 public sealed class FailoverTests(GatewayFixture<FailoverTests> fixture) : IClassFixture<GatewayFixture<FailoverTests>>
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(4); // the promise is 2 s; this machine may be busy

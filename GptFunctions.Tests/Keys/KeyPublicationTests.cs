@@ -92,7 +92,10 @@ public sealed class KeyPublicationTests : IAsyncLifetime
         }
 
         await database.ExecuteAsync(
-            $"UPDATE gpt_signing_keys SET published_at = now() - interval '3 hours', seen_at = now() - interval '721 s' WHERE kid = '{IdOf(next)}'");
+            $"""
+            UPDATE gpt_signing_keys
+            SET published_at = now() - interval '3 hours', seen_at = CASE WHEN kid = '{IdOf(next)}' THEN now() - interval '721 s' ELSE now() END
+            """);
         await using (var app = await StartAsync($"{next} {old}"))
         {
             Assert.Equal(IdOf(old), await SignerAsync(app)); // others served their keys for twelve minutes, without it

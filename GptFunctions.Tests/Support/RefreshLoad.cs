@@ -75,7 +75,7 @@ internal sealed class RefreshLoad : IAsyncDisposable
                     return;
                 }
             }
-            catch (Exception error) when (error is HttpRequestException or TaskCanceledException or IOException)
+            catch (Exception error) when (error is HttpRequestException or TaskCanceledException or IOException or ObjectDisposedException)
             {
                 // The process is gone: another one, or the next one, answers.
             }
