@@ -50,7 +50,7 @@ public sealed class RoundTripTests(WebhookFixture<RoundTripTests> fixture) : ICl
         }
     }
 
-    /// <summary>The feed of changes asks once a second, past the proxy, and without the token endpoint no keys are published: only events are counted.</summary>
+    /// <summary>The feed of changes asks past the proxy, and without the token endpoint no keys are published: only events are counted.</summary>
     private Task<TestApp> StartAsync(TestProxy proxy) => fixture.App.StartReplicaAsync(
         ("DATABASE_URL", proxy.Url), ("DATABASE_LISTEN_URL", fixture.App.Database.Url), ("DATABASE_POOL_SIZE", "1"),
         ("AzureWebJobs.OAuthToken.Disabled", "true"));
