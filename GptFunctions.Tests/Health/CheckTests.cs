@@ -28,9 +28,9 @@ public sealed class CheckTests(AppFixture<CheckTests> fixture) : IClassFixture<A
         "TRUNCATE outbox_messages", "ok", null)]
     [InlineData(
         "countdowns", "INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at) VALUES (gen_random_uuid(), 'test', 'x', now() - "
-            + "interval '1 min', "
-            + "now() - interval '1 min', now())",
-        "TRUNCATE countdowns", "degraded", "1 countdowns are late, the oldest by 6")]
+            + "interval '59.6 s', " // the test has 0.9 s to ask
+            + "now() - interval '59.6 s', now())",
+        "TRUNCATE countdowns", "degraded", "1 countdowns are late, the oldest by 60 s: does a process run DispatchCountdowns?")]
     [InlineData(
         "countdowns", "INSERT INTO countdowns (id, kind, subject, due_at, next_attempt_at, created_at, status, finished_at) VALUES (gen_random_uuid(), "
             + "'test', 'x', "
