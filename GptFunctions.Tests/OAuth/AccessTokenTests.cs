@@ -63,9 +63,9 @@ public sealed class AccessTokenTests(AppFixture<AccessTokenTests> fixture) : ICl
     {
         var client = await OAuthFlow.AddClientAsync(app);
         var tokens = await flow.TokensAsync(client, "user_expired");
-        app.Clock.Advance(TimeSpan.FromSeconds(893));
+        app.Clock.Advance(TimeSpan.FromSeconds(896));
         Assert.Equal(HttpStatusCode.OK, (await flow.SessionsAsync(tokens["access_token"]!)).Status);
-        app.Clock.Advance(TimeSpan.FromSeconds(8));
+        app.Clock.Advance(TimeSpan.FromSeconds(5));
 
         var refused = await flow.SessionsAsync(tokens["access_token"]!);
 

@@ -49,13 +49,18 @@ public sealed class AuthorizeRequestTests(AuthorizeRequestFixture fixture) : ICl
         var client = await OAuthFlow.AddClientAsync(app);
         var answers = await Task.WhenAll(Enumerable.Range(0, AuthorizeRequestFixture.Limit + 40).Select(_ => AuthorizeAsync(client, address)));
 
-        var refused = answers[0];
-        await Wait.UntilAsync(async () => (refused = await AuthorizeAsync(client, sameNetwork)).StatusCode == HttpStatusCode.TooManyRequests);
+        var refused = await AuthorizeAsync(client, sameNetwork);
+        for (var more = 0; more < 3 && refused.StatusCode == HttpStatusCode.Redirect; more++) // one flows back each second
+        {
+            refused = await AuthorizeAsync(client, sameNetwork);
+        }
+
         using var others = await AuthorizeAsync(client, elsewhere);
 
         // What flows back while the test runs is admitted too.
         Assert.InRange(
             answers.Count(answer => answer.StatusCode == HttpStatusCode.Redirect), AuthorizeRequestFixture.Limit, AuthorizeRequestFixture.Limit + 39);
+        Assert.Equal(HttpStatusCode.TooManyRequests, refused.StatusCode);
         Assert.Equal("text/html", refused.Content.Headers.ContentType?.MediaType);
         Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
         Assert.Contains("Wait ", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);

@@ -247,12 +247,12 @@ public sealed class OutsideDocumentsTests : IAsyncLifetime
         using var documents = Documents();
 
         var outcome = await documents.GetAsync(host.Url + Path, OutsideDocuments.OfClient);
-        clock.Advance(TimeSpan.FromSeconds(25));
+        clock.Advance(TimeSpan.FromSeconds(28));
         await documents.GetAsync(host.Url + Path, OutsideDocuments.OfClient);
 
         Assert.Equal(($"answers {status}", isTransient, 1), (outcome.Problem, outcome.IsTransient, host.Asked(Path)));
         host.Publish((Path, "{}"));
-        clock.Advance(TimeSpan.FromSeconds(6));
+        clock.Advance(TimeSpan.FromSeconds(3));
         Assert.Equal("{}", (await documents.GetAsync(host.Url + Path, OutsideDocuments.OfClient)).Text);
     }
 
