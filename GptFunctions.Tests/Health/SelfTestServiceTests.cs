@@ -50,6 +50,18 @@ public sealed class SelfTestServiceTests
         });
     }
 
+    /// <summary>Ended is ended, however busy the process is with what comes after it.</summary>
+    [Fact]
+    public async Task Check_that_has_ended_is_started_again_at_once()
+    {
+        var service = Service(new FakeCheck("quick", async _ => await Task.Yield()));
+        for (var run = 0; run < 20_000; run++)
+        {
+            Assert.Equal(CheckState.Ok, (await service.RunAsync()).State);
+            clock.Advance(TimeSpan.FromSeconds(5));
+        }
+    }
+
     [Fact]
     public async Task Check_that_hangs_is_told_that_its_time_is_over()
     {

@@ -91,6 +91,22 @@ public sealed class SelfTestTests : IAsyncLifetime
         Assert.Equal("true", finding.Details["listening"]!.ToJsonString());
     }
 
+    /// <summary>Every process hears the notices of all: none may miss its own because of another's.</summary>
+    [Fact]
+    public async Task Change_feed_checks_of_many_processes_at_once_each_hear_their_own_notice()
+    {
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(async _ =>
+        {
+            var check = ActivatorUtilities.CreateInstance<ChangeFeedCheck>(App.Get<IServiceProvider>(), App.Get<ChangeFeed>());
+            for (var run = 0; run < 250; run++)
+            {
+                var finding = new Finding();
+                await check.RunAsync(finding, CancellationToken.None);
+                Assert.Null(finding.Error);
+            }
+        }));
+    }
+
     [Fact]
     public async Task Clerk_away_or_unusable_is_a_blocker_because_nobody_can_sign_in()
     {

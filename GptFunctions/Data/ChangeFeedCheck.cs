@@ -17,12 +17,28 @@ internal sealed class ChangeFeedCheck : ICheck
     private readonly ChangeFeed feed;
     private readonly Database database;
     private readonly DatabaseSettings settings;
-    private volatile TaskCompletionSource<string> heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile Echo expected = new("");
 
     public ChangeFeedCheck(ChangeFeed feed, Database database, IOptions<DatabaseSettings> settings)
     {
         (this.feed, this.database, this.settings) = (feed, database, settings.Value);
-        feed.Subscribe(Kind, key => heard.TrySetResult(key ?? ""));
+        feed.Subscribe(Kind, key => expected.Hear(key));
+    }
+
+    /// <summary>The notice that this process sent, told from those of others.</summary>
+    private sealed class Echo(string id)
+    {
+        private readonly TaskCompletionSource heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Heard => heard.Task;
+
+        public void Hear(string? other)
+        {
+            if (other == id)
+            {
+                heard.TrySetResult();
+            }
+        }
     }
 
     public string Name => "change_feed";
@@ -50,21 +66,12 @@ internal sealed class ChangeFeedCheck : ICheck
 
     private async Task<bool> IsHeardByFeedAsync(string id, CancellationToken cancellationToken)
     {
+        var echo = expected = new Echo(id);
+        await SendAsync(id);
         try
         {
-            for (var isSent = false; ; isSent = true)
-            {
-                var next = heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
-                if (!isSent)
-                {
-                    await SendAsync(id);
-                }
-
-                if (await next.Task.WaitAsync(cancellationToken) == id) // else another process's
-                {
-                    return true;
-                }
-            }
+            await echo.Heard.WaitAsync(cancellationToken);
+            return true;
         }
         catch (OperationCanceledException)
         {

@@ -65,7 +65,8 @@ internal sealed partial class SelfTestService
         var finding = new Finding();
         var limit = new CancellationTokenSource(Limit);
         var running = Task.Run(() => check.RunAsync(finding, limit.Token)); // a check that blocks its thread keeps no other waiting
-        probe.Running = running.ContinueWith(_ => limit.Dispose(), TaskScheduler.Default);
+        probe.Running = running; // itself: a continuation of it may still wait for a thread when the next run asks
+        _ = running.ContinueWith(_ => limit.Dispose(), TaskScheduler.Default);
         try
         {
             await running.WaitAsync(Limit);
