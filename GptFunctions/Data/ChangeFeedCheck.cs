@@ -17,28 +17,12 @@ internal sealed class ChangeFeedCheck : ICheck
     private readonly ChangeFeed feed;
     private readonly Database database;
     private readonly DatabaseSettings settings;
-    private volatile Echo expected = new("");
+    private volatile Action<string?> hear = _ => { };
 
     public ChangeFeedCheck(ChangeFeed feed, Database database, IOptions<DatabaseSettings> settings)
     {
         (this.feed, this.database, this.settings) = (feed, database, settings.Value);
-        feed.Subscribe(Kind, key => expected.Hear(key));
-    }
-
-    /// <summary>The notice that this process sent, told from those of others.</summary>
-    private sealed class Echo(string id)
-    {
-        private readonly TaskCompletionSource heard = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public Task Heard => heard.Task;
-
-        public void Hear(string? other)
-        {
-            if (other == id)
-            {
-                heard.TrySetResult();
-            }
-        }
+        feed.Subscribe(Kind, key => hear(key));
     }
 
     public string Name => "change_feed";
@@ -66,11 +50,12 @@ internal sealed class ChangeFeedCheck : ICheck
 
     private async Task<bool> IsHeardByFeedAsync(string id, CancellationToken cancellationToken)
     {
-        var echo = expected = new Echo(id);
+        var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        hear = key => _ = key == id && heard.TrySetResult(); // every process hears the notices of all
         await SendAsync(id);
         try
         {
-            await echo.Heard.WaitAsync(cancellationToken);
+            await heard.Task.WaitAsync(cancellationToken);
             return true;
         }
         catch (OperationCanceledException)
