@@ -10,7 +10,12 @@ import { walk } from './walk.mjs';
 const [baseUrl, folder, clientsText] = process.argv.slice(2);
 const clients = JSON.parse(clientsText);
 
-const listener = createServer((request, response) => response.end(`client ${request.url}`));
+// The client's page names an icon, an empty one: a browser that has to look for one itself may do so when it is at the next page already, which
+// forbids it.
+const listener = createServer((request, response) => {
+  response.setHeader('Content-Type', 'text/html');
+  response.end('<!DOCTYPE html><html lang="en"><head><link rel="icon" href="data:,"><title>Client</title></head><body>Connected</body></html>');
+});
 await new Promise((resolve) => listener.listen(Number(new URL(clients[0].redirectUri).port), '127.0.0.1', resolve));
 
 try {
